@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files; see file.h. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+
+Status file_read(const char *path, size_t most, Status code, Buf *out, Err *e) {
+  struct stat st;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return err_set(e, code, "CML0401", "Check the path.", "cannot open `%s`: %s", path, strerror(errno));
+  if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+    err_set(e, code, "CML0401", "Name a file.", "`%s` is a folder", path);
+  char chunk[65536];
+  ssize_t n = 0;
+  while (e->code == ST_OK && (n = read(fd, chunk, sizeof chunk)) > 0) {
+    buf_put(out, chunk, (size_t)n);
+    if (out->n > most)
+      err_set(e, code, "CML0402", NULL, "`%s` is larger than %zu bytes", path, most);
+  }
+  if (n < 0)
+    err_set(e, code, "CML0401", NULL, "cannot read `%s`: %s", path, strerror(errno));
+  if (out->bad)
+    err_memory(e);
+  close(fd);
+  return e->code;
+}
+
+static bool write_all(int fd, Bytes b) {
+  while (b.n) {
+    ssize_t k = write(fd, b.p, b.n);
+    if (k < 0 && errno == EINTR)
+      continue;
+    if (k <= 0)
+      return false;
+    b.p += k;
+    b.n -= (size_t)k;
+  }
+  return true;
+}
+
+Status file_write_whole(const char *path, Bytes content, Err *e) {
+  char tmp[4096], dir[4096];
+  const char *slash = strrchr(path, '/');
+  snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+  int n = snprintf(tmp, sizeof tmp, "%s/.%s.tmp-%ld", slash ? dir : ".", slash ? slash + 1 : path, (long)getpid());
+  if (n < 0 || (size_t)n >= sizeof tmp)
+    return err_set(e, ST_RESOURCE, "CML0503", NULL, "the path `%s` is too long", path);
+  int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0)
+    return err_set(e, ST_RESOURCE, "CML0503", "Check that the folder exists and may be written.", "cannot write `%s`: %s", path, strerror(errno));
+  bool ok = write_all(fd, content) && fsync(fd) == 0;
+  int err = errno;
+  if (close(fd) != 0 && ok) {
+    ok = false;
+    err = errno;
+  }
+  if (ok && rename(tmp, path) != 0) {
+    ok = false;
+    err = errno;
+  }
+  if (!ok) {
+    unlink(tmp);
+    return err_set(e, ST_RESOURCE, "CML0503", NULL, "cannot write `%s`: %s", path, strerror(err));
+  }
+  int d = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (d >= 0) {
+    fsync(d);
+    close(d);
+  }
+  return ST_OK;
+}
+
+char *file_join(const char *dir, const char *path) {
+  if (path[0] == '/' || !dir || !strcmp(dir, "."))
+    return mem_strdup(path);
+  size_t n = strlen(dir) + strlen(path) + 2;
+  char *s = mem_alloc(n);
+  if (s)
+    snprintf(s, n, "%s/%s", dir, path);
+  return s;
+}

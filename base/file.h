@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files: read whole, written whole or not at all. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Reads at most `most` bytes; a longer file is an error. The code of failures is `code` (ST_PROGRAM for programs, ST_DATA for data). */
+Status file_read(const char *path, size_t most, Status code, Buf *out, Err *e);
+/* Temporary file beside it, fsync, rename, fsync of the folder: the old file or the new one is there, nothing between. */
+Status file_write_whole(const char *path, Bytes content, Err *e);
+/* `dir/path`, or path where it is absolute or dir is "." or NULL; mem_alloc'ed, NULL: no memory. */
+char *file_join(const char *dir, const char *path);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Option tables: a native thing (an estimator, a source, a metric) lists its options beside its code; the checker, the compiler, the
+ * documentation and the run read the same table. */
+#ifndef BASE_OPTION_H
+#define BASE_OPTION_H
+
+#include <stdint.h>
+
+typedef enum { OPT_BOOL, OPT_INT, OPT_FLOAT, OPT_STRING, OPT_ENUM } OptionKind;
+
+typedef struct Option {
+  const char *name;
+  OptionKind kind;
+  double def;         /* default of bool, int, float; index into `values` for OPT_ENUM */
+  double min, max;    /* range of int and float, ends included */
+  const char *values; /* OPT_ENUM: "a|b|c"; OPT_STRING: the default, or NULL */
+  const char *doc;    /* one sentence with the unit */
+} Option;             /* a table ends with name == NULL */
+
+#endif
