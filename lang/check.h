@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The checker's own state, shared by check*.c and by nobody else. The result is in tree.h.
+ *
+ * Order of work (check.c): collect names; params; fn bodies, each once with stand-ins for its parameters;
+ * data; features; models; evaluate; export; what is unused. Declarations name each other in any order, so
+ * each kind has an Info that is found by name, and `broken` marks one that had an error: who uses it says
+ * nothing more. */
+#ifndef LANG_CHECK_H
+#define LANG_CHECK_H
+
+#include "lang/diag.h"
+#include "lang/native.h"
+#include "lang/node.h"
+#include "lang/scope.h"
+#include "lang/type.h"
+
+enum { EXPANSIONS_MAX = 100000 };
+
+typedef struct FnInfo {
+  const Decl *decl;
+  enum {
+    FN_NEW,
+    FN_OPEN,
+    FN_GOOD,
+    FN_BROKEN
+  } state; /* OPEN: its body is being checked: met again, it is a cycle */
+  bool used;
+  struct FnInfo *under; /* the function whose body asked for this one, while OPEN */
+} FnInfo;
+
+typedef struct ParamInfo {
+  const Decl *decl;
+  TParam *param; /* NULL: had an error */
+  bool used;
+} ParamInfo;
+
+typedef struct DataInfo {
+  TData *t;
+  const Decl *decl;
+  Table column;  /* name -> TColumn, those visible so far */
+  Table derive;  /* name -> Item: every derive of the block */
+  Table refused; /* name -> why: columns of a type that cannot be read */
+  uint32_t ncolumn_cap, nstep_cap;
+  TColumn **nonnull; /* columns that a `where x is not null` has tested */
+  uint32_t nnonnull, nonnull_cap;
+  bool broken;    /* its columns are not known */
+  bool bad_split; /* the split had an error: parts may be missing */
+  bool used;
+} DataInfo;
+
+typedef struct FeaturesInfo {
+  TFeatures *t;
+  const Decl *decl;
+  DataInfo *data; /* NULL: had an error */
+  Table element;  /* names of features: slots, and elements of vectors with names */
+  uint32_t bad;   /* slots that had an error */
+  bool used;
+} FeaturesInfo;
+
+typedef struct ModelInfo {
+  TModel *t;
+  const Decl *decl;
+  DataInfo *data;
+  bool broken;
+  bool used;
+} ModelInfo;
+
+typedef struct EvalInfo { /* while the expects of an evaluate are checked */
+  ModelInfo *model;
+  TEvaluate *t;
+  Table value; /* text of a metric -> the TColumn that stands for its value */
+  uint32_t metric_cap, expect_cap;
+} EvalInfo;
+
+typedef struct Check {
+  Arena *a;
+  Diags *d;
+  const Ast *ast;
+  const Library *lib;
+  const Catalog *cat;
+  const CheckOptions *opt;
+  Tree *tree;
+  NodeTab nodes;
+  Node *error;                            /* of TY_ERROR: what an expression with an error is */
+  Table fn, param, data, features, model; /* name -> the Info */
+  FnInfo *open;                           /* innermost function whose body is being checked */
+  uint32_t expansions;
+  Status source_status;   /* of the first file that could not be read, */
+  uint32_t source_errors; /* and how many errors are of that sort */
+  uint32_t param_cap, data_cap, features_cap, model_cap, evaluate_cap, export_cap;
+} Check;
+
+/* ---- Expressions ---- */
+
+typedef enum { AT_FN, AT_PARAM, AT_DATA, AT_FEATURES, AT_TARGET, AT_OPTION, AT_EXPECT } Place;
+
+typedef struct Ctx { /* where an expression stands and what it sees */
+  Check *c;
+  Place place;
+  Local *names;
+  DataInfo *data;    /* whose columns are seen, or NULL */
+  EvalInfo *eval;    /* whose metrics are seen, or NULL */
+  const Item *item;  /* the entry, for remedies; or NULL */
+  const Decl *owner; /* the declaration it stands in */
+  const char *fn;    /* name of the function whose body this is, or NULL */
+  Span outer;        /* inside a library function: the call in the program, where messages point */
+  const char *via;   /* the function being expanded, for messages; or NULL */
+  Span via_at;
+  const char *top; /* the outermost one, as the entry calls it */
+  Span top_at;
+  bool *told; /* an aggregate out of place was reported for this entry */
+  uint32_t depth;
+} Ctx;
+
+Node *expr_check(Ctx *x, const Expr *e);                 /* never NULL; TY_ERROR after a report */
+Node *expr_bool(Ctx *x, const Expr *e, const char *who); /* must be a bool */
+/* A native by name on checked operands (operators are natives: add is shown as `+`). */
+Node *expr_native(Ctx *x, const char *name, const char *shown, Node **arg, uint32_t n, Span at);
+/* The Node of a native (or aggregate) that was chosen: arguments cast, null and phase rules applied. */
+Node *native_node(Ctx *x, const Native *f, const char *shown, Node *const *arg, uint32_t n, Type bound,
+                  Span at);
+/* `n` as a `want`, widened; an error at `at` when it does not fit: "WHO takes an int, and this
+ * is a float"; a `who` that ends in " is" has its verb. Nullability is not judged. */
+Node *expr_coerce(Ctx *x, Node *n, Type want, Span at, const char *who);
+Node *call_check(Ctx *x, const Expr *e, const Arg *keys, Span at);  /* f(..); keys: of `by`, or NULL */
+Node *literal_at_instant(Ctx *x, Node *n, TypeKind other, Span at); /* "2001-01-01" beside a date: the date */
+
+Span ctx_span(const Ctx *x, Span inner);         /* `inner`, or the call that led into the library */
+const char *source_text(const Check *c, Span s); /* the program's own words, on one line */
+Diag *ctx_error(const Ctx *x, const char *code, Span at, const char *remedy, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+bool type_written(Check *c, const TypeExpr *t, Type *out); /* false: reported */
+Phase phase_written(const TypeExpr *t);
+void local_unused(Check *c, const Local *l); /* warns of a `let` that nothing reads */
+
+/* ---- Calls and functions ---- */
+
+typedef struct Binding {   /* arguments to parameters */
+  const char *const *name; /* of the parameters */
+  const bool *optional;
+  uint32_t n;
+  const Arg **arg; /* out: by parameter, or NULL */
+} Binding;
+
+typedef enum { BIND_OK, BIND_MANY, BIND_UNKNOWN, BIND_TWICE, BIND_MISSING } BindResult;
+BindResult bind_args(Binding *b, const Arg *args, const Arg **culprit, uint32_t *which);
+void bind_error(Ctx *x, const Expr *e, const Binding *b, BindResult r, const Arg *culprit, uint32_t which,
+                const char *signature);
+/* A parameter that is `const` or `fitted` does not take what is known only later. False: reported. */
+bool phase_fits(Ctx *x, const Node *n, Phase takes, const char *fn, const char *param, Span at);
+void fn_check(Check *c, FnInfo *f, uint32_t depth);    /* its body, once */
+void fn_cycle(Ctx *x, const FnInfo *f, const Expr *e); /* reports that `f` calls itself */
+Node *fn_expand(Ctx *x, const Decl *fn, const Expr *e, Span at, bool library);
+
+/* ---- Options (of sources, estimators, metrics) ---- */
+
+/* Checks one option against a table: name, type, range. NULL: reported. The value is a literal or a const
+ * expression. */
+const Option *option_check(Ctx *x, const Option *table, const char *who, const Arg *arg, Node **value);
+const char *option_text(Arena *a, const Node *value); /* a literal as text: "false", "0.3" */
+/* "a {param} b" with values put in; NULL: reported. */
+const char *path_text(Ctx *x, const Expr *e, const char *who);
+
+/* ---- Declarations ---- */
+
+void param_check(Check *c, ParamInfo *p);
+void data_check(Check *c, DataInfo *d);
+void source_check(Ctx *x, DataInfo *d, const Item *from,
+                  const Item *schema); /* from, schema, the file's own columns */
+void features_check(Check *c, FeaturesInfo *f);
+void model_check(Check *c, ModelInfo *m);
+void evaluate_check(Check *c, const Decl *decl);
+void export_check(Check *c, const Decl *decl);
+
+TColumn *data_column(DataInfo *d, const char *name); /* visible, or NULL */
+TPart *data_part(const TData *t, const char *name);  /* or NULL */
+const char *data_parts(Check *c, const TData *t);    /* "`train`, `test`" */
+/* DATA or DATA.part, as in `on`; NULL data: reported. *part is NULL for all rows. */
+DataInfo *part_named(Check *c, const Expr *e, const char *who, const char **part);
+Node *metric_value(Ctx *x, const Expr *e); /* a name or call in an expect: a metric; NULL: it is none */
+bool is_metric(const Check *c, const char *name);
+
+/* The way by which `n` reads a column of the target's family outside cross-fitting ("`x` -> `delay`"), or
+ * NULL. Keys of look-up tables count: *key is set to the one at fault. */
+const char *family_path(Check *c, const Node *n, const Node *target, const Node **key);
+
+#endif

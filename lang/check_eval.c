@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* evaluate (metrics and expects) and export. */
+#include <string.h>
+
+#include "lang/check.h"
+
+static ModelInfo *model_named(Check *c, const Decl *decl) {
+  Near near = {.arena = c->a};
+  ModelInfo *m = decl->name ? table_get(&c->model, decl->name) : NULL;
+  if (m) {
+    m->used = true;
+    return m;
+  }
+  near_table(&near, &c->model);
+  if (decl->name)
+    diag_add(c->d, SEV_ERROR, "CML0220", decl->name_span, near_remedy(&near, decl->name),
+             "there is no model `%s`", decl->name);
+  return NULL;
+}
+
+/* ---- Metrics ---- */
+
+static const CatMetric *find_metric(const Check *c, const char *name) {
+  for (const CatMetric *m = c->cat->metric; m && m->name; m++)
+    if (strcmp(m->name, name) == 0)
+      return m;
+  return NULL;
+}
+
+bool is_metric(const Check *c, const char *name) {
+  return find_metric(c, name) != NULL;
+}
+
+static bool task_fits(Ctx *x, const CatMetric *m, Span at) {
+  const ModelInfo *model = x->eval->model;
+  if (!model->t->estimator || model->t->estimator->task == m->task)
+    return true;
+  Check *c = x->c;
+  const char *list = "";
+  for (const CatMetric *o = c->cat->metric; o->name; o++)
+    if (o->task == model->t->estimator->task)
+      list = arena_printf(c->a, "%s%s%s", list, *list ? ", " : "", o->name);
+  ctx_error(x, "CML0318", at, arena_printf(c->a, "its metrics are %s", list),
+            "`%s` measures a %s, and `%s` is a %s", m->name,
+            m->task == TASK_BINARY ? "classifier" : "regression", model->t->name,
+            m->task == TASK_BINARY ? "regression" : "classifier");
+  return false;
+}
+
+/* Reads `auc` or `precision(threshold = 0.3)`; NULL: reported. */
+static TMetric *read_metric(Ctx *x, const Expr *e) {
+  Check *c = x->c;
+  Near near = {.arena = c->a};
+  Span at = e->name_span.file ? e->name_span : e->span;
+  const CatMetric *m = find_metric(c, e->name);
+  if (!m) {
+    const char *all = "metrics are";
+    for (const CatMetric *o = c->cat->metric; o && o->name; o++) {
+      near_add(&near, o->name);
+      all = arena_printf(c->a, "%s%s %s", all, near.n > 1 ? "," : "", o->name);
+    }
+    const char *remedy = near_remedy(&near, e->name);
+    ctx_error(x, "CML0318", at, remedy ? remedy : all, "`%s` is not a metric", e->name);
+    return NULL;
+  }
+  if (!task_fits(x, m, at))
+    return NULL;
+  TMetric *t = NEW(c->a, TMetric);
+  Ctx closed = {.c = c, .place = AT_OPTION, .owner = x->owner};
+  uint32_t cap = 0;
+  t->metric = m;
+  t->text = m->name;
+  t->span = e->span;
+  for (const Arg *g = e->kind == E_CALL ? e->args : NULL; g; g = g->next) {
+    Node *value = NULL;
+    const Option *o = option_check(&closed, m->options, m->name, g, &value);
+    if (!o)
+      return NULL;
+    const char *text = value->kind == N_LIT ? option_text(c->a, value) : source_text(c, g->value->span);
+    t->text = arena_printf(c->a, t->noption ? "%s, %s = %s" : "%s(%s = %s", t->text, o->name, text);
+    PUSH(c->a, t->option, t->noption, cap, ((TOption){o->name, o, value, g->value->span}));
+  }
+  if (t->noption)
+    t->text = arena_printf(c->a, "%s)", t->text);
+  return t;
+}
+
+static uint32_t add_metric(Check *c, EvalInfo *v, const TMetric *t) {
+  PUSH(c->a, v->t->metric, v->t->nmetric, v->metric_cap, *t);
+  return v->t->nmetric - 1;
+}
+
+static int64_t same_metric(const TEvaluate *t, const TMetric *m) {
+  for (uint32_t i = 0; i < t->nmetric; i++)
+    if (t->metric[i].by == m->by && strcmp(t->metric[i].text, m->text) == 0)
+      return i;
+  return -1;
+}
+
+/* A metric in an `expect`: the value over all evaluated rows; null where it is not defined. */
+Node *metric_value(Ctx *x, const Expr *e) {
+  Check *c = x->c;
+  EvalInfo *v = x->eval;
+  if (!is_metric(c, e->name))
+    return NULL;
+  TMetric *m = read_metric(x, e);
+  if (!m)
+    return c->error;
+  if (!m->metric->scalar) {
+    ctx_error(x, "CML0318", e->span, "name it as an entry of its own", "`%s` is a table, not a number",
+              e->name);
+    return c->error;
+  }
+  if (same_metric(v->t, m) < 0)
+    add_metric(c, v, m);
+  TColumn *col = table_get(&v->value, m->text);
+  if (!col) {
+    col = NEW(c->a, TColumn);
+    *col = (TColumn){.name = m->text, .type = {.kind = TY_FLOAT, .nullable = true}, .span = e->span};
+    table_add(&v->value, m->text, col);
+  }
+  return node_column(&c->nodes, col, PH_ROW, e->span);
+}
+
+static void metric_by(Ctx *x, const Item *i, TMetric *m, DataInfo *d) {
+  Check *c = x->c;
+  const Arg *g = i->by;
+  if (g->next || g->value->kind != E_NAME) {
+    ctx_error(x, "CML0319", g->value->span, "derive a column in `data` that joins them, and slice by it",
+              "a metric is sliced by one column");
+    return;
+  }
+  const char *name = g->value->name;
+  TColumn *col = data_column(d, name);
+  if (!col) {
+    Near near = {.arena = c->a};
+    near_table(&near, &d->column);
+    if (!d->broken)
+      ctx_error(x, "CML0204", g->value->span, near_remedy(&near, name), "`%s` is not a column of `%s`", name,
+                d->decl->name);
+    return;
+  }
+  TypeKind k = col->type.kind;
+  col->used = true;
+  if (!type_is_text(k) && k != TY_INT && k != TY_BOOL && k != TY_DATE && k != TY_ERROR)
+    ctx_error(x, "CML0319", g->value->span,
+              k == TY_FLOAT
+                  ? arena_printf(c->a,
+                                 "derive intervals in `data`: `derive %s_bin = bucketize(%s, [10, 20])`",
+                                 name, name)
+                  : "slice by a category, int, bool or date",
+              "slices are made of few values, and `%s` is %s", name, type_name(k));
+  if (!m->metric->scalar)
+    ctx_error(x, "CML0319", i->span, "slice a metric that is a number",
+              "`%s` is a table; it cannot be sliced", m->metric->name);
+  m->by = col;
+}
+
+static void check_metric(Ctx *x, const Item *i, DataInfo *d) {
+  Check *c = x->c;
+  EvalInfo *v = x->eval;
+  if (!i->expr || (i->expr->kind != E_NAME && i->expr->kind != E_CALL))
+    return;
+  TMetric *m = read_metric(x, i->expr);
+  if (!m)
+    return;
+  m->span = i->span;
+  if (i->by)
+    metric_by(x, i, m, d);
+  if (i->top) {
+    Ctx closed = {.c = c, .place = AT_OPTION, .owner = x->owner};
+    Node *n = expr_coerce(&closed, expr_check(&closed, i->top), type_of(TY_INT), i->top->span, "`top`");
+    if (!node_is_error(n) && (n->kind != N_LIT || n->i < 1))
+      ctx_error(x, "CML0319", i->top->span, "write `top 10`", "`top` takes a number of slices, 1 or more");
+    else if (!i->by)
+      ctx_error(x, "CML0319", i->top->span, "write `auc by column top 10`", "`top` belongs to `by`");
+    else
+      m->top = node_is_error(n) ? 0 : n->i;
+  }
+  if (same_metric(v->t, m) >= 0)
+    diag_add(c->d, SEV_WARNING, "CML0323", i->span, "remove one", "`%s` is named twice",
+             source_text(c, i->span));
+  else
+    add_metric(c, v, m);
+}
+
+/* ---- evaluate ---- */
+
+static void check_expect(Ctx *x, const Item *i) {
+  Check *c = x->c;
+  EvalInfo *v = x->eval;
+  if (!i->expr || i->expr->kind == E_ERROR)
+    return;
+  if (v->t->seen) {
+    ctx_error(x, "CML0310", i->span,
+              "expect it of rows that the model has not seen, as in `evaluate m on d.test`",
+              "`expect` on the rows a model was fitted on proves nothing");
+    return;
+  }
+  uint32_t before = v->t->nmetric;
+  bool told = false;
+  x->told = &told;
+  Node *n = expr_check(x, i->expr);
+  if (type_is_number(n->type.kind)) {
+    ctx_error(x, "CML0318", i->expr->span,
+              arena_printf(c->a, "compare it: `expect %s >= 0.7`", source_text(c, i->expr->span)),
+              "an `expect` is true or false, and this is a number");
+    return;
+  }
+  n = expr_coerce(x, n, type_of(TY_BOOL), i->expr->span, "`expect`");
+  if (node_is_error(n))
+    return;
+  if (n->phase != PH_ROW && before == v->t->nmetric)
+    ctx_error(x, "CML0318", i->expr->span, "compare a metric: `expect auc >= 0.7`",
+              "this `expect` names no metric");
+  PUSH(c->a, v->t->expect, v->t->nexpect, v->expect_cap,
+       ((TExpect){n, source_text(c, i->expr->span), i->span}));
+}
+
+/* Which rows: are they ones the model was fitted on? */
+static bool rows_of(Check *c, const Decl *decl, ModelInfo *m, TEvaluate *t) {
+  if (!decl->on || decl->on->kind == E_ERROR)
+    return false;
+  DataInfo *d = part_named(c, decl->on, "`on`", &t->part);
+  if (!d)
+    return false;
+  t->data = d->t;
+  if (!m->data || m->broken)
+    return true;
+  if (d != m->data) {
+    diag_add(c->d, SEV_ERROR, "CML0321", decl->on->span,
+             arena_printf(c->a, "evaluate it on a part of `%s`", m->data->decl->name),
+             "`%s` has features of `%s`; evaluation on other data is not part of this version", m->t->name,
+             m->data->decl->name);
+    return false;
+  }
+  if (!t->part && m->t->part) {
+    const TData *data = d->t;
+    const char *other = NULL;
+    for (uint32_t i = 0; i < data->npart && !other; i++)
+      if (strcmp(data->part[i].name, m->t->part) != 0)
+        other = data->part[i].name;
+    if (data_part(data, "test") && strcmp(m->t->part, "test") != 0)
+      other = "test";
+    diag_add(c->d, SEV_ERROR, "CML0309", decl->on->span,
+             arena_printf(c->a, "write `on %s.%s`", data->name, other ? other : m->t->part),
+             "`%s` was fitted on `%s.%s`, a part of `%s`", m->t->name, data->name, m->t->part, data->name);
+    return false;
+  }
+  t->seen = !m->t->part || strcmp(m->t->part, t->part) == 0;
+  return true;
+}
+
+void evaluate_check(Check *c, const Decl *decl) {
+  TEvaluate t = {.span = decl->span};
+  ModelInfo *m = model_named(c, decl);
+  if (!m) {
+    if (decl->on)
+      part_named(c, decl->on, "`on`", &t.part);
+    return;
+  }
+  t.model = m->t;
+  bool good_rows = rows_of(c, decl, m, &t);
+  DataInfo *d = m->data;
+  EvalInfo v = {.model = m, .t = &t};
+  table_init(&v.value, c->a);
+  Ctx x = {.c = c, .place = AT_EXPECT, .owner = decl, .eval = &v};
+  bool any = false;
+  for (const Item *i = decl->items; i; i = i->next) {
+    any = any || i->kind == I_METRIC || i->kind == I_EXPECT || i->kind == I_OTHER;
+    if (i->kind == I_SLOT)
+      ctx_error(&x, "CML0111", i->span, "name a metric of cml",
+                "metrics of one's own are not part of this version");
+    if (i->kind == I_METRIC && d)
+      check_metric(&x, i, d);
+    any = any || i->kind == I_SLOT;
+  }
+  for (const Item *i = decl->items; i;
+       i = i->next) /* after the metrics, so that these keep the order written */
+    if (i->kind == I_EXPECT)
+      check_expect(&x, i);
+  if (!any)
+    diag_add(c->d, SEV_ERROR, "CML0324", decl->span, "name one: `evaluate m on d.test { auc }`",
+             "this `evaluate` names no metric");
+  if (good_rows)
+    PUSH(c->a, c->tree->evaluate, c->tree->nevaluate, c->evaluate_cap, t);
+}
+
+/* ---- export ---- */
+
+static const char *plain_path(const char *p) {
+  while (p[0] == '.' && p[1] == '/')
+    p += 2;
+  return p;
+}
+
+static void add_export(Check *c, const TExport *t) {
+  if (!t->path)
+    return;
+  for (uint32_t i = 0; i < c->tree->nexport; i++)
+    if (strcmp(plain_path(c->tree->export_[i].path), plain_path(t->path)) == 0) {
+      Diag *g = diag_add(c->d, SEV_ERROR, "CML0320", t->span, "choose another path",
+                         "two exports write to \"%s\"", t->path);
+      if (g)
+        diag_note(c->d, g, c->tree->export_[i].span, "the other is here");
+      return;
+    }
+  for (uint32_t i = 0; i < c->tree->ndata; i++)
+    if (c->tree->data[i]->source.path &&
+        strcmp(plain_path(c->tree->data[i]->source.path), plain_path(t->path)) == 0)
+      diag_add(c->d, SEV_ERROR, "CML0320", t->span, "choose another path",
+               "\"%s\" is read by `%s`; an export does not replace its source", t->path,
+               c->tree->data[i]->name);
+  PUSH(c->a, c->tree->export_, c->tree->nexport, c->export_cap, *t);
+}
+
+static void kept_columns(Ctx *x, const Item *i, DataInfo *d, TExport *t) {
+  Check *c = x->c;
+  uint32_t cap = 0;
+  for (uint32_t k = 0; !i->args && k < d->t->ncolumn; k++)
+    if (!d->t->column[k]->derive) {
+      d->t->column[k]->used = true;
+      PUSH(c->a, t->keep, t->nkeep, cap, d->t->column[k]);
+    }
+  for (const Arg *g = i->args; g; g = g->next) {
+    if (g->value->kind != E_NAME) {
+      ctx_error(x, "CML0204", g->value->span, "write `keep [a, b]`", "`keep` names columns");
+      continue;
+    }
+    TColumn *col = data_column(d, g->value->name);
+    if (!col) {
+      Near near = {.arena = c->a};
+      near_table(&near, &d->column);
+      if (!d->broken)
+        ctx_error(x, "CML0204", g->value->span, near_remedy(&near, g->value->name),
+                  "`%s` is not a column of `%s`", g->value->name, d->decl->name);
+      continue;
+    }
+    for (uint32_t k = 0; k < t->nkeep; k++)
+      if (t->keep[k] == col)
+        ctx_error(x, "CML0208", g->value->span, "name it once", "`%s` is kept twice", col->name);
+    col->used = true;
+    PUSH(c->a, t->keep, t->nkeep, cap, col);
+  }
+}
+
+static void check_predictions(Ctx *x, const Item *i, ModelInfo *m) {
+  Check *c = x->c;
+  TExport t = {.kind = EXPORT_PREDICTIONS, .span = i->span, .model = m->t};
+  t.path = path_text(x, i->expr, "the path");
+  DataInfo *d = i->of ? part_named(c, i->of, "`predictions of`", &t.part) : NULL;
+  if (!d)
+    return;
+  t.data = d->t;
+  if (m->data && d != m->data) {
+    diag_add(c->d, SEV_ERROR, "CML0321", i->of->span,
+             "write the bundle, and use `cmlc predict` for other files",
+             "`%s` has features of `%s`; predictions of other data are not part of this version", m->t->name,
+             m->data->decl->name);
+    return;
+  }
+  kept_columns(x, i, d, &t);
+  add_export(c, &t);
+}
+
+void export_check(Check *c, const Decl *decl) {
+  ModelInfo *m = model_named(c, decl);
+  if (!m)
+    return;
+  Ctx x = {.c = c, .place = AT_OPTION, .owner = decl};
+  bool any = false;
+  for (const Item *i = decl->items; i; i = i->next) {
+    any = any || i->kind == I_BUNDLE || i->kind == I_PREDICTIONS || i->kind == I_OTHER;
+    if (i->kind == I_BUNDLE) {
+      TExport t = {
+          .kind = EXPORT_BUNDLE, .span = i->span, .model = m->t, .path = path_text(&x, i->expr, "the path")};
+      add_export(c, &t);
+    } else if (i->kind == I_PREDICTIONS) {
+      check_predictions(&x, i, m);
+    }
+  }
+  if (!any)
+    diag_add(c->d, SEV_ERROR, "CML0324", decl->span,
+             "write `bundle \"m.cmlm\"` or `predictions of d.test to \"p.parquet\"`",
+             "this `export` writes nothing");
+}

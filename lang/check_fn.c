@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Functions written in cml: expanded at the call (fn_expand), and checked once on their own with stand-ins
+ * for their parameters (fn_check), so that an error in a body is reported where it is and not at every call.
+ */
+#include <string.h>
+
+#include "lang/check.h"
+
+/* Null in, null out, for an argument that the body would have swallowed: null_when(is_null(arg), body). */
+static Node *lift(Ctx *x, Node *body, Node *arg, Span at) {
+  Check *c = x->c;
+  Type t = body->type;
+  t.nullable = true;
+  if (body->kind == N_VECTOR) {
+    Node like = *body;
+    like.type = t;
+    like.arg = NEWN(c->a, Node *, body->narg);
+    for (uint32_t i = 0; i < body->narg; i++)
+      like.arg[i] =
+          node_strict_in(&c->nodes, body->arg[i], arg) ? body->arg[i] : lift(x, body->arg[i], arg, at);
+    return node_make(&c->nodes, &like);
+  }
+  if (!type_is_scalar(t.kind))
+    return body;
+  Node *pair[2] = {expr_native(x, "is_null", "is null", &arg, 1, at), body};
+  return node_call(&c->nodes, arena_printf(c->a, "null_when.%s", type_rep(t.kind)), "null in, null out", t,
+                   pair, 2, at);
+}
+
+/* ---- Expansion ---- */
+
+static const char *fn_signature(Check *c, const Decl *fn) {
+  const char *s = arena_printf(c->a, "%s(", fn->name);
+  for (const Parameter *p = fn->params; p; p = p->next) {
+    const char *type = p->type ? source_text(c, p->type->span) : "?";
+    const char *phase =
+        p->type && p->type->phase && strncmp(type, p->type->phase, strlen(p->type->phase)) != 0
+            ? arena_printf(c->a, "%s ", p->type->phase)
+            : "";
+    s = arena_printf(c->a, "%s%s%s: %s%s", s, p == fn->params ? "" : ", ", p->name, phase, type);
+    if (p->def)
+      s = arena_printf(c->a, "%s = %s", s, source_text(c, p->def->span));
+  }
+  return arena_printf(c->a, "%s)", s);
+}
+
+static Local *push_local(Check *c, Local *up, const char *name, Node *node, Span at) {
+  Local *l = NEW(c->a, Local);
+  *l = (Local){.name = name, .node = node, .span = at, .up = up};
+  return l;
+}
+
+void local_unused(Check *c, const Local *l) {
+  if (!l->used && l->name[0] != '_')
+    diag_add(c->d, SEV_WARNING, "CML0301", l->span, "remove it", "nothing reads `%s`", l->name);
+}
+
+/* The value of a body: its lets, then its expression, as the declared type. */
+static Node *fn_body(Ctx *y, const Decl *fn, bool warn) {
+  Check *c = y->c;
+  Local *outer = y->names;
+  for (const Item *i = fn->items; i; i = i->next) {
+    if (i->kind != I_LET || !i->expr)
+      continue;
+    if (local_find(y->names, i->name))
+      ctx_error(y, "CML0208", i->name_span, "choose another name", "`%s` has a meaning already in `%s`",
+                i->name, fn->name);
+    y->names = push_local(c, y->names, i->name, expr_check(y, i->expr), i->name_span);
+  }
+  Node *body = fn->expr ? expr_check(y, fn->expr) : c->error;
+  for (const Local *l = y->names; warn && l != outer; l = l->up)
+    local_unused(c, l);
+  Type t;
+  if (fn->type && !node_is_error(body)) {
+    if (!type_written(c, fn->type, &t))
+      return c->error;
+    body = expr_coerce(y, body, t, fn->expr->span, arena_printf(c->a, "the result of `%s` is", fn->name));
+    if (!node_is_error(body) && body->type.nullable && !t.nullable && warn) {
+      ctx_error(y, "CML0205", fn->expr->span,
+                "write `coalesce(x, 0)` around it, or declare the result with `?`",
+                "the result of `%s` may be null", fn->name);
+      return c->error;
+    }
+  }
+  return body;
+}
+
+Node *fn_expand(Ctx *x, const Decl *fn, const Expr *e, Span at, bool library) {
+  Check *c = x->c;
+  uint32_t n = 0, which = 0;
+  for (const Parameter *p = fn->params; p; p = p->next)
+    n++;
+  const char **name = NEWN(c->a, const char *, n);
+  bool *optional = NEWN(c->a, bool, n);
+  Node **node = NEWN(c->a, Node *, n);
+  Binding b = {name, optional, n, NEWN(c->a, const Arg *, n)};
+  n = 0;
+  for (const Parameter *p = fn->params; p; p = p->next, n++) {
+    name[n] = p->name;
+    optional[n] = p->def != NULL;
+  }
+  const Arg *culprit = NULL;
+  BindResult r = bind_args(&b, e->args, &culprit, &which);
+  if (r != BIND_OK) {
+    for (const Arg *g = e->args; g; g = g->next)
+      expr_check(x, g->value);
+    bind_error(x, e, &b, r, culprit, which, fn_signature(c, fn));
+    return c->error;
+  }
+  Span call = ctx_span(x, at);
+  Ctx y = *x;
+  y.names = NULL;
+  y.data = NULL;
+  y.eval = NULL;
+  y.fn = fn->name;
+  y.depth++;
+  if (library && !x->outer.file)
+    y.outer = call;
+  if (!x->outer.file && (library || !x->via)) {
+    y.via = fn->name;
+    y.via_at = call;
+  }
+  if (!x->top && x->place != AT_FN) {
+    y.top = fn->name;
+    y.top_at = call;
+  }
+  bool bad = false;
+  n = 0;
+  for (const Parameter *p = fn->params; p; p = p->next, n++) {
+    Type want;
+    const Arg *g = b.arg[n];
+    Span arg_at = g ? g->value->span : p->span;
+    node[n] = expr_check(g ? x : &y, g ? g->value : p->def);
+    if (!p->type || !type_written(c, p->type, &want)) {
+      bad = true;
+      continue;
+    }
+    const char *who = arena_printf(c->a, "`%s` of `%s`", p->name, fn->name);
+    node[n] = expr_coerce(g ? x : &y, node[n], want, arg_at, who);
+    bad = bad || node_is_error(node[n]) ||
+          !phase_fits(x, node[n], phase_written(p->type), fn->name, p->name, arg_at);
+  }
+  if (bad || ++c->expansions > EXPANSIONS_MAX) {
+    if (c->expansions == EXPANSIONS_MAX + 1)
+      ctx_error(x, "CML0107", e->span, "call fewer functions inside functions",
+                "the functions of this program expand to more than %d calls", EXPANSIONS_MAX);
+    return c->error;
+  }
+  n = 0;
+  for (const Parameter *p = fn->params; p; p = p->next, n++)
+    y.names = push_local(c, y.names, p->name, node[n], p->span);
+  Node *body = fn_body(&y, fn, false);
+  n = 0;
+  for (const Parameter *p = fn->params; p && !node_is_error(body); p = p->next, n++)
+    if (node[n]->type.nullable && !p->type->nullable && node_reads(&c->nodes, body, node[n]) &&
+        !node_strict_in(&c->nodes, body, node[n]))
+      body = lift(&y, body, node[n], call);
+  return body;
+}
+
+/* ---- The body of a function, on its own ---- */
+
+void fn_cycle(Ctx *x, const FnInfo *f, const Expr *e) {
+  Check *c = x->c;
+  const char *path = f->decl->name;
+  for (const FnInfo *i = c->open; i; i = i->under) {
+    path = arena_printf(c->a, "%s -> %s", i->decl->name, path);
+    if (i == f)
+      break;
+  }
+  ctx_error(x, "CML0209", e->span, "functions are written out where they are called, so none may call itself",
+            "`%s` calls itself: %s", f->decl->name, path);
+}
+
+void fn_check(Check *c, FnInfo *f, uint32_t depth) {
+  const Decl *fn = f->decl;
+  uint32_t before = c->d->errors;
+  if (f->state != FN_NEW)
+    return;
+  f->state = FN_OPEN;
+  f->under = c->open;
+  c->open = f;
+  Ctx x = {.c = c, .place = AT_FN, .owner = fn, .fn = fn->name, .depth = depth};
+  Ctx closed = x;
+  for (const Parameter *p = fn->params; p; p = p->next) {
+    Type want = type_of(TY_ERROR);
+    if (!p->type)
+      ctx_error(&x, "CML0219", p->span, arena_printf(c->a, "write `%s: float`", p->name),
+                "the parameter `%s` has no type", p->name);
+    else
+      type_written(c, p->type, &want);
+    if (local_find(x.names, p->name))
+      ctx_error(&x, "CML0208", p->span, "give each a name of its own", "two parameters are named `%s`",
+                p->name);
+    if (p->def) {
+      Node *def = expr_coerce(&closed, expr_check(&closed, p->def), want, p->def->span,
+                              arena_printf(c->a, "`%s` of `%s`", p->name, fn->name));
+      phase_fits(&closed, def, PH_CONST, fn->name, p->name, p->def->span);
+    }
+    TColumn *stand_in = NEW(c->a, TColumn);
+    *stand_in = (TColumn){.name = p->name, .type = want, .span = p->span};
+    Node *node =
+        want.kind == TY_ERROR ? c->error : node_column(&c->nodes, stand_in, phase_written(p->type), p->span);
+    x.names = push_local(c, x.names, p->name, node, p->span);
+  }
+  Node *body = fn_body(&x, fn, true);
+  f->state = node_is_error(body) || c->d->errors > before ? FN_BROKEN : FN_GOOD;
+  c->open = f->under;
+}

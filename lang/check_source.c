@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The `from` and `schema` of a data set, and the columns of the file itself. source_check at the end is the
+ * order. */
+#include <string.h>
+
+#include "lang/check.h"
+
+/* ---- Schema ---- */
+
+static bool bound_value(Ctx *x, const Expr *e, const TColumn *col, bool *has, double *out) {
+  Check *c = x->c;
+  if (!e)
+    return true;
+  Node *n = expr_coerce(x, expr_check(x, e), type_of(col->type.kind), e->span,
+                        arena_printf(c->a, "the domain of `%s`", col->name));
+  if (node_is_error(n))
+    return false;
+  if (n->kind != N_LIT) {
+    ctx_error(x, "CML0315", e->span, "write a number, or a `param`", "the bounds of a domain are constants");
+    return false;
+  }
+  *has = true;
+  *out = n->type.kind == TY_INT ? (double)n->i : n->f;
+  return true;
+}
+
+static void domain_range(Ctx *x, const SchemaColumn *s, TColumn *col) {
+  const Expr *e = s->domain;
+  if (!type_is_number(col->type.kind)) {
+    ctx_error(x, "CML0315", e->span, "list the values: `in [\"a\", \"b\"]`, or write a `where`",
+              "a range is a domain of int and float columns, and `%s` is %s", col->name,
+              type_article(col->type.kind));
+    return;
+  }
+  if (!bound_value(x, e->a, col, &col->has_min, &col->min) ||
+      !bound_value(x, e->b, col, &col->has_max, &col->max))
+    return;
+  if (col->has_min && col->has_max && !(col->min <= col->max))
+    ctx_error(x, "CML0315", e->span, "write the smaller bound first", "no value lies in the domain of `%s`",
+              col->name);
+}
+
+static void domain_list(Ctx *x, const SchemaColumn *s, TColumn *col) {
+  Check *c = x->c;
+  const Expr *e = s->domain;
+  if (!type_is_text(col->type.kind)) {
+    ctx_error(x, "CML0315", e->span, "write a range: `in 0..120`",
+              "a list is a domain of string and category columns, and `%s` is %s", col->name,
+              type_article(col->type.kind));
+    return;
+  }
+  uint32_t cap = 0;
+  for (const Arg *g = e->args; g; g = g->next) {
+    Node *n = expr_check(x, g->value);
+    if (node_is_error(n))
+      continue;
+    if (n->kind != N_LIT || !type_is_text(n->type.kind)) {
+      ctx_error(x, "CML0315", g->value->span, "write texts: `in [\"a\", \"b\"]`",
+                "a domain lists the values as texts");
+      continue;
+    }
+    for (uint32_t i = 0; i < col->nin; i++)
+      if (strcmp(col->in[i], n->s) == 0)
+        ctx_error(x, "CML0315", g->value->span, "write it once", "\"%s\" is twice in the domain of `%s`",
+                  n->s, col->name);
+    PUSH(c->a, col->in, col->nin, cap, n->s);
+  }
+  col->ordered = s->ordered;
+}
+
+static bool column_type(Check *c, const SchemaColumn *s, Type *t) {
+  if (!s->type) {
+    diag_add(c->d, SEV_ERROR, "CML0219", s->span, arena_printf(c->a, "write `%s: float`", s->name),
+             "the column `%s` has no type", s->name);
+    return false;
+  }
+  if (!type_written(c, s->type, t))
+    return false;
+  if (t->kind == TY_LIST || t->kind == TY_VECTOR || t->kind == TY_DURATION) {
+    diag_add(c->d, SEV_ERROR, "CML0219", s->type->span, "read it as int, float or string",
+             "columns of type %s are not part of this version", type_name(t->kind));
+    return false;
+  }
+  return true;
+}
+
+static void add_column(Check *c, DataInfo *d, TColumn *col) {
+  table_add(&d->column, col->name, col);
+  PUSH(c->a, d->t->column, d->t->ncolumn, d->ncolumn_cap, col);
+}
+
+static void schema_columns(Ctx *x, DataInfo *d, const Item *schema) {
+  Check *c = x->c;
+  for (const SchemaColumn *s = schema->columns; s; s = s->next) {
+    if (table_get(&d->column, s->name)) {
+      ctx_error(x, "CML0208", s->span, "declare it once", "the column `%s` is declared twice", s->name);
+      continue;
+    }
+    TColumn *col = NEW(c->a, TColumn);
+    *col = (TColumn){.name = s->name, .span = s->span, .declared = true, .known = s->known, .data = d->t};
+    if (!column_type(c, s, &col->type))
+      col->type = type_of(TY_ERROR);
+    else if (s->domain && s->domain->kind == E_RANGE)
+      domain_range(x, s, col);
+    else if (s->domain && s->domain->kind == E_LIST)
+      domain_list(x, s, col);
+    else if (s->domain && s->domain->kind != E_ERROR)
+      ctx_error(x, "CML0315", s->domain->span, "write `in 0..120` or `in [\"a\", \"b\"]`",
+                "a domain is a range or a list");
+    add_column(c, d, col);
+  }
+}
+
+/* ---- The columns of the file ---- */
+
+/* Can a column that the file declares as `has` be read as `want`? What the remedy says when not. */
+static const char *misfit(TypeKind want, TypeKind has) {
+  if (want == has || want == TY_ERROR || (type_is_text(want) && type_is_text(has)))
+    return NULL;
+  if ((want == TY_FLOAT || want == TY_CATEGORY) && (has == TY_INT || has == TY_BOOL))
+    return NULL;
+  if (want == TY_INT && has == TY_BOOL)
+    return NULL;
+  if (want == TY_TIMESTAMP && has == TY_DATE)
+    return NULL;
+  if (want == TY_DATE && has == TY_TIMESTAMP)
+    return "declare it as timestamp, and write `derive day = date(%s)`";
+  if (want == TY_BOOL && has == TY_INT)
+    return "declare it as int, and write `derive yes = %s != 0`";
+  if (want == TY_INT && has == TY_FLOAT)
+    return "declare `%s` as float";
+  if (type_is_text(has))
+    return "declare `%s` as string, and convert it in a `derive`: `float(x)`, `date(x)`";
+  return "declare `%s` with the type of the file";
+}
+
+static void hold_against(Ctx *x, DataInfo *d, const CatColumn *v, uint32_t n, const char *path) {
+  Check *c = x->c;
+  Near near = {.arena = c->a};
+  for (uint32_t i = 0; i < n; i++)
+    near_add(&near, v[i].name);
+  for (uint32_t k = 0; k < d->t->ncolumn; k++) {
+    TColumn *col = d->t->column[k];
+    const CatColumn *file = NULL;
+    TypeKind has;
+    for (uint32_t i = 0; i < n && !file; i++)
+      if (strcmp(v[i].name, col->name) == 0)
+        file = &v[i];
+    if (!file) {
+      const char *remedy = near_remedy(&near, col->name);
+      ctx_error(x, "CML0314", col->span, remedy ? remedy : "remove it from the schema",
+                "`%s` has no column `%s`", path, col->name);
+    } else if (!file->type) {
+      ctx_error(x, "CML0314", col->span, "leave it out, or convert the column in the file",
+                "the column `%s` cannot be read: %s", col->name,
+                file->why ? file->why : "its type is not supported");
+    } else if (!file->inferred && type_named(file->type, &has)) {
+      const char *fix = misfit(col->type.kind, has);
+      const char *at = fix ? strstr(fix, "%s") : NULL;
+      if (fix)
+        ctx_error(x, "CML0314", col->span,
+                  at ? arena_printf(c->a, "%.*s%s%s", (int)(at - fix), fix, col->name, at + 2) : fix,
+                  "the schema says %s, and `%s` holds %s", type_name(col->type.kind), path, type_name(has));
+    }
+  }
+}
+
+static void inferred_columns(Check *c, DataInfo *d, const CatColumn *v, uint32_t n, Span at) {
+  for (uint32_t i = 0; i < n; i++) {
+    Type t = {.nullable = v[i].nullable};
+    if (!v[i].type || !type_named(v[i].type, &t.kind)) {
+      const char *why = v[i].why ? v[i].why : "its type is not supported";
+      table_add(&d->refused, v[i].name, (void *)(uintptr_t)why);
+      continue;
+    }
+    TColumn *col = NEW(c->a, TColumn);
+    *col = (TColumn){.name = v[i].name, .type = t, .span = at, .data = d->t};
+    add_column(c, d, col);
+  }
+}
+
+static void look_at_file(Ctx *x, DataInfo *d, const Item *schema) {
+  Check *c = x->c;
+  TSource *s = &d->t->source;
+  bool declared = schema != NULL;
+  CatSource src = {
+      .format = s->format, .path = s->path, .dir = c->tree->dir, .option = s->option, .noption = s->noption};
+  if (declared) {
+    src.ncolumn = d->t->ncolumn;
+    src.column = NEWN(c->a, const char *, src.ncolumn);
+    for (uint32_t i = 0; i < src.ncolumn; i++)
+      src.column[i] = d->t->column[i]->name;
+  }
+  CatColumn *v = NULL;
+  uint32_t n = 0;
+  Err err = {.code = ST_OK};
+  Status st = c->cat->columns(c->cat->ctx, c->a, &src, &v, &n, &err);
+  if (st != ST_OK) {
+    const char *place = err.where[0] ? arena_printf(c->a, "%s: ", err.where) : "";
+    ctx_error(x, "CML0313", s->span, err.remedy[0] ? arena_strdup(c->a, err.remedy) : NULL, "%s%s", place,
+              err.cause);
+    if (c->source_status == ST_OK)
+      c->source_status = st;
+    c->source_errors++;
+    d->broken = !declared;
+    return;
+  }
+  if (declared)
+    hold_against(x, d, v, n, s->path);
+  else
+    inferred_columns(c, d, v, n, s->span);
+}
+
+/* ---- from ---- */
+
+static const CatFormat *format_named(Ctx *x, const Expr *e) {
+  Check *c = x->c;
+  static const char *const later[] = {"json", "libsvm", "sql", "table"};
+  Near near = {.arena = c->a};
+  for (const CatFormat *f = c->cat->format; f && f->name; f++) {
+    near_add(&near, f->name);
+    if (strcmp(f->name, e->name) == 0)
+      return f;
+  }
+  const char *remedy = near_remedy(&near, e->name);
+  const char *all = "sources are";
+  for (uint32_t i = 0; i < near.n; i++)
+    all = arena_printf(c->a, "%s%s `%s(\"path\")`", all, i ? "," : "", near.v[i]);
+  for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+    if (strcmp(later[i], e->name) == 0) {
+      ctx_error(x, "CML0111", e->span, "convert it to Parquet or CSV",
+                "the source `%s` is not part of this version", e->name);
+      return NULL;
+    }
+  ctx_error(x, "CML0312", e->name_span.file ? e->name_span : e->span, remedy ? remedy : all,
+            "`%s` is not a source of data", e->name);
+  return NULL;
+}
+
+static bool source_options(Ctx *x, const CatFormat *f, const Arg *args, TSource *s) {
+  Check *c = x->c;
+  bool good = true;
+  uint32_t n = 0, cap = 0;
+  for (const Arg *g = args; g; g = g->next) {
+    Node *value = NULL;
+    if (!option_check(x, f->options, f->name, g, &value)) {
+      good = false;
+      continue;
+    }
+    if (value->kind != N_LIT) {
+      ctx_error(x, "CML0222", g->value->span, "write the value itself",
+                "an option of a source is a single literal value");
+      good = false;
+      continue;
+    }
+    PUSH(c->a, s->option, n, cap, g->name);
+    PUSH(c->a, s->option, n, cap, option_text(c->a, value));
+  }
+  s->noption = n / 2;
+  return good;
+}
+
+static bool read_from(Ctx *x, DataInfo *d, const Item *from) {
+  Check *c = x->c;
+  TSource *s = &d->t->source;
+  const Expr *e = from->expr;
+  s->span = from->span;
+  if (from->args && (from->args->name || from->args->next)) {
+    ctx_error(x, "CML0111", from->span,
+              "put both into one table with a column that names the part, and write "
+              "`split train, test by value(part)`",
+              "several sources in one `data` are not part of this version");
+    return false;
+  }
+  if (!e && from->args)
+    e = from->args->value;
+  if (!e || e->kind == E_ERROR)
+    return false;
+  if (e->kind != E_CALL) {
+    ctx_error(x, "CML0312", e->span, "write `from csv(\"file.csv\")` or `from parquet(\"file.parquet\")`",
+              "a source is written with its format");
+    return false;
+  }
+  const CatFormat *f = format_named(x, e);
+  if (!f)
+    return false;
+  s->format = f->name;
+  if (!e->args || e->args->name) {
+    ctx_error(x, "CML0312", e->span, arena_printf(c->a, "write `%s(\"path\")`", f->name),
+              "the path comes first");
+    return false;
+  }
+  s->path = path_text(x, e->args->value, "the path");
+  return source_options(x, f, e->args->next, s) && s->path;
+}
+
+void source_check(Ctx *x, DataInfo *d, const Item *from, const Item *schema) {
+  Check *c = x->c;
+  bool look = c->cat->columns && !(c->opt && c->opt->no_data);
+  if (schema)
+    schema_columns(x, d, schema);
+  if (!from) {
+    ctx_error(x, "CML0312", d->decl->name_span,
+              "write `from csv(\"file.csv\")` or `from parquet(\"file.parquet\")`",
+              "the data set `%s` has no source", d->t->name);
+    d->broken = !schema;
+    return;
+  }
+  if (!read_from(x, d, from)) {
+    d->broken = !schema;
+    return;
+  }
+  if (look) {
+    look_at_file(x, d, schema);
+  } else if (!schema) {
+    ctx_error(x, "CML0312", from->span, "write a `schema { ... }`, or check with the data at hand",
+              "without looking at the data, the columns of `%s` are not known", d->t->name);
+    d->broken = true;
+  }
+}
