@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of vm/engine share: files, options, the column builder, and a reader's inside. Nobody
+ * else includes it.
+ *
+ *   glob.c           a path of a program -> files, in order
+ *   options.c        option pairs of a source -> CsvOptions
+ *   reader.c         the public face of reading: chunks of DuckDB -> Blocks of BLOCK positions
+ *   reader_parquet.c columns of Parquet files, and typed vectors -> columns
+ *   reader_csv.c     columns of CSV files, and text vectors -> text.c
+ *   text.c           one text -> one value; what type a column of texts has
+ *   build.c          a column under construction: arrays, nulls, the dictionary of a block */
+#ifndef VM_ENGINE_PARTS_H
+#define VM_ENGINE_PARTS_H
+
+#include "vm/engine.h"
+#include "vm/engine/duckdb.h"
+
+/* ---- glob.c ---- */
+
+/* `path` below `dir` (NULL or "": as it is) -> sorted files in `a`. */
+Status glob_files(Arena *a, const char *dir, const char *path, const char ***out, uint32_t *n, Err *e);
+
+/* ---- options.c ---- */
+
+typedef struct CsvOptions {
+  bool header, trim;
+  char delimiter[8]; /* 1 to 4 bytes */
+  char quote[2];     /* one byte, or "" for none */
+  char escape[2];    /* one byte, or "" for none */
+  char comment[2];   /* one byte, or "" for none */
+  char encoding[12]; /* as DuckDB names it */
+  const char *null;  /* the text that stands for null */
+  uint32_t nnull;    /* its length */
+  uint32_t skip;
+} CsvOptions;
+
+typedef enum { FORMAT_PARQUET, FORMAT_CSV } FormatId;
+Status source_format(const EngineSource *s, FormatId *id, CsvOptions *csv, Err *e);
+
+/* ---- build.c ---- */
+
+typedef struct StrSlot {
+  uint64_t a, b; /* the 16 bytes of a duckdb_string_t of up to 12 bytes; longer: length and first 4 bytes, hash */
+  uint32_t code; /* + 1; 0 = free */
+} StrSlot;
+
+typedef struct StrTable { /* the dictionary of one column of the block being built */
+  StrSlot *slot;
+  uint32_t nslot;          /* a power of two */
+  uint32_t n, cap;         /* strings; room in off */
+  uint32_t *off;
+  char *bytes;
+  size_t nbytes, capbytes;
+  uint64_t last_a, last_b; /* the last short string and its code: columns often repeat themselves */
+  uint32_t last;
+} StrTable;
+
+typedef struct ColBuild {
+  Col col;       /* room for BLOCK rows */
+  StrTable str;  /* IR_STR */
+  uint8_t *null; /* NULL until the first null */
+} ColBuild;
+
+bool build_start(ColBuild *c, IrType type);             /* false: no memory */
+bool build_null(ColBuild *c, uint32_t row);             /* marks it null and its value 0 */
+bool build_finish(ColBuild *c, uint32_t n, Col *out, size_t *bytes); /* hands the n rows over */
+void build_free(ColBuild *c);
+
+/* Codes of m strings at c->col.code[at..]; nulls (validity) are left to the caller. False: no memory. */
+bool build_strings(ColBuild *c, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
+                   uint32_t at);
+int64_t build_string(StrTable *t, const char *s, uint32_t n); /* code, or -1: no memory */
+
+/* ---- reader.c ---- */
+
+typedef struct SourceType { /* of a Parquet column of the file being read */
+  duckdb_type type, stored; /* stored: of a decimal */
+  uint8_t scale;
+} SourceType;
+
+struct Reader {
+  Arena mem; /* names, files, options: as long as the reader */
+  FormatId format;
+  CsvOptions csv;
+  EngineSource source;
+  IrColumn *col;
+  uint32_t ncol;
+  const char **file;
+  uint32_t nfile;
+  uint64_t total;
+  Duck duck;
+  /* the file being read: query.have_result */
+  DuckQuery query;
+  uint32_t at_file;         /* number of it, or of the next one */
+  uint64_t pos;             /* rows of it in finished blocks */
+  duckdb_data_chunk chunk;  /* being consumed, or NULL */
+  uint32_t chunk_at, chunk_n;
+  SourceType *type;         /* Parquet: per column */
+  uint32_t drop;            /* CSV: records still to be left out: the header */
+  bool any;                 /* CSV: a chunk of the file came */
+  /* the block being built */
+  ColBuild *build;
+  uint8_t *bad;             /* rows with an error already reported, BLOCK of them; NULL until needed */
+  bool any_bad;
+  RowErrors *errors;        /* of this call */
+};
+
+/* A value at row `at` of the block is wrong: reported once a row; the caller makes it null. False: no
+ * memory. */
+bool reader_bad(Reader *r, uint32_t k, uint32_t at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Nulls of a vector: values 0, null bytes, and errors where the column has none. False: no memory. */
+bool reader_nulls(Reader *r, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at);
+bool reader_null_at(Reader *r, uint32_t k, uint32_t at);
+/* A file that DuckDB could not read: turns the text of `e` into one for users. */
+Status reader_file_error(const char *file, const char *what, Err *e);
+
+/* Each format: columns as metadata, opening file r->at_file, one column of a chunk. */
+Status parquet_columns(Arena *a, const char *const *file, uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e);
+Status parquet_total(Reader *r, Err *e);
+Status parquet_open(Reader *r, Err *e);
+bool parquet_convert(Reader *r, uint32_t k, duckdb_vector v, uint64_t from, uint32_t m, uint32_t at);
+
+Status csv_columns(Arena *a, const EngineSource *s, const CsvOptions *o, const char *const *file, EngineColumn **out,
+                   uint32_t *n, Err *e);
+Status csv_open(Reader *r, Err *e);
+bool csv_convert(Reader *r, uint32_t k, duckdb_vector v, uint64_t from, uint32_t m, uint32_t at);
+Status csv_end(Reader *r, Err *e);
+Status csv_error(const CsvOptions *o, const char *file, Err *e);
+
+/* ---- text.c ---- */
+
+/* m texts -> values of column k at row `at`. A NULL of DuckDB is an empty text. False: no memory. */
+bool text_convert(Reader *r, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
+                  uint32_t at);
+
+typedef struct TextGuess { /* what all texts of a column so far could be */
+  bool any, null;
+  bool not_int, not_float, not_bool, not_date, not_timestamp;
+} TextGuess;
+void text_guess(TextGuess *g, const CsvOptions *o, const char *s, uint32_t n);
+Kind text_guessed(const TextGuess *g);
+
+#endif

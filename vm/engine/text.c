@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One text -> one value, and what type a column of texts has. Read text_convert first.
+ *
+ * The rules are those of base/num.h, so that a number means the same in a program and in a file; the two
+ * loops here only take the common short forms on a faster way with the same result. Blanks around numbers,
+ * truth values and dates never matter; around strings they belong to the text unless the source says `trim
+ * = true`. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/num.h"
+#include "vm/engine/parts.h"
+
+typedef struct Text {
+  const char *s;
+  uint32_t n;
+} Text;
+
+static inline bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\r';
+}
+
+static inline Text trimmed(Text t) {
+  while (t.n && is_blank(*t.s)) {
+    t.s++;
+    t.n--;
+  }
+  while (t.n && is_blank(t.s[t.n - 1]))
+    t.n--;
+  return t;
+}
+
+/* ---- Numbers ---- */
+
+static inline bool parse_int(Text t, int64_t *out) {
+  const char *s = t.s, *end = t.s + t.n;
+  bool minus = s < end && *s == '-';
+  s += minus;
+  if (s == end || end - s > 18)
+    return num_parse_i64(t.s, t.n, out);
+  int64_t v = 0;
+  for (; s < end; s++) {
+    unsigned d = (unsigned)(*s - '0');
+    if (d > 9)
+      return num_parse_i64(t.s, t.n, out); /* a plus sign, or no number */
+    v = v * 10 + d;
+  }
+  *out = minus ? -v : v;
+  return true;
+}
+
+static inline bool parse_float(Text t, double *out) {
+  static const double power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,
+                                 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19};
+  const char *s = t.s, *end = t.s + t.n, *dot = NULL;
+  bool minus = s < end && *s == '-';
+  s += minus;
+  if (s == end || end - s > 19)
+    return num_parse_f64(t.s, t.n, out);
+  uint64_t v = 0;
+  for (; s < end; s++) {
+    unsigned d = (unsigned)(*s - '0');
+    if (d <= 9)
+      v = v * 10 + d;
+    else if (*s == '.' && !dot && t.n > 1)
+      dot = s + 1;
+    else
+      return num_parse_f64(t.s, t.n, out);
+  }
+  /* Exact when the digits fit 53 bits: one division, rounded once (Clinger 1990, as base/num.c). */
+  if (v > (UINT64_C(1) << 53) || (dot && end - t.s - minus == 1))
+    return num_parse_f64(t.s, t.n, out);
+  double x = (double)v;
+  if (dot)
+    x /= power[end - dot];
+  *out = minus ? -x : x;
+  return true;
+}
+
+static bool same_word(Text t, const char *word) {
+  for (uint32_t i = 0; i < t.n; i++) {
+    if ((t.s[i] | 0x20) != word[i])
+      return false;
+  }
+  return word[t.n] == 0;
+}
+
+static bool parse_bool(Text t, bool digits, uint8_t *out) {
+  if (t.n == 4 && same_word(t, "true"))
+    *out = 1;
+  else if (t.n == 5 && same_word(t, "false"))
+    *out = 0;
+  else if (digits && t.n == 1 && (*t.s == '0' || *t.s == '1'))
+    *out = *t.s == '1';
+  else
+    return false;
+  return true;
+}
+
+/* ---- Columns ---- */
+
+/* Words that other programs write for a missing value. */
+static bool looks_missing(Text t) {
+  static const char *const word[] = {"na", "n/a", "nan", "null", "none", "nil", "-", "?", ".", "#n/a", "missing"};
+  for (size_t i = 0; i < sizeof word / sizeof *word; i++) {
+    if (t.n == strlen(word[i]) && strncasecmp(t.s, word[i], t.n) == 0)
+      return true;
+  }
+  return false;
+}
+
+/* The text for a message: cut at 40 bytes between two characters, control characters as '.'. */
+static const char *shown(Text t, char out[64]) {
+  uint32_t n = t.n;
+  if (n > 40) {
+    n = 40;
+    while (n > 36 && ((unsigned char)t.s[n] & 0xc0) == 0x80)
+      n--;
+  }
+  for (uint32_t i = 0; i < n; i++)
+    out[i] = (unsigned char)t.s[i] < 0x20 || t.s[i] == 0x7f ? '.' : t.s[i];
+  strcpy(out + n, t.n > n ? "..." : "");
+  return out;
+}
+
+static bool bad_text(Reader *r, uint32_t k, uint32_t at, Text t) {
+  static const char *const what[KIND_N] = {
+      [KIND_BOOL] = "is neither true nor false", [KIND_INT] = "is not an int",
+      [KIND_FLOAT] = "is not a float",           [KIND_TIMESTAMP] = "is not a timestamp (YYYY-MM-DD HH:MM:SS)",
+      [KIND_DATE] = "is not a date (YYYY-MM-DD)", [KIND_DURATION] = "is not a duration in microseconds",
+  };
+  char text[64];
+  if (!build_null(&r->build[k], at))
+    return false;
+  shown(t, text);
+  const char *say = what[r->col[k].kind] ? what[r->col[k].kind] : "cannot be read";
+  if (looks_missing(t))
+    return reader_bad(r, k, at, "\"%s\" %s; if it stands for a missing value, say so with null = \"%s\"", text,
+                      say, text);
+  return reader_bad(r, k, at, "\"%s\" %s", text, say);
+}
+
+static inline Text text_at(const duckdb_string_t *v, const uint64_t *validity, uint64_t i) {
+  Text t = {"", 0};
+  if (duck_valid(validity, i))
+    t.s = duck_text(&v[i], &t.n);
+  return t;
+}
+
+static inline bool is_null_text(const CsvOptions *o, Text t) {
+  return t.n == o->nnull && memcmp(t.s, o->null, t.n) == 0;
+}
+
+/* What one text of a column of numbers, truth values or dates is. */
+static inline bool set_value(Reader *r, uint32_t k, uint32_t at, Kind kind, Text t) {
+  Col *c = &r->build[k].col;
+  bool ok;
+  switch (kind) {
+  case KIND_BOOL: ok = parse_bool(t, true, &c->b[at]); break;
+  case KIND_FLOAT: ok = parse_float(t, &c->f[at]); break;
+  case KIND_DATE: ok = num_parse_date(t.s, t.n, &c->i[at]); break;
+  case KIND_TIMESTAMP: ok = num_parse_timestamp(t.s, t.n, &c->i[at]); break;
+  default: ok = parse_int(t, &c->i[at]); break;
+  }
+  if (!ok)
+    return bad_text(r, k, at, t);
+  if (kind == KIND_FLOAT && isnan(c->f[at])) {
+    if (r->col[k].nullable)
+      return build_null(&r->build[k], at);
+    return bad_text(r, k, at, t);
+  }
+  return true;
+}
+
+static bool convert_strings(Reader *r, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from,
+                            uint32_t m, uint32_t at) {
+  const CsvOptions *o = &r->csv;
+  if (!o->trim && o->nnull == 0) /* the texts as they are, the empty ones null */
+    return build_strings(&r->build[k], v, validity, from, m, at) && reader_nulls(r, k, validity, from, m, at);
+  for (uint32_t i = 0; i < m; i++) {
+    Text t = text_at(v, validity, from + i);
+    if (o->trim)
+      t = trimmed(t);
+    if (is_null_text(o, t)) {
+      if (!reader_null_at(r, k, at + i))
+        return false;
+      continue;
+    }
+    int64_t code = build_string(&r->build[k].str, t.s, t.n);
+    if (code < 0)
+      return false;
+    r->build[k].col.code[at + i] = (uint32_t)code;
+  }
+  return true;
+}
+
+bool text_convert(Reader *r, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
+                  uint32_t at) {
+  Kind kind = r->col[k].kind;
+  if (kind == KIND_STRING || kind == KIND_CATEGORY)
+    return convert_strings(r, k, v, validity, from, m, at);
+  for (uint32_t i = 0; i < m; i++) {
+    Text t = trimmed(text_at(v, validity, from + i));
+    bool ok = t.n == 0 || is_null_text(&r->csv, t) ? reader_null_at(r, k, at + i) : set_value(r, k, at + i, kind, t);
+    if (!ok)
+      return false;
+  }
+  return true;
+}
+
+/* ---- Guessing ---- */
+
+void text_guess(TextGuess *g, const CsvOptions *o, const char *s, uint32_t n) {
+  Text t = trimmed((Text){s, n});
+  int64_t i;
+  double f = 0;
+  uint8_t b;
+  if (t.n == 0 || is_null_text(o, t)) {
+    g->null = true;
+    return;
+  }
+  g->any = true;
+  g->not_int = g->not_int || !parse_int(t, &i);
+  g->not_float = g->not_float || !parse_float(t, &f);
+  if (!g->not_float && isnan(f))
+    g->null = true; /* NaN is how such a column says missing */
+  g->not_bool = g->not_bool || !parse_bool(t, false, &b);
+  g->not_date = g->not_date || !num_parse_date(t.s, t.n, &i);
+  g->not_timestamp = g->not_timestamp || !num_parse_timestamp(t.s, t.n, &i);
+}
+
+Kind text_guessed(const TextGuess *g) {
+  if (!g->any)
+    return KIND_STRING;
+  if (!g->not_int)
+    return KIND_INT;
+  if (!g->not_float)
+    return KIND_FLOAT;
+  if (!g->not_bool)
+    return KIND_BOOL;
+  if (!g->not_date)
+    return KIND_DATE;
+  return g->not_timestamp ? KIND_STRING : KIND_TIMESTAMP;
+}

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing a file whole or not at all. Read writer_put (the caller's side), then next_rows (DuckDB's side).
+ *
+ *   writer_put --> batch of 2,048 rows --> queue of a few --> table function cml_rows() --> COPY ... TO file
+ *
+ * COPY runs in a thread of ours with one thread of DuckDB's, so that rows stay in order; the queue is
+ * bounded, so that memory is. The temporary file lies beside the target under a name that no glob finds;
+ * commit makes it durable, then renames it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vm/engine/parts.h"
+
+#ifdef CML_HOSTILE
+enum { QUEUE = 1 };
+#else
+enum { QUEUE = 16 };
+#endif
+#define WRITER_MEMORY (UINT64_C(256) << 20)
+
+typedef struct BatchCol {
+  void *v;       /* 8 bytes a row; bool 1; strings: uint32_t offsets, rows + 1 */
+  uint8_t *null; /* per row */
+  bool any_null;
+  Buf text;      /* strings */
+} BatchCol;
+
+typedef struct Batch {
+  uint32_t n;
+  BatchCol col[];
+} Batch;
+
+struct Writer {
+  Duck duck;
+  IrColumn *col;
+  uint32_t ncol, rows; /* rows of a full batch */
+  char *path, *tmp, *sql;
+  Batch *fill;         /* being filled by writer_put */
+  bool running;        /* the thread was started */
+  pthread_t thread;
+  pthread_mutex_t lock; /* guards all below */
+  pthread_cond_t moved; /* the queue, or a flag, changed */
+  Batch *queue[QUEUE];
+  uint32_t head, n;
+  bool end, stop;      /* no more rows; give up */
+  bool done;           /* the COPY has returned */
+  Err err;             /* of the COPY */
+};
+
+/* ---- Batches ---- */
+
+static void batch_free(Batch *b, uint32_t ncol) {
+  if (!b)
+    return;
+  for (uint32_t k = 0; k < ncol; k++) {
+    mem_free(b->col[k].v);
+    mem_free(b->col[k].null);
+    buf_free(&b->col[k].text);
+  }
+  mem_free(b);
+}
+
+static Batch *batch_new(const Writer *w) {
+  Batch *b = mem_alloc(sizeof *b + w->ncol * sizeof *b->col);
+  bool ok = b != NULL;
+  for (uint32_t k = 0; ok && k < w->ncol; k++) {
+    b->col[k].v = mem_alloc64((w->rows + 1) * sizeof(int64_t));
+    b->col[k].null = mem_alloc(w->rows);
+    ok = b->col[k].v && b->col[k].null;
+    if (ok)
+      *(uint32_t *)b->col[k].v = 0;
+  }
+  if (!ok) {
+    batch_free(b, w->ncol);
+    return NULL;
+  }
+  return b;
+}
+
+/* Rows from.. of a column into the batch, behind the rows it has. */
+static bool batch_copy(BatchCol *to, Kind kind, const Col *c, uint32_t from, uint32_t m, uint32_t at) {
+  uint32_t step = c->constant ? 0 : 1;
+  const uint32_t first = c->constant ? 0 : from;
+  for (uint32_t i = 0; c->null && i < m; i++) {
+    to->null[at + i] = c->null[first + i * step] != 0;
+    to->any_null |= to->null[at + i] != 0;
+  }
+  switch (kind_ir(kind)) {
+  case IR_BOOL:
+    for (uint32_t i = 0; i < m; i++)
+      ((uint8_t *)to->v)[at + i] = c->b[first + i * step] != 0;
+    return true;
+  case IR_F64:
+    for (uint32_t i = 0; i < m; i++)
+      ((double *)to->v)[at + i] = c->f[first + i * step];
+    return true;
+  case IR_STR:
+    for (uint32_t i = 0; i < m; i++) {
+      uint32_t code = c->code[first + i * step];
+      if (!to->null[at + i])
+        buf_put(&to->text, c->dict->bytes + c->dict->off[code], c->dict->off[code + 1] - c->dict->off[code]);
+      ((uint32_t *)to->v)[at + i + 1] = (uint32_t)to->text.n;
+    }
+    return !to->text.bad && to->text.n <= UINT32_MAX;
+  default:
+    for (uint32_t i = 0; i < m; i++)
+      ((int64_t *)to->v)[at + i] = c->i[first + i * step];
+    return true;
+  }
+}
+
+/* ---- DuckDB's side ---- */
+
+static duckdb_type stored_as(Kind k) {
+  switch (k) {
+  case KIND_BOOL: return DUCKDB_TYPE_BOOLEAN;
+  case KIND_FLOAT: return DUCKDB_TYPE_DOUBLE;
+  case KIND_STRING:
+  case KIND_CATEGORY: return DUCKDB_TYPE_VARCHAR;
+  case KIND_TIMESTAMP: return DUCKDB_TYPE_TIMESTAMP;
+  case KIND_DATE: return DUCKDB_TYPE_DATE;
+  default: return DUCKDB_TYPE_BIGINT; /* int; duration in microseconds */
+  }
+}
+
+/* A callback gets nothing but handles, which only the library's functions can open, and these stand in the
+ * Writer: so the COPY thread says here whose thread it is. DuckDB runs everything in it (one thread). Set
+ * and cleared by copy_thread, seen by nobody else. */
+static _Thread_local Writer *writing;
+
+static void bind_rows(duckdb_bind_info info) {
+  Duck *d = &writing->duck;
+  for (uint32_t k = 0; k < writing->ncol; k++) {
+    duckdb_logical_type t = d->create_logical_type(stored_as(writing->col[k].kind));
+    d->bind_add_result_column(info, writing->col[k].name, t);
+    d->destroy_logical_type(&t);
+  }
+}
+
+static void init_rows(duckdb_init_info info) {
+  writing->duck.init_set_max_threads(info, 1);
+}
+
+/* The next batch; NULL at the end, or when the writer gives up (*stop). */
+static Batch *take_batch(Writer *w, bool *stop) {
+  Batch *b = NULL;
+  pthread_mutex_lock(&w->lock);
+  while (w->n == 0 && !w->end && !w->stop)
+    pthread_cond_wait(&w->moved, &w->lock);
+  if (w->n && !w->stop) {
+    b = w->queue[w->head];
+    w->head = (w->head + 1) % QUEUE;
+    w->n--;
+    pthread_cond_broadcast(&w->moved);
+  }
+  *stop = w->stop;
+  pthread_mutex_unlock(&w->lock);
+  return b;
+}
+
+static void give_column(Duck *d, duckdb_vector v, Kind kind, const BatchCol *c, uint32_t n) {
+  void *data = d->vector_get_data(v);
+  duckdb_type type = stored_as(kind);
+  if (c->any_null) {
+    d->vector_ensure_validity_writable(v);
+    uint64_t *validity = d->vector_get_validity(v);
+    for (uint32_t i = 0; i < n; i++) {
+      if (c->null[i])
+        validity[i / 64] &= ~(UINT64_C(1) << (i % 64));
+    }
+  }
+  if (type == DUCKDB_TYPE_BOOLEAN) {
+    memcpy(data, c->v, n);
+  } else if (type == DUCKDB_TYPE_DATE) {
+    for (uint32_t i = 0; i < n; i++)
+      ((int32_t *)data)[i] = (int32_t)((const int64_t *)c->v)[i];
+  } else if (type == DUCKDB_TYPE_VARCHAR) {
+    const uint32_t *off = c->v;
+    for (uint32_t i = 0; i < n; i++) {
+      if (!c->null[i])
+        d->vector_assign_string_element_len(v, i, c->text.n ? (const char *)c->text.p + off[i] : "",
+                                            off[i + 1] - off[i]);
+    }
+  } else {
+    memcpy(data, c->v, n * sizeof(int64_t));
+  }
+}
+
+static void next_rows(duckdb_function_info info, duckdb_data_chunk out) {
+  Writer *w = writing;
+  bool stop;
+  Batch *b = take_batch(w, &stop);
+  if (!b) {
+    w->duck.data_chunk_set_size(out, 0);
+    if (stop)
+      w->duck.function_set_error(info, "given up");
+    return;
+  }
+  for (uint32_t k = 0; k < w->ncol; k++)
+    give_column(&w->duck, w->duck.data_chunk_get_vector(out, k), w->col[k].kind, &b->col[k], b->n);
+  w->duck.data_chunk_set_size(out, b->n);
+  batch_free(b, w->ncol);
+}
+
+static void *copy_thread(void *arg) {
+  Writer *w = arg;
+  Err e = {0};
+  writing = w;
+  duck_exec(&w->duck, w->sql, &e);
+  writing = NULL;
+  pthread_mutex_lock(&w->lock);
+  w->err = e;
+  w->done = true;
+  pthread_cond_broadcast(&w->moved);
+  pthread_mutex_unlock(&w->lock);
+  return NULL;
+}
+
+/* ---- Opening ---- */
+
+static Status cannot_write(const Writer *w, const char *why, Err *e) {
+  return err_set(e, ST_RESOURCE, "CML0512",
+                 "Check that the folder is there and may be written, and that the disk has room.", "'%s' cannot be written: %s", w->path, why);
+}
+
+static bool ends(const char *s, const char *with) {
+  size_t n = strlen(s), m = strlen(with);
+  return n > m && strcmp(s + n - m, with) == 0;
+}
+
+/* Copies names and makes the temporary name and the COPY. */
+static Status prepare(Writer *w, const char *path, const IrColumn *col, uint32_t ncol, Err *e) {
+  bool csv = ends(path, ".csv");
+  w->path = mem_strdup(path);
+  w->col = mem_alloc((ncol ? ncol : 1) * sizeof *w->col);
+  if (!w->path || !w->col)
+    return err_memory(e);
+  for (uint32_t k = 0; k < ncol; k++) {
+    w->col[k] = col[k];
+    w->col[k].name = mem_strdup(col[k].name);
+    if (!w->col[k].name)
+      return err_memory(e);
+    w->ncol++;
+  }
+  if (!csv && !ends(path, ".parquet"))
+    return err_set(e, ST_USAGE, "CML0408", "Let its name end in .parquet or .csv.", "'%s' says no format to write", path);
+  if (ncol == 0)
+    return err_set(e, ST_USAGE, "CML0408", "Name a column.", "'%s' would have no columns", path);
+  Buf tmp = {0}, sql = {0};
+  const char *slash = strrchr(path, '/');
+  int folder = slash ? (int)(slash - path) + 1 : 0;
+  buf_printf(&tmp, "%.*s.%s.tmp-%ld", folder, path, path + folder, (long)getpid());
+  w->tmp = mem_strdup(buf_str(&tmp));
+  buf_text(&sql, "COPY (SELECT * FROM cml_rows()) TO ");
+  char *literal = mem_alloc(tmp.n + 3);
+  if (literal && w->tmp) { /* "./" as in sql_path; a target is never a pattern */
+    snprintf(literal, tmp.n + 3, "%s%s", *path == '/' ? "" : "./", w->tmp);
+    sql_text(&sql, literal);
+  }
+  buf_text(&sql, csv ? " (FORMAT csv, HEADER true, USE_TMP_FILE false)" : " (FORMAT parquet, USE_TMP_FILE false)");
+  bool bad = !literal || !w->tmp || tmp.bad || sql.bad;
+  w->sql = bad ? NULL : mem_strdup(buf_str(&sql));
+  mem_free(literal);
+  buf_free(&tmp);
+  buf_free(&sql);
+  return w->sql ? ST_OK : err_memory(e);
+}
+
+static Status start(Writer *w, Err *e) {
+  Duck *d = &w->duck;
+  int fd = open(w->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666); /* an early and plain reason */
+  if (fd < 0)
+    return cannot_write(w, strerror(errno), e);
+  close(fd);
+  if (duck_open(d, WRITER_MEMORY, 1, e) != ST_OK)
+    return e->code;
+  duckdb_table_function f = d->create_table_function();
+  d->table_function_set_name(f, "cml_rows");
+  d->table_function_set_bind(f, bind_rows);
+  d->table_function_set_init(f, init_rows);
+  d->table_function_set_function(f, next_rows);
+  bool ok = d->register_table_function(d->con, f) == DuckDBSuccess;
+  d->destroy_table_function(&f);
+  if (!ok)
+    return err_set(e, ST_FAULT, "CML0601", NULL, "DuckDB refused the function that hands over rows");
+  w->rows = (uint32_t)d->vector_size();
+  w->fill = batch_new(w);
+  if (!w->fill)
+    return err_memory(e);
+  if (pthread_create(&w->thread, NULL, copy_thread, w) != 0)
+    return err_set(e, ST_RESOURCE, "CML0504", "Raise the limit on threads, or end other programs.",
+                   "no thread could be started");
+  w->running = true;
+  return ST_OK;
+}
+
+Status writer_open(const char *path, const IrColumn *col, uint32_t ncol, Writer **out, Err *e) {
+  *out = NULL;
+  Writer *w = mem_alloc(sizeof *w);
+  if (!w)
+    return err_memory(e);
+  pthread_mutex_init(&w->lock, NULL);
+  pthread_cond_init(&w->moved, NULL);
+  Status st = prepare(w, path, col, ncol, e);
+  if (st == ST_OK)
+    st = start(w, e);
+  if (st == ST_OK)
+    *out = w;
+  else
+    writer_abort(w);
+  return st;
+}
+
+/* ---- Rows ---- */
+
+static Status copy_failed(Writer *w, Err *e) {
+  char why[400];
+  if (w->err.code == ST_RESOURCE) {
+    *e = w->err;
+    return e->code;
+  }
+  const char *cause = w->err.code ? w->err.cause : "the writer ended early";
+  snprintf(why, sizeof why, "%.*s", (int)strcspn(cause, "\n"), cause);
+  return cannot_write(w, why, e);
+}
+
+/* Queues the batch being filled. */
+static Status send(Writer *w, Err *e) {
+  if (w->fill->n == 0)
+    return ST_OK;
+  pthread_mutex_lock(&w->lock);
+  while (w->n == QUEUE && !w->done)
+    pthread_cond_wait(&w->moved, &w->lock);
+  bool done = w->done;
+  if (!done) {
+    w->queue[(w->head + w->n++) % QUEUE] = w->fill;
+    w->fill = NULL;
+    pthread_cond_broadcast(&w->moved);
+  }
+  pthread_mutex_unlock(&w->lock);
+  if (done)
+    return copy_failed(w, e);
+  w->fill = batch_new(w);
+  return w->fill ? ST_OK : err_memory(e);
+}
+
+Status writer_put(Writer *w, const Col *col, uint32_t n, Err *e) {
+  if (!w->fill) /* an earlier call failed */
+    return err_memory(e);
+  for (uint32_t from = 0; from < n;) {
+    Batch *b = w->fill;
+    uint32_t m = n - from < w->rows - b->n ? n - from : w->rows - b->n;
+    for (uint32_t k = 0; k < w->ncol; k++) {
+      if (!batch_copy(&b->col[k], w->col[k].kind, &col[k], from, m, b->n))
+        return err_memory(e);
+    }
+    b->n += m;
+    from += m;
+    if (b->n == w->rows && send(w, e) != ST_OK)
+      return e->code;
+  }
+  return ST_OK;
+}
+
+/* ---- Ending ---- */
+
+/* Ends the thread: after the last row, or at once. */
+static void join(Writer *w, bool stop) {
+  if (!w->running)
+    return;
+  pthread_mutex_lock(&w->lock);
+  w->end = true;
+  w->stop = stop;
+  pthread_cond_broadcast(&w->moved);
+  pthread_mutex_unlock(&w->lock);
+  pthread_join(w->thread, NULL);
+  w->running = false;
+}
+
+static void writer_free(Writer *w) {
+  if (w->duck.lib)
+    duck_close(&w->duck);
+  while (w->n) {
+    batch_free(w->queue[w->head], w->ncol);
+    w->head = (w->head + 1) % QUEUE;
+    w->n--;
+  }
+  batch_free(w->fill, w->ncol);
+  for (uint32_t k = 0; k < w->ncol; k++)
+    mem_free((void *)w->col[k].name);
+  mem_free(w->col);
+  mem_free(w->path);
+  mem_free(w->tmp);
+  mem_free(w->sql);
+  pthread_cond_destroy(&w->moved);
+  pthread_mutex_destroy(&w->lock);
+  mem_free(w);
+}
+
+void writer_abort(Writer *w) {
+  if (!w)
+    return;
+  join(w, true);
+  if (w->tmp)
+    unlink(w->tmp);
+  writer_free(w);
+}
+
+static bool sync_path(const char *path, int flags) {
+  int fd = open(path, flags | O_CLOEXEC);
+  if (fd < 0)
+    return false;
+  bool ok = fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP; /* some file systems have no fsync for folders */
+  int why = errno;
+  close(fd);
+  errno = why;
+  return ok;
+}
+
+static Status publish(Writer *w, Err *e) {
+  if (!sync_path(w->tmp, O_RDONLY) || rename(w->tmp, w->path) != 0)
+    return cannot_write(w, strerror(errno), e);
+  char *slash = strrchr(w->tmp, '/'); /* the name is not needed any more: what stays is its folder */
+  if (slash)
+    slash[slash == w->tmp] = 0;
+  if (!sync_path(slash ? w->tmp : ".", O_RDONLY | O_DIRECTORY))
+    cannot_write(w, strerror(errno), e);
+  mem_free(w->tmp);
+  w->tmp = NULL; /* nothing to remove */
+  return e->code;
+}
+
+Status writer_commit(Writer *w, uint64_t *bytes, Err *e) {
+  Status st = w->fill ? send(w, e) : err_memory(e);
+  join(w, st != ST_OK);
+  if (st == ST_OK && w->err.code != ST_OK)
+    st = copy_failed(w, e);
+  struct stat file;
+  if (st == ST_OK && stat(w->tmp, &file) != 0)
+    st = cannot_write(w, strerror(errno), e);
+  if (st == ST_OK && bytes)
+    *bytes = (uint64_t)file.st_size;
+  if (st == ST_OK)
+    st = publish(w, e);
+  writer_abort(w); /* removes the temporary file where it still is */
+  return st;
+}

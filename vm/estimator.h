@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an estimator and a metric are to the VM. One file each under stdlib/, with the descriptor at its bottom. */
+#ifndef VM_ESTIMATOR_H
+#define VM_ESTIMATOR_H
+
+#include "base/option.h"
+#include "vm/exec.h"
+#include "vm/fitted.h"
+
+typedef struct TrainInfo { /* what an estimator knows before its first pass */
+  const char *name;        /* of the model, for messages */
+  uint32_t d;              /* columns of the matrix */
+  char *const *feature;    /* their names */
+  bool sparse;             /* CSR blocks */
+  const IrOption *option;  /* all of them, in the order of the option table */
+  uint32_t noption;
+  uint64_t rows;           /* training rows (known: counted by the scan that made the parts) */
+  uint64_t seed;
+} TrainInfo;
+
+typedef struct Estimator {
+  const char *name;
+  bool binary;             /* target is 0/1 and predict gives the probability of 1 */
+  const Option *option;
+  const char *doc;         /* the page of `cmlc doc NAME`: problem, method, options, what is reported */
+  Status (*begin)(const TrainInfo *t, Iter **out, Err *e);
+  Status (*finish)(Iter *it, Model *m, Err *e); /* fills tensors and report; m->d, m->feature are set by the caller */
+  /* out[i] for the n rows of x (a view). Uses k_gemv_rows / k_spmv_rows, so dense and sparse give the same bits. */
+  void (*predict)(const Model *m, const Matrix *x, double *out);
+  Status (*verify)(const Model *m, Err *e);     /* tensors are there, with the right sizes: for loaded models */
+} Estimator;
+
+static inline double option_num(const IrOption *o, uint32_t n, const char *name) {
+  for (uint32_t i = 0; i < n; i++) {
+    const char *a = o[i].name, *b = name;
+    while (*a && *a == *b)
+      a++, b++;
+    if (*a == *b)
+      return o[i].num;
+  }
+  return 0;
+}
+
+/* ---- Metrics ---- */
+
+typedef struct MetricInfo {
+  const IrOption *option;
+  uint32_t noption;
+  uint32_t score, target;   /* output numbers of the evaluate stage's row program */
+  int32_t slice;            /* output number of the slice column (str, i64 or b), or -1 */
+  uint64_t rows;            /* rows of the part that is evaluated (for choosing how, never what) */
+} MetricInfo;
+
+typedef struct MetricValue {
+  char *slice;              /* NULL without a slice: the whole part; else the value as text */
+  uint64_t rows;            /* rows of it */
+  double weight;            /* their weight */
+  bool defined;             /* false: undefined (one class, no rows): null in reports */
+  double value;             /* scalar metrics */
+  double cell[4];           /* confusion: tn, fp, fn, tp (weights) */
+} MetricValue;
+
+typedef struct Metric {
+  const char *name;
+  bool binary;              /* for classifiers; else for regression */
+  bool scalar;
+  bool maximize;            /* larger is better */
+  const Option *option;
+  const char *doc;
+  /* Makes the Iter; with a slice, values come for every distinct value of the slice column, sorted by (rows descending, value). */
+  Status (*begin)(const struct Metric *m, const MetricInfo *i, Iter **out, Err *e);
+  Status (*finish)(Iter *it, MetricValue **v, uint32_t *n, Err *e); /* mem_alloc'ed; metric_values_free */
+} Metric;
+void metric_values_free(MetricValue *v, uint32_t n);
+
+#endif

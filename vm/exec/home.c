@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an executor that runs in this process holds: see home.h. */
+#include "vm/exec/home.h"
+
+#include <setjmp.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+Status home_open(Home *h, Bytes text, const Registry *r, const Limits *l, Err *e) {
+  jmp_buf oom;
+  memset(h, 0, sizeof *h);
+  h->reg = *r;
+  h->lim = *l;
+  if (!h->lim.threads)
+    h->lim.threads = 1;
+  arena_init(&h->arena, &oom);
+  Status st;
+  if (setjmp(oom))
+    st = err_memory(e);
+  else
+    st = ir_parse(&h->arena, (const char *)text.p, (uint32_t)text.n, &h->p, e);
+  h->arena.oom = NULL;
+  if (!st)
+    st = ir_verify(h->p, e);
+  if (!st) {
+    buf_put(&h->text, text.p, text.n);
+    h->env.v = mem_alloc((h->p->nfitted + 1) * sizeof *h->env.v);
+    h->env.n = h->p->nfitted;
+    st = h->text.bad || !h->env.v ? err_memory(e) : ST_OK;
+  }
+  if (st)
+    home_close(h);
+  return st;
+}
+
+Status home_put(Home *h, uint32_t id, Bytes value, bool *again, Err *e) {
+  Fitted *f = NULL;
+  *again = false;
+  if (id >= h->env.n)
+    return err_set(e, ST_FAULT, "CML0604", NULL, "the program has no fitted value number %u", id);
+  Status st = fitted_load(value, h->reg.estimator, &f, e);
+  if (st)
+    return st;
+  *again = h->env.v[id] != NULL;
+  if (*again)
+    fitted_free((Fitted *)h->env.v[id]);
+  h->env.v[id] = f;
+  return ST_OK;
+}
+
+void home_close(Home *h) {
+  for (uint32_t i = 0; h->env.v && i < h->env.n; i++)
+    if (h->env.v[i])
+      fitted_free((Fitted *)h->env.v[i]);
+  mem_free(h->env.v);
+  buf_free(&h->text);
+  arena_free(&h->arena);
+  memset(h, 0, sizeof *h);
+}
+
+Status home_rows_stage(const Home *h, uint32_t stage, uint32_t *rows, Err *e) {
+  if (stage < h->p->nstage) {
+    int32_t from = h->p->stage[stage].from;
+    if (from >= 0 && (uint32_t)from < h->p->nstage && h->p->stage[from].kind == STAGE_ROWS) {
+      *rows = (uint32_t)from;
+      return ST_OK;
+    }
+  }
+  return err_set(e, ST_FAULT, "CML0605", NULL, "stage %u reads no rows", stage);
+}
+
+Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e) {
+  const Stage *s = &h->p->stage[h->p->stage[rows_stage].from];
+  EngineSource src = {.format = s->format,
+                      .path = s->path,
+                      .dir = h->lim.dir,
+                      .option = (const char *const *)s->option,
+                      .noption = s->noption,
+                      .column = (const char *const *)s->declared,
+                      .ncolumn = s->ndeclared};
+  return reader_open(&src, s->column, s->ncolumn, h->lim.memory, out, e);
+}
+
+Status home_writer(const Home *h, uint32_t stage, const char *path, Writer **out, Err *e) {
+  const RowProg *g = &h->p->stage[stage].prog;
+  IrColumn *col = mem_alloc((g->nout + 1) * sizeof *col);
+  uint32_t n = 0;
+  if (!col)
+    return err_memory(e);
+  for (uint32_t i = 0; i < g->nout; i++)
+    if (g->out[i].role == OUT_COLUMN)
+      col[n++] = (IrColumn){.name = g->out[i].name, .kind = g->out[i].kind, .nullable = g->val[g->out[i].val].nullable};
+  Status st = writer_open(path, col, n, out, e);
+  mem_free(col);
+  return st;
+}
+
+const Pass *home_pass(const Registry *r, const char *name) {
+  for (uint32_t i = 0; r->pass && r->pass[i]; i++)
+    if (!strcmp(r->pass[i]->name, name))
+      return r->pass[i];
+  return NULL;
+}
+
+uint64_t home_engine_share(const Limits *l) {
+  uint64_t share = l->memory / 4, most = UINT64_C(512) << 20;
+  return share < most ? share : most;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an executor that runs in this process holds: the parsed program, fitted values, the way to the sources. */
+#ifndef VM_EXEC_HOME_H
+#define VM_EXEC_HOME_H
+
+#include "vm/engine.h"
+#include "vm/exec.h"
+
+typedef struct Home {
+  Arena arena;
+  Program *p;
+  Registry reg;
+  Limits lim;
+  Env env;  /* its fitted values are owned here */
+  Buf text; /* the program as it came */
+} Home;
+
+Status home_open(Home *h, Bytes text, const Registry *r, const Limits *l, Err *e);
+Status home_put(Home *h, uint32_t id, Bytes value, bool *again, Err *e); /* *again: it took the place of another one */
+void home_close(Home *h);
+
+/* The rows stage that `stage` reads; ST_FAULT where there is none. */
+Status home_rows_stage(const Home *h, uint32_t stage, uint32_t *rows, Err *e);
+Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e);
+Status home_writer(const Home *h, uint32_t stage, const char *path, Writer **out, Err *e);
+const Pass *home_pass(const Registry *r, const char *name); /* NULL: unknown */
+uint64_t home_engine_share(const Limits *l); /* memory that is the data engine's: a quarter, at most 512 MB */
+
+#endif

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The executor of one machine: threads.
+ *
+ * A scan has workers; the caller is one of them. Each takes the next task itself: from the reader (one at a time and in order, under `reading`),
+ * from cached blocks, or from cached matrices. So no more blocks are in flight than there are workers, without any queue. Partials of finished
+ * tasks meet in the canonical tree of their job; whoever brings the second of two siblings merges them, outside of the lock. Threads live as
+ * long as a scan: starting them costs 20 us, and between scans the process is single-threaded.
+ *
+ * Read local_reduce, then work, then take and process. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "vm/exec/home.h"
+#include "vm/exec/store.h"
+
+typedef struct Local {
+  Executor x; /* first: an Executor * is a Local * */
+  Home home;
+  Store store;
+  Worker **worker; /* threads of them, made when first needed */
+  bool opened;
+} Local;
+
+typedef enum { FROM_READER, FROM_ROWS, FROM_UNITS } From;
+
+typedef struct Scan {
+  Local *l;
+  uint32_t stage, rows_stage;
+  const Jobs *jobs;       /* NULL: writing */
+  DataSet *rows, *train;  /* train: NULL unless it is a train stage */
+  From from;
+  uint32_t pieces;        /* tasks of a block: 1, or 4 where all is cached */
+  uint32_t ntask;         /* when known: not FROM_READER */
+  Reader *reader;
+  Writer *writer;
+  Progress *pr;
+  uint64_t total;         /* positions, 0: unknown */
+  atomic_bool stop;       /* something failed, or a bad row was found and nothing else is looked for */
+  atomic_bool bad;        /* a bad row was found: only bad rows are looked for */
+  pthread_mutex_t reading; /* reader, next */
+  uint32_t next;
+  bool end;
+  pthread_mutex_t lock;   /* everything below */
+  pthread_cond_t turned;
+  uint32_t turn;          /* block whose rows are written next */
+  Tree *tree;             /* by job */
+  Fill fill;
+  RowErrors errors;
+  ScanInfo info;
+  Err err;
+} Scan;
+
+typedef struct Hand { /* a worker in a scan */
+  Scan *s;
+  uint32_t number;
+  Worker *w;
+  JobSet *jobs;
+  pthread_t thread;
+} Hand;
+
+typedef struct Task {
+  uint32_t seq;           /* number of the block */
+  uint32_t u0, u1;
+  Block *raw, *rows;      /* held */
+  Block **unit;           /* of the cache; NULL: to be made */
+  RowErrors errors;
+} Task;
+
+static void failed(Scan *s, const Err *e) {
+  pthread_mutex_lock(&s->lock);
+  if (!s->err.code)
+    s->err = *e;
+  atomic_store(&s->stop, true);
+  pthread_cond_broadcast(&s->turned);
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- Taking a task ---- */
+
+/* False: there is no more, or it failed. */
+static bool take(Scan *s, Task *t, Err *e) {
+  memset(t, 0, sizeof *t);
+  bool got = false;
+  pthread_mutex_lock(&s->reading);
+  if (s->end || atomic_load(&s->stop)) {
+    /* nothing more */
+  } else if (s->from == FROM_READER) {
+    Status st = reader_next(s->reader, &t->raw, &t->errors, e);
+    got = !st && t->raw;
+    s->end = !got;
+    t->seq = s->next;
+    t->u1 = UNITS;
+    if (!st && !got && t->errors.count) { /* found behind the last block */
+      pthread_mutex_lock(&s->lock);
+      row_errors_merge(&s->errors, &t->errors);
+      pthread_mutex_unlock(&s->lock);
+    }
+  } else if (s->next < s->ntask) {
+    got = true;
+    t->seq = s->next / s->pieces;
+    t->u0 = s->next % s->pieces * (UNITS / s->pieces);
+    t->u1 = t->u0 + UNITS / s->pieces;
+    if (s->from == FROM_UNITS) {
+      t->unit = s->train->v[t->seq].unit;
+    } else {
+      pthread_mutex_lock(&s->lock);
+      t->rows = s->rows->v[t->seq].rows;
+      block_hold(t->rows);
+      pthread_mutex_unlock(&s->lock);
+    }
+  }
+  s->next += got;
+  pthread_mutex_unlock(&s->reading);
+  return got;
+}
+
+/* ---- Doing it ---- */
+
+static Status meet(void *ctx, uint32_t job, TreeNode node, Err *e) {
+  Hand *h = ctx;
+  Scan *s = h->s;
+  TreeNode other;
+  for (;;) {
+    pthread_mutex_lock(&s->lock);
+    bool two = tree_meet(&s->tree[job], &node, &other, e);
+    pthread_mutex_unlock(&s->lock);
+    if (!two)
+      return e->code;
+    Status st = tree_join(s->jobs->v[job].pass, jobset_par(h->jobs, job), &node, &other, e);
+    if (st)
+      return st;
+  }
+}
+
+/* The block of the rows stage: counts it, and keeps it where that is wanted. */
+static Status make_rows(Hand *h, Task *t, Err *e) {
+  Scan *s = h->s;
+  Status st = worker_rows(h->w, s->rows_stage, t->raw, &t->errors, &t->rows, e);
+  uint64_t npos = t->raw->npos, bytes = t->raw->bytes;
+  block_drop(t->raw);
+  t->raw = NULL;
+  if (st)
+    return st;
+  const Block *b = t->rows;
+  uint64_t kept[64] = {0};
+  if (!b->part)
+    kept[0] = b->n;
+  for (uint32_t r = 0; b->part && r < b->n; r++)
+    kept[b->part[r] & 63]++;
+  pthread_mutex_lock(&s->lock);
+  for (uint32_t i = 0; i < 64; i++)
+    s->info.kept[i] += kept[i];
+  s->info.read += npos;
+  s->info.bytes += bytes;
+  st = fill_rows(&s->fill, t->seq, t->rows, e);
+  pthread_mutex_unlock(&s->lock);
+  return st;
+}
+
+/* Waits until all blocks before have been written. */
+static Status write_rows(Hand *h, Task *t, Err *e) {
+  Scan *s = h->s;
+  Block *out = NULL;
+  Status st = worker_predict(h->w, s->stage, t->rows, &t->errors, &out, e);
+  if (t->errors.count)
+    atomic_store(&s->bad, true);
+  if (st)
+    return st;
+  pthread_mutex_lock(&s->lock);
+  while (s->turn != t->seq && !atomic_load(&s->stop))
+    pthread_cond_wait(&s->turned, &s->lock);
+  pthread_mutex_unlock(&s->lock);
+  if (!atomic_load(&s->stop)) {
+    if (out->n && !atomic_load(&s->bad))
+      st = writer_put(s->writer, out->col, out->n, e);
+    pthread_mutex_lock(&s->lock);
+    s->turn++;
+    s->info.rows += out->n;
+    pthread_cond_broadcast(&s->turned);
+    pthread_mutex_unlock(&s->lock);
+  }
+  block_drop(out);
+  return st;
+}
+
+static Status map_rows(Hand *h, Task *t, Err *e) {
+  Scan *s = h->s;
+  Block *made[UNITS] = {NULL};
+  uint64_t seen = 0;
+  Sink sink = {.node = meet, .ctx = h};
+  pthread_mutex_lock(&s->lock);
+  bool keep = s->train && !t->unit && s->fill.fill_train; /* may be given up while we work: fill_units sees to it */
+  pthread_mutex_unlock(&s->lock);
+  Block **unit = t->unit ? t->unit : s->train ? made : NULL;
+  Status st = worker_map(h->w, s->stage, h->jobs, t->rows, unit, keep || t->unit, t->u0, t->u1, &sink, &t->errors, &seen, e);
+  pthread_mutex_lock(&s->lock);
+  s->info.rows += seen;
+  if (!st && s->train && !t->unit) {
+    if (!keep) /* given up before: stays so, since a scan never begins to fill again */
+      s->fill.done++;
+    else
+      st = fill_units(&s->fill, t->seq, made, e);
+  }
+  pthread_mutex_unlock(&s->lock);
+  for (uint32_t u = 0; u < UNITS; u++)
+    block_drop(made[u]);
+  return st;
+}
+
+static Status process(Hand *h, Task *t, Err *e) {
+  Scan *s = h->s;
+  worker_look(h->w, atomic_load(&s->bad));
+  Status st = t->raw ? make_rows(h, t, e) : ST_OK;
+  if (t->errors.count)
+    atomic_store(&s->bad, true);
+  if (!st)
+    st = s->jobs ? map_rows(h, t, e) : write_rows(h, t, e);
+  if (!t->errors.count)
+    return st;
+  atomic_store(&s->bad, true);
+  pthread_mutex_lock(&s->lock);
+  row_errors_merge(&s->errors, &t->errors);
+  pthread_mutex_unlock(&s->lock);
+  return st;
+}
+
+static void tell(Scan *s, const Task *t) {
+  if (!s->pr || !s->pr->rows)
+    return;
+  uint64_t done = t->seq + 1; /* blocks before this one have been taken */
+  if (s->from == FROM_READER) {
+    pthread_mutex_lock(&s->lock);
+    done = s->info.read;
+    pthread_mutex_unlock(&s->lock);
+  } else {
+    done = s->total * (done * s->pieces) / (s->ntask ? s->ntask : 1);
+  }
+  s->pr->rows(s->pr->ctx, done, s->total);
+}
+
+static void *work(void *arg) {
+  Hand *h = arg;
+  Scan *s = h->s;
+  Task t;
+  Err e;
+  err_clear(&e);
+  while (take(s, &t, &e)) {
+    Status st = process(h, &t, &e);
+    block_drop(t.raw);
+    block_drop(t.rows);
+    if (st)
+      break;
+    tell(s, &t);
+  }
+  if (e.code)
+    failed(s, &e);
+  return NULL;
+}
+
+/* ---- A scan ---- */
+
+/* Workers that there is memory for: each holds a block as it was read, as it was prepared, what is made of it, and partials. */
+static uint32_t worker_count(const Local *l, const Scan *s, size_t partials) {
+  const Program *p = l->home.p;
+  uint32_t n = l->home.lim.threads;
+  uint64_t free_bytes = l->home.lim.memory - home_engine_share(&l->home.lim);
+  uint64_t cols = p->stage[p->stage[s->rows_stage].from].ncolumn + p->stage[s->rows_stage].prog.nout + p->stage[s->stage].prog.nout;
+  uint64_t each = partials + cols * BLOCK * 9;
+  while (n > 1 && n * each > free_bytes)
+    n--;
+  if (s->from != FROM_READER && n > s->ntask)
+    n = s->ntask ? s->ntask : 1;
+  return n;
+}
+
+static Status scan_begin(Local *l, Scan *s, uint32_t stage, const Jobs *jobs, Progress *pr, Err *e) {
+  memset(s, 0, sizeof *s);
+  s->l = l;
+  s->stage = stage;
+  s->jobs = jobs;
+  s->pr = pr;
+  pthread_mutex_init(&s->reading, NULL);
+  pthread_mutex_init(&s->lock, NULL);
+  pthread_cond_init(&s->turned, NULL);
+  if (!l->opened)
+    return err_set(e, ST_FAULT, "CML0606", NULL, "the executor was not opened");
+  Status st = home_rows_stage(&l->home, stage, &s->rows_stage, e);
+  if (st)
+    return st;
+  s->rows = &l->store.set[s->rows_stage];
+  s->train = l->home.p->stage[stage].kind == STAGE_TRAIN ? &l->store.set[stage] : NULL;
+  s->fill = (Fill){.store = &l->store, .rows = s->rows, .train = s->train};
+  s->total = s->rows->read;
+  s->pieces = 1;
+  if (s->train && s->train->state == CACHE_FULL) {
+    s->from = FROM_UNITS;
+    s->ntask = s->train->n;
+    return ST_OK;
+  }
+  s->fill.fill_train = s->train && s->train->state == CACHE_NONE;
+  if (s->rows->state == CACHE_FULL) {
+    s->from = FROM_ROWS;
+    s->ntask = s->rows->n;
+    return ST_OK;
+  }
+  s->from = FROM_READER;
+  s->fill.fill_rows = s->rows->state == CACHE_NONE;
+  st = home_reader(&l->home, s->rows_stage, &s->reader, e);
+  if (st)
+    return st;
+  uint32_t n = 0;
+  const char *const *file = reader_files(s->reader, &n);
+  if (!s->total)
+    s->total = reader_total(s->reader);
+  return store_files(s->rows, file, n, e);
+}
+
+/* Runs the workers to the end. */
+static Status scan_run(Scan *s, Hand *hand, uint32_t n) {
+  uint32_t started = 1;
+  for (; started < n; started++) /* fewer threads than wanted only take longer */
+    if (pthread_create(&hand[started].thread, NULL, work, &hand[started]))
+      break;
+  work(&hand[0]);
+  for (uint32_t i = 1; i < started; i++)
+    pthread_join(hand[i].thread, NULL);
+  if (!s->err.code)
+    exec_row_errors(&s->errors, (const char *const *)s->rows->file, s->rows->nfile, &s->err);
+  bool whole = !s->err.code;
+  uint32_t blocks = s->from == FROM_READER ? s->next : s->ntask / s->pieces;
+  fill_end(&s->fill, whole, blocks);
+  if (whole && s->from == FROM_READER && !s->rows->known) {
+    memcpy(s->rows->kept, s->info.kept, sizeof s->rows->kept);
+    s->rows->read = s->info.read;
+    s->rows->known = true;
+  }
+  if (s->from != FROM_READER) {
+    memcpy(s->info.kept, s->rows->kept, sizeof s->info.kept);
+    s->info.from_cache = true;
+    s->info.read = s->rows->read;
+    s->info.bytes = s->from == FROM_UNITS ? s->train->bytes : s->rows->bytes;
+  }
+  return s->err.code;
+}
+
+static void scan_end(Scan *s) {
+  if (s->reader)
+    reader_close(s->reader);
+  pthread_cond_destroy(&s->turned);
+  pthread_mutex_destroy(&s->lock);
+  pthread_mutex_destroy(&s->reading);
+}
+
+static Status hands_new(Local *l, Scan *s, uint32_t n, Hand *hand, Err *e) {
+  Status st = ST_OK;
+  for (uint32_t i = 0; i < n && !st; i++) {
+    if (!l->worker[i])
+      st = worker_new(l->home.p, &l->home.env, l->home.lim.cancel, &l->worker[i], e);
+    if (!st && s->jobs && !hand[i].jobs)
+      st = jobset_new(s->jobs, &hand[i].jobs, e);
+    hand[i].s = s;
+    hand[i].number = i;
+    hand[i].w = l->worker[i];
+  }
+  return st;
+}
+
+/* The saved partial of a job: from the tree, or from the workers' accumulators. */
+static Status collect(Scan *s, Hand *hand, uint32_t n, uint32_t job, Buf *out, Err *e) {
+  const Pass *pass = s->jobs->v[job].pass;
+  const void *par = jobset_par(hand[0].jobs, job);
+  void *all = NULL;
+  Status st = ST_OK;
+  if (pass->kind == RED_EXACT) {
+    for (uint32_t i = 0; i < n; i++) {
+      void *p = jobset_take(hand[i].jobs, job);
+      if (!all || !p) {
+        all = all ? all : p;
+        continue;
+      }
+      st = st ? st : pass->merge(par, all, p, e);
+      pass->free(par, p);
+    }
+  } else {
+    st = tree_finish(&s->tree[job], &all, e);
+  }
+  if (!st && !all && !(all = pass->init(par, e)))
+    st = e->code ? e->code : err_memory(e);
+  buf_clear(out);
+  if (!st)
+    st = pass->save(par, all, out, e);
+  if (!st && out->bad)
+    st = err_memory(e);
+  if (all)
+    pass->free(par, all);
+  return st;
+}
+
+static Status local_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *out, ScanInfo *info, Progress *pr, Err *e) {
+  Local *l = (Local *)x;
+  Scan s;
+  Status st = scan_begin(l, &s, stage, jobs, pr, e);
+  uint32_t most = l->home.lim.threads ? l->home.lim.threads : 1, n = 1;
+  Hand *hand = mem_alloc(most * sizeof *hand);
+  s.tree = mem_alloc((jobs->n + 1) * sizeof *s.tree);
+  if (!st && (!hand || !s.tree))
+    st = err_memory(e);
+  if (!st)
+    st = hands_new(l, &s, 1, hand, e);
+  if (!st) {
+    if (s.from != FROM_READER && !s.fill.fill_train && jobset_units(hand[0].jobs) <= QUARTER && s.ntask < 16 * most) {
+      s.pieces = UNITS / QUARTER;
+      s.ntask *= s.pieces;
+    }
+    n = worker_count(l, &s, jobset_bytes(hand[0].jobs));
+    st = hands_new(l, &s, n, hand, e);
+  }
+  for (uint32_t i = 0; i < jobs->n && !st; i++)
+    tree_init(&s.tree[i], jobs->v[i].pass, jobset_par(hand[0].jobs, i));
+  if (!st) {
+    st = scan_run(&s, hand, n);
+    if (st)
+      *e = s.err;
+    for (uint32_t i = 0; i < jobs->n && !st; i++)
+      st = collect(&s, hand, n, i, &out[i], e);
+    for (uint32_t i = 0; i < jobs->n; i++)
+      tree_free(&s.tree[i]);
+  }
+  if (info)
+    *info = s.info;
+  for (uint32_t i = 0; hand && i < most; i++)
+    jobset_free(hand[i].jobs);
+  mem_free(hand);
+  mem_free(s.tree);
+  scan_end(&s);
+  return st;
+}
+
+static Status local_write(Executor *x, uint32_t stage, const char *path, ScanInfo *info, Progress *pr, Err *e) {
+  Local *l = (Local *)x;
+  Scan s;
+  Status st = scan_begin(l, &s, stage, NULL, pr, e);
+  uint32_t n = st ? 1 : worker_count(l, &s, 0);
+  Hand *hand = mem_alloc(n * sizeof *hand);
+  if (!st && !hand)
+    st = err_memory(e);
+  if (!st)
+    st = hands_new(l, &s, n, hand, e);
+  if (!st)
+    st = home_writer(&l->home, stage, path, &s.writer, e);
+  if (!st) {
+    uint64_t bytes = 0;
+    st = scan_run(&s, hand, n);
+    if (st) {
+      *e = s.err;
+      writer_abort(s.writer);
+    } else {
+      st = writer_commit(s.writer, &bytes, e);
+    }
+  }
+  if (info)
+    *info = s.info;
+  mem_free(hand);
+  scan_end(&s);
+  return st;
+}
+
+/* ---- The rest of the interface ---- */
+
+static Status local_open(Executor *x, Bytes text, const Registry *r, const Limits *lim, Err *e) {
+  Local *l = (Local *)x;
+  Status st = home_open(&l->home, text, r, lim, e);
+  if (st)
+    return st;
+  l->opened = true;
+  uint64_t left = l->home.lim.memory - home_engine_share(&l->home.lim);
+  l->worker = mem_alloc(l->home.lim.threads * sizeof *l->worker); /* the other half: blocks in flight, partials, libraries */
+  if (!l->worker)
+    return err_memory(e);
+  return store_init(&l->store, l->home.p->nstage, left / 2, e);
+}
+
+static Status local_put(Executor *x, uint32_t id, Bytes value, Err *e) {
+  Local *l = (Local *)x;
+  bool again;
+  if (!l->opened)
+    return err_set(e, ST_FAULT, "CML0606", NULL, "the executor was not opened");
+  Status st = home_put(&l->home, id, value, &again, e);
+  for (uint32_t i = 0; again && i < l->home.lim.threads; i++)
+    if (l->worker[i])
+      worker_forget(l->worker[i]);
+  for (uint32_t i = 0; again && i < l->home.p->nstage; i++) /* matrices may have been made with the old one */
+    if (l->home.p->stage[i].kind == STAGE_TRAIN)
+      store_drop(&l->store, i);
+  return st;
+}
+
+static void local_drop(Executor *x, uint32_t stage) {
+  store_drop(&((Local *)x)->store, stage);
+}
+
+static void local_close(Executor *x) {
+  Local *l = (Local *)x;
+  for (uint32_t i = 0; l->worker && i < l->home.lim.threads; i++)
+    worker_free(l->worker[i]);
+  mem_free(l->worker);
+  store_free(&l->store);
+  if (l->opened)
+    home_close(&l->home);
+  mem_free(l);
+}
+
+Status exec_local(Executor **out, Err *e) {
+  Local *l = mem_alloc(sizeof *l);
+  if (!l)
+    return err_memory(e);
+  l->x = (Executor){.name = "local",
+                    .open = local_open,
+                    .put = local_put,
+                    .reduce = local_reduce,
+                    .write = local_write,
+                    .drop = local_drop,
+                    .close = local_close};
+  *out = &l->x;
+  return ST_OK;
+}

@@ -1,0 +1,724 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The executor for tests: everything that may go wrong on many machines goes wrong here, on one, and the bits must not change.
+ *
+ * Every task runs in a forked child, which parses the program text anew, loads the fitted values from their bytes, finds passes by name, and
+ * sends its saved partials and row errors back through a pipe. Tasks are run in shuffled order; about one in four is run twice and must give
+ * the same bytes; one child in ten is killed and its task repeated; every partial must survive save, load, save; blocks and matrices that were
+ * kept for children are dropped at random and made again. The parent only reads and writes. Children never touch the data engine (whose
+ * threads they do not have), and the parent has no threads of its own. The choices come from a counter, so that a failure comes again.
+ *
+ * Read loop_reduce and loop_write, then window, run_task, child. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "vm/exec/home.h"
+#include "vm/exec/task.h"
+
+enum { WINDOW = 6 }; /* raw blocks that are shuffled together */
+
+typedef struct Kept { /* what the parent keeps of a block from scan to scan, for children to find */
+  Block *rows;
+  Block *unit[UNITS];
+  uint32_t unit_stage;
+} Kept;
+
+typedef struct Held { /* by rows stage */
+  Kept *v;
+  uint32_t n;
+} Held;
+
+typedef struct Loop {
+  Executor x; /* first */
+  Home home;
+  Buf *fitted; /* bytes, by number */
+  Held *held;  /* by stage */
+  Worker *worker; /* of the parent: makes what is kept */
+  uint64_t choices;
+  bool opened;
+} Loop;
+
+typedef struct Task {
+  uint32_t stage, rows_stage;
+  const Jobs *jobs; /* NULL: predict */
+  uint32_t seq, u0, u1;
+  const Block *raw;
+  const RowErrors *read_errors;
+  Kept *kept;
+  Buf result;
+} Task;
+
+static uint64_t choose(Loop *l, uint64_t n) {
+  return rng_word(UINT64_C(0x636d6c), l->choices++) % n;
+}
+
+/* ---- In the child ---- */
+
+typedef struct Nodes {
+  TreeNode *v; /* by job */
+} Nodes;
+
+static Status take_node(void *ctx, uint32_t job, TreeNode node, Err *e) {
+  (void)e;
+  ((Nodes *)ctx)->v[job] = node;
+  return ST_OK;
+}
+
+static Status child_jobs(const Registry *reg, const Jobs *given, Jobs *out, Err *e) {
+  for (uint32_t i = 0; i < given->n; i++) {
+    const Pass *pass = home_pass(reg, given->v[i].pass->name);
+    if (!pass)
+      return err_set(e, ST_FAULT, "CML0610", NULL, "pass %s is not in the registry", given->v[i].pass->name);
+    Job *j = jobs_add(out, pass);
+    if (!j)
+      return err_memory(e);
+    buf_put(&j->par, given->v[i].par.p, given->v[i].par.n);
+    j->leave_out = given->v[i].leave_out;
+    j->only_fold = given->v[i].only_fold;
+    if (j->par.bad)
+      return err_memory(e);
+  }
+  return ST_OK;
+}
+
+static void put_block(Buf *o, const Block *b) {
+  buf_u32(o, b->n);
+  for (uint32_t k = 0; k < b->ncol; k++) {
+    const Col *c = &b->col[k];
+    buf_u8(o, c->null != NULL);
+    if (c->null)
+      buf_put(o, c->null, b->n);
+    if (c->type == IR_BOOL)
+      buf_put(o, c->b, b->n);
+    else if (c->type != IR_STR)
+      buf_put(o, c->i, 8 * (size_t)b->n);
+    else
+      for (uint32_t r = 0; r < b->n; r++)
+        buf_blob(o, c->dict->bytes + c->dict->off[c->code[r]], c->dict->off[c->code[r] + 1] - c->dict->off[c->code[r]]);
+  }
+}
+
+static Status child_map(const Task *t, const Home *h, Worker *w, const Block *rows, RowErrors *errors, uint64_t *seen, Buf *o, Err *e) {
+  Jobs jobs = {.n = 0};
+  JobSet *set = NULL;
+  Block *made[UNITS] = {NULL};
+  bool train = h->p->stage[t->stage].kind == STAGE_TRAIN;
+  bool there = train && t->kept->unit[0] && t->kept->unit_stage == t->stage;
+  Status st = child_jobs(&h->reg, t->jobs, &jobs, e);
+  if (!st)
+    st = jobset_new(&jobs, &set, e);
+  Nodes nodes = {.v = mem_alloc((jobs.n + 1) * sizeof *nodes.v)};
+  if (!nodes.v)
+    return err_memory(e);
+  Sink sink = {.node = take_node, .ctx = &nodes};
+  Block **unit = there ? t->kept->unit : train ? made : NULL;
+  if (!st)
+    st = worker_map(w, t->stage, set, rows, unit, there, t->u0, t->u1, &sink, errors, seen, e);
+  for (uint32_t i = 0; i < jobs.n && !st; i++) {
+    const Pass *pass = jobs.v[i].pass;
+    TreeNode n = nodes.v[i];
+    if (pass->kind == RED_EXACT)
+      n.partial = jobset_take(set, i);
+    Buf one = {.n = 0};
+    if (n.partial)
+      st = pass->save(jobset_par(set, i), n.partial, &one, e);
+    buf_u8(o, n.partial != NULL);
+    buf_u32(o, n.file);
+    buf_u32(o, n.level);
+    buf_u64(o, n.index);
+    buf_blob(o, one.p, one.n);
+    o->bad = o->bad || one.bad;
+  }
+  return st;
+}
+
+/* Everything of a task, from bytes to bytes. Nothing is freed: the process ends. */
+static void child(const Loop *l, const Task *t, Buf *o) {
+  Err e;
+  Home h;
+  Worker *w = NULL;
+  Block *rows = t->kept->rows, *out = NULL;
+  RowErrors errors = *t->read_errors, again = {.count = 0};
+  uint64_t seen = 0, kept[64] = {0};
+  Buf body = {.n = 0};
+  bool first = t->u0 == 0;
+  err_clear(&e);
+  Status st = home_open(&h, buf_bytes(&l->home.text), &l->home.reg, &l->home.lim, &e);
+  for (uint32_t i = 0; i < h.env.n && !st; i++) {
+    bool twice;
+    if (l->fitted[i].n)
+      st = home_put(&h, i, buf_bytes(&l->fitted[i]), &twice, &e);
+  }
+  if (!st)
+    st = worker_new(h.p, &h.env, NULL, &w, &e);
+  if (!st && !rows)
+    st = worker_rows(w, t->rows_stage, t->raw, &errors, &rows, &e);
+  for (uint32_t r = 0; !st && first && r < rows->n; r++)
+    kept[rows->part ? rows->part[r] & 63 : 0]++;
+  if (!st && t->jobs) {
+    st = child_map(t, &h, w, rows, first ? &errors : &again, &seen, &body, &e);
+  } else if (!st) {
+    st = worker_predict(w, t->stage, rows, &errors, &out, &e);
+    if (!st) {
+      put_block(&body, out);
+      seen = out->n;
+    }
+  }
+  buf_put(o, &e, sizeof e);
+  buf_put(o, first ? &errors : &again, sizeof errors);
+  buf_u64(o, seen);
+  buf_put(o, kept, sizeof kept);
+  buf_blob(o, body.p, body.n);
+  o->bad = o->bad || body.bad;
+}
+
+static void send_all(int fd, const Buf *b) {
+  for (size_t at = 0; at < b->n;) {
+    ssize_t n = write(fd, b->p + at, b->n - at);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      _exit(3);
+    at += (size_t)n;
+  }
+}
+
+/* ---- In the parent ---- */
+
+/* Runs it in a child once. *died: it was killed, by us or otherwise. */
+static Status run_once(const Loop *l, const Task *t, bool kill_it, Buf *out, int *status, Err *e) {
+  int fd[2];
+  buf_clear(out);
+  if (pipe(fd))
+    return err_set(e, ST_RESOURCE, "CML0521", NULL, "cannot make a pipe: %s", strerror(errno));
+  pid_t pid = fork();
+  if (pid < 0) {
+    close(fd[0]);
+    close(fd[1]);
+    return err_set(e, ST_RESOURCE, "CML0521", NULL, "cannot start a process: %s", strerror(errno));
+  }
+  if (pid == 0) {
+    Buf o = {.n = 0};
+    close(fd[0]);
+    child(l, t, &o);
+    if (o.bad)
+      _exit(2);
+    send_all(fd[1], &o);
+    _exit(0);
+  }
+  close(fd[1]);
+  if (kill_it)
+    kill(pid, SIGKILL);
+  uint8_t part[65536];
+  for (;;) {
+    ssize_t n = read(fd[0], part, sizeof part);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      break;
+    buf_put(out, part, (size_t)n);
+  }
+  close(fd[0]);
+  while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+    ;
+  return out->bad ? err_memory(e) : ST_OK;
+}
+
+static Status run_task(Loop *l, Task *t, Err *e) {
+  const char *name = l->home.p->stage[t->stage].name;
+  Buf second = {.n = 0};
+  int status = 0;
+  bool twice = choose(l, 4) == 0, kill_it = choose(l, 10) == 0;
+  Status st = run_once(l, t, kill_it, &t->result, &status, e);
+  if (!st && kill_it) /* lost with its worker: again */
+    st = run_once(l, t, false, &t->result, &status, e);
+  if (!st && (!WIFEXITED(status) || WEXITSTATUS(status)))
+    return err_set(e, ST_FAULT, "CML0611", NULL, "a worker of stage %s ended with %s %d", name, WIFSIGNALED(status) ? "signal" : "status",
+                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+  if (!st && twice)
+    st = run_once(l, t, false, &second, &status, e);
+  if (!st && twice && (second.n != t->result.n || memcmp(second.p, t->result.p, second.n)))
+    st = err_set(e, ST_FAULT, "CML0612", NULL, "the same task of stage %s gave different bytes the second time; passes: %s%s%s", name,
+                 t->jobs && t->jobs->n ? t->jobs->v[0].pass->name : "none", t->jobs && t->jobs->n > 1 ? ", " : "",
+                 t->jobs && t->jobs->n > 1 ? t->jobs->v[t->jobs->n - 1].pass->name : "");
+  buf_free(&second);
+  return st;
+}
+
+typedef struct Gathered { /* of a scan, in the parent */
+  Loop *l;
+  const Jobs *jobs;
+  void **par;
+  Tree *tree;
+  void **exact;
+  RowErrors errors;
+  ScanInfo info;
+} Gathered;
+
+/* A partial as it came; must be the same bytes when saved again. */
+static Status load_partial(Gathered *g, uint32_t job, Bytes b, void **out, Err *e) {
+  const Pass *pass = g->jobs->v[job].pass;
+  Buf again = {.n = 0};
+  *out = pass->load(g->par[job], b, e);
+  if (!*out)
+    return e->code ? e->code : err_memory(e);
+  Status st = pass->save(g->par[job], *out, &again, e);
+  if (!st && (again.n != b.n || (b.n && memcmp(again.p, b.p, b.n))))
+    st = err_set(e, ST_FAULT, "CML0613", NULL, "a partial of pass %s is not the same after load and save", pass->name);
+  buf_free(&again);
+  if (st)
+    pass->free(g->par[job], *out);
+  return st;
+}
+
+static Status gather_job(Gathered *g, uint32_t job, Rd *r, Err *e) {
+  const Pass *pass = g->jobs->v[job].pass;
+  bool there = rd_u8(r);
+  TreeNode n = {.file = rd_u32(r), .level = rd_u32(r)};
+  n.index = rd_u64(r);
+  Bytes b = rd_blob(r);
+  if (r->bad)
+    return err_set(e, ST_FAULT, "CML0614", NULL, "a worker sent something that cannot be read");
+  Status st = there ? load_partial(g, job, b, &n.partial, e) : ST_OK;
+  if (st)
+    return st;
+  if (pass->kind != RED_EXACT)
+    return tree_add(&g->tree[job], n, e);
+  if (!n.partial || !g->exact[job]) {
+    g->exact[job] = g->exact[job] ? g->exact[job] : n.partial;
+    return ST_OK;
+  }
+  st = pass->merge(g->par[job], g->exact[job], n.partial, e);
+  pass->free(g->par[job], n.partial);
+  return st;
+}
+
+/* Reads a result up to its body. */
+static Status open_result(Gathered *g, const Task *t, Bytes *body, Err *e) {
+  Rd r = rd_of(buf_bytes(&t->result));
+  const void *err = rd_take(&r, sizeof(Err));
+  const void *errors = rd_take(&r, sizeof(RowErrors));
+  uint64_t seen = rd_u64(&r);
+  const void *kept = rd_take(&r, 64 * sizeof(uint64_t));
+  *body = rd_blob(&r);
+  if (!rd_done(&r))
+    return err_set(e, ST_FAULT, "CML0614", NULL, "a worker sent something that cannot be read");
+  Err theirs;
+  memcpy(&theirs, err, sizeof theirs);
+  if (theirs.code) {
+    if (!e->code)
+      *e = theirs;
+    return e->code;
+  }
+  RowErrors re;
+  uint64_t k[64];
+  memcpy(&re, errors, sizeof re);
+  memcpy(k, kept, sizeof k);
+  row_errors_merge(&g->errors, &re);
+  for (uint32_t i = 0; i < 64; i++)
+    g->info.kept[i] += k[i];
+  g->info.rows += seen;
+  return ST_OK;
+}
+
+static Status gather_task(Gathered *g, const Task *t, Err *e) {
+  Bytes body;
+  Status st = open_result(g, t, &body, e);
+  Rd r = rd_of(body);
+  if (!st && g->errors.count)
+    return ST_OK;
+  for (uint32_t i = 0; i < g->jobs->n && !st; i++)
+    st = gather_job(g, i, &r, e);
+  return st;
+}
+
+static void let_go(Kept *k) {
+  block_drop(k->rows);
+  for (uint32_t u = 0; u < UNITS; u++)
+    block_drop(k->unit[u]);
+  memset(k, 0, sizeof *k);
+}
+
+static void held_clear(Held *h) {
+  for (uint32_t i = 0; i < h->n; i++)
+    let_go(&h->v[i]);
+  mem_free(h->v);
+  *h = (Held){.n = 0};
+}
+
+/* Sometimes loses what is kept of a block, sometimes makes it again. */
+static Status maybe_keep(Loop *l, uint32_t stage, uint32_t rows_stage, const Block *raw, Kept *k, Err *e) {
+  RowErrors errors = {.count = 0};
+  Status st = ST_OK;
+  if (choose(l, 3) == 0)
+    let_go(k);
+  if (!k->rows && choose(l, 2) == 0)
+    st = worker_rows(l->worker, rows_stage, raw, &errors, &k->rows, e);
+  bool train = l->home.p->stage[stage].kind == STAGE_TRAIN;
+  if (k->unit[0] && (k->unit_stage != stage || choose(l, 3) == 0))
+    for (uint32_t u = 0; u < UNITS; u++) {
+      block_drop(k->unit[u]);
+      k->unit[u] = NULL;
+    }
+  if (!st && !errors.count && train && k->rows && !k->unit[0] && choose(l, 2) == 0) {
+    k->unit_stage = stage;
+    for (uint32_t u = 0; u < UNITS && !st; u++)
+      st = worker_unit(l->worker, stage, k->rows, u, &errors, &k->unit[u], e);
+  }
+  if (st || errors.count)
+    let_go(k);
+  return st;
+}
+
+static Kept *kept_of(Loop *l, uint32_t rows_stage, uint32_t seq, Err *e) {
+  Held *h = &l->held[rows_stage];
+  if (seq >= h->n) {
+    Kept *v = mem_realloc(h->v, (seq + 1) * sizeof *v);
+    if (!v) {
+      err_memory(e);
+      return NULL;
+    }
+    memset(v + h->n, 0, (seq + 1 - h->n) * sizeof *v);
+    h->v = v;
+    h->n = seq + 1;
+  }
+  return &h->v[seq];
+}
+
+typedef struct Window {
+  Block *raw[WINDOW];
+  RowErrors errors[WINDOW];
+  uint32_t n, first; /* blocks, number of the first */
+  Task task[4 * WINDOW];
+  uint32_t ntask;
+} Window;
+
+static void window_clear(Window *w) {
+  for (uint32_t i = 0; i < w->n; i++)
+    block_drop(w->raw[i]);
+  for (uint32_t i = 0; i < w->ntask; i++)
+    buf_free(&w->task[i].result);
+  w->first += w->n;
+  w->n = w->ntask = 0;
+}
+
+/* Reads some blocks and runs their tasks in shuffled order; results lie in the tasks, in the order of positions. */
+static Status window_run(Loop *l, Window *w, Reader *rd, uint32_t stage, uint32_t rows_stage, const Jobs *jobs, uint32_t pieces,
+                         Gathered *g, Err *e) {
+  Status st = ST_OK;
+  RowErrors tail = {.count = 0};
+  uint32_t order[4 * WINDOW];
+  while (w->n < WINDOW && !st) {
+    memset(&w->errors[w->n], 0, sizeof w->errors[0]);
+    Block *b = NULL;
+    st = reader_next(rd, &b, &w->errors[w->n], e);
+    if (st || !b) {
+      tail = w->errors[w->n];
+      break;
+    }
+    w->raw[w->n++] = b;
+    g->info.read += b->npos;
+    g->info.bytes += b->bytes;
+  }
+  row_errors_merge(&g->errors, &tail);
+  for (uint32_t i = 0; i < w->n && !st; i++) {
+    Kept *k = kept_of(l, rows_stage, w->first + i, e);
+    st = k ? maybe_keep(l, stage, rows_stage, w->raw[i], k, e) : e->code;
+  }
+  for (uint32_t i = 0; i < w->n && !st; i++) {
+    uint32_t n = pieces > 1 && choose(l, 2) ? pieces : 1;
+    for (uint32_t q = 0; q < n; q++)
+      w->task[w->ntask++] = (Task){.stage = stage,
+                                   .rows_stage = rows_stage,
+                                   .jobs = jobs,
+                                   .seq = w->first + i,
+                                   .u0 = q * UNITS / n,
+                                   .u1 = (q + 1) * UNITS / n,
+                                   .raw = w->raw[i],
+                                   .read_errors = &w->errors[i],
+                                   .kept = kept_of(l, rows_stage, w->first + i, e)};
+  }
+  for (uint32_t i = 0; i < w->ntask; i++) {
+    uint32_t k = (uint32_t)choose(l, i + 1);
+    order[i] = order[k];
+    order[k] = i;
+  }
+  for (uint32_t i = 0; i < w->ntask && !st; i++) {
+    if (l->home.lim.cancel && atomic_load(l->home.lim.cancel))
+      return err_set(e, ST_CANCEL, NULL, NULL, "interrupted");
+    st = run_task(l, &w->task[order[i]], e);
+    if (!st && jobs)
+      st = gather_task(g, &w->task[order[i]], e);
+  }
+  return st;
+}
+
+static Status finish_job(Gathered *g, uint32_t i, Buf *out, Err *e) {
+  const Pass *pass = g->jobs->v[i].pass;
+  void *all = g->exact[i];
+  g->exact[i] = NULL;
+  Status st = pass->kind == RED_EXACT ? ST_OK : tree_finish(&g->tree[i], &all, e);
+  if (!st && !all && !(all = pass->init(g->par[i], e)))
+    st = e->code ? e->code : err_memory(e);
+  buf_clear(out);
+  if (!st)
+    st = pass->save(g->par[i], all, out, e);
+  if (!st && out->bad)
+    st = err_memory(e);
+  if (all)
+    pass->free(g->par[i], all);
+  return st;
+}
+
+static Status begin(Loop *l, uint32_t stage, uint32_t *rows_stage, Reader **rd, Err *e) {
+  if (!l->opened)
+    return err_set(e, ST_FAULT, "CML0606", NULL, "the executor was not opened");
+  Status st = home_rows_stage(&l->home, stage, rows_stage, e);
+  return st ? st : home_reader(&l->home, *rows_stage, rd, e);
+}
+
+static Status gathered_open(Gathered *g, uint32_t *pieces, Err *e) {
+  uint32_t n = g->jobs->n;
+  JobSet *set = NULL;
+  g->par = mem_alloc((n + 1) * sizeof *g->par);
+  g->tree = mem_alloc((n + 1) * sizeof *g->tree);
+  g->exact = mem_alloc((n + 1) * sizeof *g->exact);
+  if (!g->par || !g->tree || !g->exact)
+    return err_memory(e);
+  for (uint32_t i = 0; i < n; i++) {
+    const Job *j = &g->jobs->v[i];
+    g->par[i] = j->pass->open(buf_bytes(&j->par), e);
+    if (!g->par[i])
+      return e->code ? e->code : err_memory(e);
+    tree_init(&g->tree[i], j->pass, g->par[i]);
+  }
+  Status st = jobset_new(g->jobs, &set, e);
+  *pieces = !st && jobset_units(set) <= QUARTER ? UNITS / QUARTER : 1;
+  jobset_free(set);
+  return st;
+}
+
+static void gathered_close(Gathered *g) {
+  for (uint32_t i = 0; g->par && g->tree && g->exact && i < g->jobs->n; i++) {
+    const Pass *pass = g->jobs->v[i].pass;
+    if (!g->par[i])
+      continue;
+    tree_free(&g->tree[i]);
+    if (g->exact[i])
+      pass->free(g->par[i], g->exact[i]);
+    pass->close(g->par[i]);
+  }
+  mem_free(g->par);
+  mem_free(g->tree);
+  mem_free(g->exact);
+}
+
+static Status row_errors(const Gathered *g, const Reader *rd, Err *e) {
+  uint32_t n = 0;
+  const char *const *file = reader_files(rd, &n);
+  return exec_row_errors(&g->errors, file, n, e);
+}
+
+static Status loop_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *out, ScanInfo *info, Progress *pr, Err *e) {
+  Loop *l = (Loop *)x;
+  Reader *rd = NULL;
+  uint32_t rows_stage = 0, pieces = 1;
+  Gathered g = {.l = l, .jobs = jobs};
+  Window *w = mem_alloc(sizeof *w);
+  Status st = w ? begin(l, stage, &rows_stage, &rd, e) : err_memory(e);
+  if (!st)
+    st = gathered_open(&g, &pieces, e);
+  while (!st) {
+    st = window_run(l, w, rd, stage, rows_stage, jobs, pieces, &g, e);
+    bool end = w->n < WINDOW;
+    window_clear(w);
+    if (!st && pr && pr->rows)
+      pr->rows(pr->ctx, g.info.read, reader_total(rd));
+    if (end)
+      break;
+  }
+  if (!st)
+    st = row_errors(&g, rd, e);
+  for (uint32_t i = 0; i < jobs->n && !st; i++)
+    st = finish_job(&g, i, &out[i], e);
+  gathered_close(&g);
+  if (rd)
+    reader_close(rd);
+  mem_free(w);
+  if (info)
+    *info = g.info;
+  return st;
+}
+
+/* ---- Writing ---- */
+
+/* A string column back from its values: one entry a row. */
+static Status read_strings(Rd *r, uint32_t n, Col *c, Arena *a, Err *e) {
+  Dict *d = NEW(a, Dict);
+  c->code = NEWN(a, uint32_t, n + 1);
+  if (!d || !c->code || !(d->off = NEWN(a, uint32_t, n + 1)))
+    return err_memory(e);
+  Rd ahead = *r;
+  size_t total = 0;
+  for (uint32_t i = 0; i < n; i++)
+    total += rd_blob(&ahead).n;
+  d->bytes = arena_alloc(a, total + 1);
+  if (!d->bytes)
+    return err_memory(e);
+  for (uint32_t i = 0; i < n; i++) {
+    Bytes b = rd_blob(r);
+    if (b.n)
+      memcpy(d->bytes + d->off[i], b.p, b.n);
+    d->off[i + 1] = d->off[i] + (uint32_t)b.n;
+    c->code[i] = i;
+  }
+  d->n = n;
+  c->dict = d;
+  return ST_OK;
+}
+
+static Status write_result(const Loop *l, const Task *t, Bytes body, Writer *w, Err *e) {
+  const RowProg *g = &l->home.p->stage[t->stage].prog;
+  Arena a;
+  arena_init(&a, NULL);
+  Rd r = rd_of(body);
+  uint32_t n = rd_u32(&r), ncol = 0;
+  Col *col = NEWN(&a, Col, g->nout + 1);
+  Status st = col ? ST_OK : err_memory(e);
+  for (uint32_t i = 0; i < g->nout && !st; i++) {
+    if (g->out[i].role != OUT_COLUMN)
+      continue;
+    Col *c = &col[ncol++];
+    c->type = g->val[g->out[i].val].type;
+    const void *null = rd_u8(&r) ? rd_take(&r, n) : NULL;
+    size_t size = c->type == IR_BOOL ? 1 : 8;
+    if (null && (c->null = NEWN(&a, uint8_t, n + 1)))
+      memcpy(c->null, null, n);
+    if (c->type == IR_STR) {
+      st = read_strings(&r, n, c, &a, e);
+      continue;
+    }
+    c->b = arena_alloc64(&a, n * size + 1);
+    const void *v = rd_take(&r, n * size);
+    if (!c->b)
+      st = err_memory(e);
+    else if (v)
+      memcpy(c->b, v, n * size);
+  }
+  if (!st && !rd_done(&r))
+    st = err_set(e, ST_FAULT, "CML0614", NULL, "a worker sent something that cannot be read");
+  if (!st && n)
+    st = writer_put(w, col, n, e);
+  arena_free(&a);
+  return st;
+}
+
+static Status loop_write(Executor *x, uint32_t stage, const char *path, ScanInfo *info, Progress *pr, Err *e) {
+  Loop *l = (Loop *)x;
+  Reader *rd = NULL;
+  Writer *out = NULL;
+  uint32_t rows_stage = 0;
+  uint64_t bytes;
+  Gathered g = {.l = l};
+  Window *w = mem_alloc(sizeof *w);
+  Status st = w ? begin(l, stage, &rows_stage, &rd, e) : err_memory(e);
+  bool end = false;
+  while (!st && !end) {
+    st = window_run(l, w, rd, stage, rows_stage, NULL, 1, &g, e);
+    end = w->n < WINDOW;
+    if (!st && !out)
+      st = home_writer(&l->home, stage, path, &out, e);
+    for (uint32_t i = 0; i < w->ntask && !st; i++) {
+      Bytes body;
+      st = open_result(&g, &w->task[i], &body, e);
+      if (!st && !g.errors.count)
+        st = write_result(l, &w->task[i], body, out, e);
+    }
+    window_clear(w);
+    if (!st && pr && pr->rows)
+      pr->rows(pr->ctx, g.info.read, reader_total(rd));
+  }
+  if (!st)
+    st = row_errors(&g, rd, e);
+  if (out && st)
+    writer_abort(out);
+  else if (out)
+    st = writer_commit(out, &bytes, e);
+  if (rd)
+    reader_close(rd);
+  mem_free(w);
+  if (info)
+    *info = g.info;
+  return st;
+}
+
+/* ---- The rest of the interface ---- */
+
+static Status loop_open(Executor *x, Bytes text, const Registry *r, const Limits *lim, Err *e) {
+  Loop *l = (Loop *)x;
+  Status st = home_open(&l->home, text, r, lim, e);
+  if (st)
+    return st;
+  l->opened = true;
+  l->fitted = mem_alloc((l->home.p->nfitted + 1) * sizeof *l->fitted);
+  l->held = mem_alloc((l->home.p->nstage + 1) * sizeof *l->held);
+  if (!l->fitted || !l->held)
+    return err_memory(e);
+  return worker_new(l->home.p, &l->home.env, lim->cancel, &l->worker, e);
+}
+
+static Status loop_put(Executor *x, uint32_t id, Bytes value, Err *e) {
+  Loop *l = (Loop *)x;
+  bool again;
+  if (!l->opened)
+    return err_set(e, ST_FAULT, "CML0606", NULL, "the executor was not opened");
+  Status st = home_put(&l->home, id, value, &again, e);
+  if (st)
+    return st;
+  worker_forget(l->worker);
+  for (uint32_t i = 0; again && i < l->home.p->nstage; i++)
+    held_clear(&l->held[i]);
+  buf_clear(&l->fitted[id]);
+  buf_put(&l->fitted[id], value.p, value.n);
+  return l->fitted[id].bad ? err_memory(e) : ST_OK;
+}
+
+static void loop_drop(Executor *x, uint32_t stage) {
+  Loop *l = (Loop *)x;
+  if (l->opened && stage < l->home.p->nstage)
+    held_clear(&l->held[stage]);
+}
+
+static void loop_close(Executor *x) {
+  Loop *l = (Loop *)x;
+  for (uint32_t i = 0; l->held && i < l->home.p->nstage; i++)
+    held_clear(&l->held[i]);
+  for (uint32_t i = 0; l->fitted && i < l->home.p->nfitted; i++)
+    buf_free(&l->fitted[i]);
+  mem_free(l->held);
+  mem_free(l->fitted);
+  worker_free(l->worker);
+  if (l->opened)
+    home_close(&l->home);
+  mem_free(l);
+}
+
+Status exec_loopback(Executor **out, Err *e) {
+  Loop *l = mem_alloc(sizeof *l);
+  if (!l)
+    return err_memory(e);
+  l->x = (Executor){.name = "loopback",
+                    .open = loop_open,
+                    .put = loop_put,
+                    .reduce = loop_reduce,
+                    .write = loop_write,
+                    .drop = loop_drop,
+                    .close = loop_close};
+  *out = &l->x;
+  return ST_OK;
+}

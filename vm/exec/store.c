@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cached data sets of an executor: see store.h. */
+#include "vm/exec/store.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+
+Status store_init(Store *s, uint32_t nstage, uint64_t budget, Err *e) {
+  *s = (Store){.n = nstage, .budget = budget};
+  s->set = mem_alloc((nstage + 1) * sizeof *s->set);
+  return s->set ? ST_OK : err_memory(e);
+}
+
+static void drop_entry(Entry *t) {
+  block_drop(t->rows);
+  for (uint32_t u = 0; u < UNITS; u++)
+    block_drop(t->unit[u]);
+  memset(t, 0, sizeof *t);
+}
+
+static void empty(Store *s, DataSet *d, CacheState state) {
+  for (uint32_t i = 0; i < d->n; i++)
+    drop_entry(&d->v[i]);
+  mem_free(d->v);
+  d->v = NULL;
+  d->n = d->cap = 0;
+  s->used -= d->bytes;
+  d->bytes = 0;
+  d->state = state;
+}
+
+void store_drop(Store *s, uint32_t stage) {
+  if (stage < s->n)
+    empty(s, &s->set[stage], CACHE_NONE);
+}
+
+void store_free(Store *s) {
+  for (uint32_t i = 0; s->set && i < s->n; i++) {
+    DataSet *d = &s->set[i];
+    empty(s, d, CACHE_NONE);
+    for (uint32_t k = 0; k < d->nfile; k++)
+      mem_free(d->file[k]);
+    mem_free(d->file);
+  }
+  mem_free(s->set);
+  *s = (Store){.n = 0};
+}
+
+Status store_files(DataSet *d, const char *const *file, uint32_t n, Err *e) {
+  if (d->file || !n)
+    return ST_OK;
+  d->file = mem_alloc(n * sizeof *d->file);
+  if (!d->file)
+    return err_memory(e);
+  for (uint32_t i = 0; i < n; i++) {
+    d->file[i] = mem_strdup(file[i]);
+    if (!d->file[i])
+      return err_memory(e);
+    d->nfile++;
+  }
+  return ST_OK;
+}
+
+/* The entry of block number seq, with room made for it. */
+static Entry *entry(DataSet *d, uint32_t seq, Err *e) {
+  if (seq >= d->cap) {
+    uint32_t cap = d->cap ? d->cap : 64;
+    while (cap <= seq)
+      cap *= 2;
+    Entry *v = mem_realloc(d->v, cap * sizeof *v);
+    if (!v) {
+      err_memory(e);
+      return NULL;
+    }
+    memset(v + d->cap, 0, (cap - d->cap) * sizeof *v);
+    d->v = v;
+    d->cap = cap;
+  }
+  if (seq >= d->n)
+    d->n = seq + 1;
+  return &d->v[seq];
+}
+
+static void let_go(Store *s, DataSet *d, uint32_t i) {
+  if (i >= d->n || !d->v[i].rows)
+    return;
+  s->used -= d->v[i].rows->bytes;
+  d->bytes -= d->v[i].rows->bytes;
+  drop_entry(&d->v[i]);
+}
+
+/* Makes room when more is held than the budget allows. */
+static void relieve(Fill *f) {
+  Store *s = f->store;
+  if (f->spend) {
+    for (uint32_t i = 0; i < f->done; i++)
+      let_go(s, f->rows, i);
+  }
+  if (s->used <= s->budget)
+    return;
+  if (f->fill_rows && f->fill_train) {
+    f->fill_rows = false;
+    empty(s, f->rows, CACHE_NONE);
+  } else if (f->fill_train && f->rows->state == CACHE_FULL && !f->spend && f->done) {
+    double whole = (double)f->train->bytes / f->done * f->rows->n;
+    uint64_t others = s->used - f->rows->bytes - f->train->bytes;
+    if (whole * 1.05 + (double)others <= (double)s->budget) {
+      f->spend = true;
+      for (uint32_t i = 0; i < f->done; i++)
+        let_go(s, f->rows, i);
+    }
+  }
+  if (s->used > s->budget && f->fill_train) {
+    f->fill_train = false;
+    empty(s, f->train, CACHE_OFF);
+  }
+  if (s->used > s->budget && f->fill_rows) {
+    f->fill_rows = false;
+    empty(s, f->rows, CACHE_OFF);
+  }
+}
+
+Status fill_rows(Fill *f, uint32_t seq, Block *rows, Err *e) {
+  if (!f->fill_rows)
+    return ST_OK;
+  Entry *t = entry(f->rows, seq, e);
+  if (!t)
+    return e->code;
+  block_hold(rows);
+  t->rows = rows;
+  f->rows->bytes += rows->bytes;
+  f->store->used += rows->bytes;
+  relieve(f);
+  return ST_OK;
+}
+
+Status fill_units(Fill *f, uint32_t seq, Block **unit, Err *e) {
+  f->done++;
+  if (!f->fill_train)
+    return ST_OK;
+  Entry *t = entry(f->train, seq, e);
+  if (!t)
+    return e->code;
+  for (uint32_t u = 0; u < UNITS; u++) {
+    t->unit[u] = unit[u];
+    unit[u] = NULL;
+    f->train->bytes += t->unit[u]->bytes;
+    f->store->used += t->unit[u]->bytes;
+  }
+  relieve(f);
+  return ST_OK;
+}
+
+void fill_end(Fill *f, bool whole, uint32_t n) {
+  Store *s = f->store;
+  if (f->spend)
+    empty(s, f->rows, CACHE_NONE);
+  if (f->fill_rows) {
+    if (whole && f->rows->n == n)
+      f->rows->state = CACHE_FULL;
+    else
+      empty(s, f->rows, CACHE_NONE);
+  }
+  if (f->fill_train) {
+    if (whole && f->train->n == n)
+      f->train->state = CACHE_FULL;
+    else
+      empty(s, f->train, CACHE_NONE);
+  }
+}

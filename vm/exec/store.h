@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cached data sets of an executor: blocks of rows stages and unit matrices of train stages.
+ *
+ * All or nothing: a data set is cached whole or not at all; what is cached is only a matter of time, never of bits. A Store is used under its
+ * owner's lock. When a scan makes more than the budget holds, something gives way, in this order: blocks of the rows stage that are only
+ * being collected beside matrices; cached blocks whose matrices will fit in their place; what is being collected. */
+#ifndef VM_EXEC_STORE_H
+#define VM_EXEC_STORE_H
+
+#include "vm/exec/task.h"
+
+typedef enum CacheState {
+  CACHE_NONE, /* not tried, or given up for another one */
+  CACHE_FULL,
+  CACHE_OFF,  /* does not fit */
+} CacheState;
+
+typedef struct Entry {
+  Block *rows;        /* of a rows stage */
+  Block *unit[UNITS]; /* of a train stage */
+} Entry;
+
+typedef struct DataSet { /* of one rows or train stage */
+  CacheState state;
+  Entry *v;            /* by block number: the order of the scan */
+  uint32_t n, cap;
+  uint64_t bytes;
+  /* rows stages: known after the first scan */
+  bool known;
+  uint64_t kept[64], read;
+  char **file;         /* names for messages */
+  uint32_t nfile;
+} DataSet;
+
+typedef struct Store {
+  DataSet *set;        /* by stage */
+  uint32_t n;
+  uint64_t used, budget;
+} Store;
+
+typedef struct Fill { /* what one scan collects */
+  Store *store;
+  DataSet *rows, *train;      /* train: NULL unless the scan makes matrices */
+  bool fill_rows, fill_train;
+  bool spend;                 /* cached rows are given up as they are used */
+  uint32_t done;              /* blocks done */
+} Fill;
+
+Status store_init(Store *s, uint32_t nstage, uint64_t budget, Err *e);
+void store_free(Store *s);
+void store_drop(Store *s, uint32_t stage);                              /* the cached blocks; counts stay */
+Status store_files(DataSet *d, const char *const *file, uint32_t n, Err *e);
+/* Keeps a reference to what a scan made of block number `seq`: its rows, or its units (moved out of the array when kept). */
+Status fill_rows(Fill *f, uint32_t seq, Block *rows, Err *e);
+Status fill_units(Fill *f, uint32_t seq, Block **unit, Err *e);
+void fill_end(Fill *f, bool whole, uint32_t n);                         /* whole: all n blocks went through without an error */
+
+#endif

@@ -1,0 +1,614 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The work of one worker: see task.h. Read from the bottom: worker_map, worker_unit, worker_rows; all of them go over units and panels with
+ * next_panel, which packs the wanted rows, and run_panel, which runs the stage's row program on them. Jobs are in jobs.c. */
+#include "vm/exec/task.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "vm/exec/cols.h"
+#include "vm/exec/jobset.h"
+#include "vm/ops.h"
+
+typedef struct Prepared { /* a stage as this worker runs it; made at first use */
+  bool ready;
+  Interp *interp;
+  uint32_t nin;          /* columns that the program reads */
+  uint32_t *in_col;      /* their numbers in the block */
+  const char **in_name;
+  Gather gather;         /* of inputs */
+  Gather removed;        /* of outputs, where the program removes rows */
+  Col *in, *out, *out2;
+  uint8_t *keep;         /* NULL: removes nothing */
+  bool by_fold;          /* rows read what was fitted without their fold */
+  Slots slots;           /* train */
+  MatrixBuilder *matrix;
+  Col *slot;
+  int32_t target;        /* output number, or -1 */
+  Maker maker;           /* rows, predict */
+  uint32_t *made;        /* output number of each column of the maker */
+  int32_t part, fold, weight;
+} Prepared;
+
+struct Worker {
+  const Program *p;
+  const Env *env;
+  const atomic_bool *cancel;
+  Prepared *stage;
+  Arena scratch;
+  bool look;
+  uint32_t row[PANEL_ROWS], kept[PANEL_ROWS], at[PANEL_ROWS], at2[PANEL_ROWS];
+  uint8_t fold[PANEL_ROWS], fold2[PANEL_ROWS];
+  double weight[PANEL_ROWS], weight2[PANEL_ROWS];
+};
+
+Status worker_new(const Program *p, const Env *env, const atomic_bool *cancel, Worker **out, Err *e) {
+  Worker *w = mem_alloc(sizeof *w);
+  if (w)
+    w->stage = mem_alloc(p->nstage * sizeof *w->stage);
+  if (!w || !w->stage) {
+    mem_free(w);
+    return err_memory(e);
+  }
+  w->p = p;
+  w->env = env;
+  w->cancel = cancel;
+  arena_init(&w->scratch, NULL);
+  *out = w;
+  return ST_OK;
+}
+
+static void forget(Prepared *q) {
+  interp_free(q->interp);
+  mem_free(q->in_col);
+  mem_free(q->in_name);
+  gather_free(&q->gather);
+  gather_free(&q->removed);
+  mem_free(q->in);
+  mem_free(q->out);
+  mem_free(q->out2);
+  mem_free(q->keep);
+  slots_free(&q->slots);
+  matrix_builder_free(q->matrix);
+  mem_free(q->slot);
+  maker_free(&q->maker);
+  mem_free(q->made);
+  memset(q, 0, sizeof *q);
+}
+
+void worker_forget(Worker *w) {
+  for (uint32_t i = 0; i < w->p->nstage; i++)
+    forget(&w->stage[i]);
+}
+
+void worker_look(Worker *w, bool look) {
+  w->look = look;
+}
+
+void worker_free(Worker *w) {
+  if (!w)
+    return;
+  worker_forget(w);
+  arena_free(&w->scratch);
+  mem_free(w->stage);
+  mem_free(w);
+}
+
+/* ---- Preparing a stage ---- */
+
+/* Number of the column called s in the blocks that the stage reads, or -1. */
+static int64_t column_of(const Program *p, const Stage *s, const char *name) {
+  const Stage *from = &p->stage[s->from];
+  if (from->kind == STAGE_SOURCE) {
+    for (uint32_t i = 0; i < from->ncolumn; i++)
+      if (!strcmp(from->column[i].name, name))
+        return i;
+    return -1;
+  }
+  uint32_t k = 0;
+  for (uint32_t i = 0; i < from->prog.nout; i++) {
+    if (from->prog.out[i].role != OUT_COLUMN)
+      continue;
+    if (from->prog.out[i].name && !strcmp(from->prog.out[i].name, name))
+      return k;
+    k++;
+  }
+  return -1;
+}
+
+static Status prepare_inputs(Prepared *q, const Program *p, const Stage *s, Err *e) {
+  const RowProg *g = &s->prog;
+  uint32_t most = g->nval + 1;
+  q->in_col = mem_alloc(most * sizeof *q->in_col);
+  q->in_name = mem_alloc(most * sizeof *q->in_name);
+  q->in = mem_alloc(most * sizeof *q->in);
+  q->out = mem_alloc((g->nout + 1) * sizeof *q->out);
+  q->out2 = mem_alloc((g->nout + 1) * sizeof *q->out2);
+  q->slot = mem_alloc((g->nout + 1) * sizeof *q->slot);
+  q->made = mem_alloc((g->nout + 1) * sizeof *q->made);
+  if (!q->in_col || !q->in_name || !q->in || !q->out || !q->out2 || !q->slot || !q->made)
+    return err_memory(e);
+  for (uint32_t i = 0; i < g->nval; i++) {
+    if (g->val[i].op == OP_KEEP && !q->keep) {
+      q->keep = mem_alloc(PANEL_ROWS);
+      if (!q->keep)
+        return err_memory(e);
+    }
+    if (g->val[i].op != OP_COL)
+      continue;
+    uint32_t k = 0;
+    while (k < q->nin && strcmp(q->in_name[k], g->val[i].s))
+      k++;
+    if (k < q->nin)
+      continue;
+    int64_t c = column_of(p, s, g->val[i].s);
+    if (c < 0)
+      return err_set(e, ST_FAULT, "CML0602", NULL, "stage %s reads column %s, which %s does not give", s->name, g->val[i].s,
+                     p->stage[s->from].name);
+    q->in_name[q->nin] = g->val[i].s;
+    q->in_col[q->nin++] = (uint32_t)c;
+  }
+  return ST_OK;
+}
+
+static Status prepare_outputs(Prepared *q, const Stage *s, Err *e) {
+  const RowProg *g = &s->prog;
+  uint8_t *type = mem_alloc(g->nout + 1);
+  uint32_t n = 0, flags = 0;
+  if (!type)
+    return err_memory(e);
+  q->target = q->part = q->fold = q->weight = -1;
+  for (uint32_t i = 0; i < g->nout; i++) {
+    int32_t k = (int32_t)i;
+    switch (g->out[i].role) {
+    case OUT_COLUMN:
+      type[n] = g->val[g->out[i].val].type;
+      q->made[n++] = i;
+      break;
+    case OUT_PART:
+      q->part = k;
+      flags |= MAKE_PART;
+      break;
+    case OUT_FOLD:
+      q->fold = k;
+      flags |= MAKE_FOLD;
+      break;
+    case OUT_WEIGHT:
+      q->weight = k;
+      flags |= MAKE_WEIGHT;
+      break;
+    case OUT_TARGET:
+      q->target = k;
+      break;
+    default:
+      break;
+    }
+  }
+  Status st = s->kind == STAGE_ROWS || s->kind == STAGE_PREDICT ? maker_init(&q->maker, type, n, flags, e) : ST_OK;
+  mem_free(type);
+  return st;
+}
+
+static Status prepare(Worker *w, uint32_t stage, Prepared **out, Err *e) {
+  Prepared *q = &w->stage[stage];
+  *out = q;
+  if (q->ready)
+    return ST_OK;
+  const Stage *s = &w->p->stage[stage];
+  Status st = prepare_inputs(q, w->p, s, e);
+  if (!st)
+    st = prepare_outputs(q, s, e);
+  if (!st)
+    st = gather_init(&q->gather, q->nin, e);
+  if (!st && q->keep)
+    st = gather_init(&q->removed, s->prog.nout, e);
+  if (!st)
+    st = interp_new(&s->prog, w->env, q->in_name, q->nin, &q->interp, e);
+  if (!st && s->kind == STAGE_TRAIN) {
+    st = slots_of(&s->prog, w->env, &q->slots, e);
+    if (!st && !(q->matrix = matrix_builder(&q->slots, UNIT, e)))
+      st = e->code;
+  }
+  bool trained = s->kind == STAGE_FIT || s->kind == STAGE_TRAIN;
+  if (!trained && s->kind != STAGE_ROWS && s->train >= 0)
+    trained = w->p->stage[s->train].part == s->part && w->p->stage[s->train].from == s->from;
+  q->by_fold = trained;
+  if (st)
+    forget(q);
+  else
+    q->ready = true;
+  return st;
+}
+
+/* ---- Panels ---- */
+
+typedef struct Cursor { /* rows [r, end) of a block, of one part */
+  const Block *b;
+  uint32_t r, end;
+  int32_t part; /* -1: all */
+} Cursor;
+
+static Cursor unit_cursor(const Block *b, uint32_t unit, int32_t part) {
+  return (Cursor){.b = b, .r = block_row_at(b, unit * UNIT), .end = block_row_at(b, (unit + 1) * UNIT), .part = part};
+}
+
+typedef struct Packed { /* the inputs of a panel, and after run_panel its outputs */
+  uint32_t n;
+  const uint32_t *at;
+  const uint8_t *fold;
+  const double *weight;
+  const Col *out;
+  RowsIn in;
+} Packed;
+
+/* Packs the next rows; false at the end. */
+static bool next_panel(Worker *w, Prepared *q, Cursor *c, Packed *k, Status *st, Err *e) {
+  const Block *b = c->b;
+  uint32_t n = 0, r = c->r;
+  if (c->part < 0 || !b->part) {
+    if (c->part <= 0)
+      for (; r < c->end && n < PANEL_ROWS; r++)
+        w->row[n++] = r;
+  } else {
+    uint8_t part = (uint8_t)c->part;
+    for (; r < c->end && n < PANEL_ROWS; r++) {
+      w->row[n] = r;
+      n += b->part[r] == part;
+    }
+  }
+  c->r = r;
+  if (!n)
+    return false;
+  uint32_t first = w->row[0];
+  bool run = w->row[n - 1] - first == n - 1;
+  for (uint32_t i = 0; i < n; i++)
+    w->at[i] = b->at ? b->at[w->row[i]] : w->row[i];
+  *k = (Packed){.n = n, .at = w->at};
+  if (b->fold) {
+    for (uint32_t i = 0; i < n; i++)
+      w->fold[i] = b->fold[w->row[i]];
+    k->fold = w->fold;
+  }
+  if (b->weight) {
+    for (uint32_t i = 0; i < n; i++)
+      w->weight[i] = b->weight[w->row[i]];
+    k->weight = w->weight;
+  }
+  for (uint32_t i = 0; i < q->nin; i++) {
+    const Col *src = &b->col[q->in_col[i]];
+    if (run)
+      col_shift(src, first, &q->in[i]);
+    else
+      q->in[i] = *src;
+  }
+  if (!run && (*st = gather_cols(&q->gather, q->in, w->row, n, q->in, e)))
+    return false;
+  k->in = (RowsIn){.n = n, .col = q->in, .file = b->file, .pos = b->pos, .at = w->at, .fold = q->by_fold ? k->fold : NULL};
+  return true;
+}
+
+/* Runs the program; afterwards *k has only rows that it kept. */
+static Status run_panel(Worker *w, Prepared *q, Packed *k, RowErrors *errors, Err *e) {
+  Status st = interp_run(q->interp, &k->in, q->out, q->keep, errors, e);
+  k->out = q->out;
+  if (st || !q->keep)
+    return st;
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < k->n; i++) {
+    w->kept[n] = i;
+    n += q->keep[i] != 0;
+  }
+  if (n == k->n)
+    return ST_OK;
+  st = gather_cols(&q->removed, q->out, w->kept, n, q->out2, e);
+  for (uint32_t i = 0; i < n; i++) {
+    w->at2[i] = k->at[w->kept[i]];
+    if (k->fold)
+      w->fold2[i] = k->fold[w->kept[i]];
+    if (k->weight)
+      w->weight2[i] = k->weight[w->kept[i]];
+  }
+  k->n = k->in.n = n;
+  k->out = q->out2;
+  k->at = k->in.at = w->at2;
+  k->fold = k->fold ? w->fold2 : NULL;
+  k->weight = k->weight ? w->weight2 : NULL;
+  k->in.fold = k->in.fold ? w->fold2 : NULL;
+  return st;
+}
+
+/* ---- Rows stages ---- */
+
+static void bad_row(const Stage *s, const Block *b, uint32_t off, const char *column, const char *text, RowErrors *errors) {
+  RowError r = {.file = b->file, .pos = b->pos + off, .step = s->prog.nval, .line = s->line, .col = s->col};
+  snprintf(r.column, sizeof r.column, "%s", column);
+  snprintf(r.text, sizeof r.text, "%s", text);
+  row_errors_add(errors, &r);
+}
+
+static bool null_at(const Col *c, uint32_t r) {
+  return c->null && c->null[c->constant ? 0 : r];
+}
+
+static double f64_at(const Col *c, uint32_t r) {
+  return c->f[c->constant ? 0 : r];
+}
+
+/* Part and fold numbers: small, never null once checked. */
+static void put_small(const Col *c, uint32_t n, const uint32_t *row, uint8_t *out) {
+  for (uint32_t i = 0; i < n; i++) {
+    uint32_t r = c->constant ? 0 : row ? row[i] : i;
+    out[i] = (uint8_t)c->i[r];
+  }
+}
+
+static Status make_panel(Worker *w, const Stage *s, Prepared *q, const Block *from, uint32_t n, const uint32_t *row, const Packed *k,
+                         RowErrors *errors, Err *e) {
+  Maker *m = &q->maker;
+  Status st = ST_OK;
+  (void)w;
+  for (uint32_t c = 0; c < m->ncol && !st; c++)
+    st = maker_col(m, c, &k->out[q->made[c]], row, n, e);
+  if (st)
+    return st;
+  for (uint32_t i = 0; i < n; i++)
+    m->at[m->n + i] = k->at[row ? row[i] : i];
+  if (q->part >= 0)
+    put_small(&k->out[q->part], n, row, m->part + m->n);
+  if (q->fold >= 0)
+    put_small(&k->out[q->fold], n, row, m->fold + m->n);
+  if (q->weight >= 0) {
+    const Col *c = &k->out[q->weight];
+    for (uint32_t i = 0; i < n; i++) {
+      uint32_t r = row ? row[i] : i;
+      double v = f64_at(c, r);
+      bool good = !null_at(c, r) && isfinite(v) && v >= 0;
+      m->weight[m->n + i] = good ? v : 0;
+      if (!good)
+        bad_row(s, from, k->at[r], "", null_at(c, r) ? "the weight is null" : "the weight is negative or not finite", errors);
+    }
+  }
+  maker_step(m, n);
+  return ST_OK;
+}
+
+static bool is_cancelled(const Worker *w) {
+  return w->cancel && atomic_load_explicit(w->cancel, memory_order_relaxed);
+}
+
+static Status cancelled(Err *e) {
+  return err_set(e, ST_CANCEL, NULL, NULL, "interrupted");
+}
+
+Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *errors, Block **out, Err *e) {
+  const Stage *s = &w->p->stage[rows_stage];
+  Prepared *q;
+  *out = NULL;
+  if (is_cancelled(w))
+    return cancelled(e);
+  Status st = prepare(w, rows_stage, &q, e);
+  if (!st)
+    st = maker_begin(&q->maker, raw, e);
+  for (uint32_t r = 0; r < raw->n && !st; r += PANEL_ROWS) {
+    uint32_t n = raw->n - r < PANEL_ROWS ? raw->n - r : PANEL_ROWS, kept = n;
+    for (uint32_t i = 0; i < n; i++)
+      w->at[i] = raw->at ? raw->at[r + i] : r + i;
+    for (uint32_t i = 0; i < q->nin; i++)
+      col_shift(&raw->col[q->in_col[i]], r, &q->in[i]);
+    Packed k = {.n = n, .at = w->at, .out = q->out};
+    k.in = (RowsIn){.n = n, .col = q->in, .file = raw->file, .pos = raw->pos, .at = w->at};
+    st = interp_run(q->interp, &k.in, q->out, q->keep, errors, e);
+    if (st)
+      break;
+    if (q->keep) {
+      kept = 0;
+      for (uint32_t i = 0; i < n; i++) {
+        w->kept[kept] = i;
+        kept += q->keep[i] != 0;
+      }
+    }
+    st = make_panel(w, s, q, raw, kept, kept < n ? w->kept : NULL, &k, errors, e);
+  }
+  return st ? st : maker_end(&q->maker, out, e);
+}
+
+Status worker_predict(Worker *w, uint32_t stage, const Block *rows, RowErrors *errors, Block **out, Err *e) {
+  const Stage *s = &w->p->stage[stage];
+  Prepared *q;
+  Packed k;
+  *out = NULL;
+  if (is_cancelled(w))
+    return cancelled(e);
+  Status st = prepare(w, stage, &q, e);
+  if (!st)
+    st = maker_begin(&q->maker, rows, e);
+  Cursor c = {.b = rows, .r = 0, .end = rows->n, .part = s->part};
+  while (!st && next_panel(w, q, &c, &k, &st, e)) {
+    st = run_panel(w, q, &k, errors, e);
+    if (!st)
+      st = make_panel(w, s, q, rows, k.n, NULL, &k, errors, e);
+  }
+  return st ? st : maker_end(&q->maker, out, e);
+}
+
+/* ---- Train stages ---- */
+
+typedef struct UnitRows { /* what goes beside the matrix of a unit */
+  uint32_t *at;
+  uint8_t *fold;
+  double *weight, *y;
+} UnitRows;
+
+static void unit_rows_free(UnitRows *u) {
+  mem_free(u->at);
+  mem_free(u->fold);
+  mem_free(u->weight);
+  mem_free(u->y);
+}
+
+static Status unit_panel(Prepared *q, const Stage *s, const Block *rows, const Packed *k, uint32_t base, uint32_t n, UnitRows *u,
+                         RowErrors *errors, Err *e) {
+  uint32_t nslot = 0;
+  for (uint32_t i = 0; i < s->prog.nout; i++)
+    if (s->prog.out[i].role == OUT_SLOT)
+      q->slot[nslot++] = k->out[i];
+  Status st = matrix_append(q->matrix, &s->prog, q->slot, &k->in, errors, e);
+  const Col *y = q->target >= 0 ? &k->out[q->target] : NULL;
+  for (uint32_t i = 0; i < k->n && !st; i++) {
+    u->at[n + i] = k->at[i] - base;
+    if (u->fold)
+      u->fold[n + i] = k->fold[i];
+    if (u->weight)
+      u->weight[n + i] = k->weight[i];
+    double v = y ? f64_at(y, i) : 0;
+    bool good = y && !null_at(y, i) && isfinite(v);
+    u->y[n + i] = good ? v : 0;
+    if (!good)
+      bad_row(s, rows, k->at[i], s->target ? s->target : "", y && null_at(y, i) ? "the target is null" : "the target is not a finite number",
+              errors);
+  }
+  return st;
+}
+
+Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t unit, RowErrors *errors, Block **out, Err *e) {
+  const Stage *s = &w->p->stage[train_stage];
+  Prepared *q;
+  Packed k;
+  *out = NULL;
+  Status st = prepare(w, train_stage, &q, e);
+  if (st)
+    return st;
+  Cursor c = unit_cursor(rows, unit, s->part);
+  uint32_t cap = c.end - c.r, n = 0;
+  Block *b = mem_alloc(sizeof *b);
+  if (!b)
+    return err_memory(e);
+  uint32_t base = unit * UNIT, last = base < rows->npos ? rows->npos - base : 0;
+  *b = (Block){.file = rows->file, .pos = rows->pos + base, .npos = last < UNIT ? last : UNIT, .refs = 1, .bytes = sizeof *b};
+  *out = b;
+  if (!cap)
+    return ST_OK;
+  UnitRows u = {.at = mem_alloc64(cap * 4), .y = mem_alloc64(cap * 8)};
+  u.fold = rows->fold ? mem_alloc64(cap) : NULL;
+  u.weight = rows->weight ? mem_alloc64(cap * 8) : NULL;
+  if (!u.at || !u.y || (rows->fold && !u.fold) || (rows->weight && !u.weight))
+    st = err_memory(e);
+  matrix_reset(q->matrix);
+  while (!st && next_panel(w, q, &c, &k, &st, e)) {
+    st = run_panel(w, q, &k, errors, e);
+    if (!st)
+      st = unit_panel(q, s, rows, &k, base, n, &u, errors, e);
+    n += k.n;
+  }
+  size_t bytes = 0;
+  if (!st && n && !(b->x = matrix_take(q->matrix, &bytes)))
+    st = err_memory(e);
+  if (st || !n) {
+    unit_rows_free(&u);
+    if (st) {
+      block_drop(b);
+      *out = NULL;
+    }
+    return st;
+  }
+  b->n = n;
+  b->at = u.at;
+  b->fold = u.fold;
+  b->weight = u.weight;
+  b->y = u.y;
+  b->bytes += bytes + cap * (size_t)(12 + (u.fold ? 1 : 0) + (u.weight ? 8 : 0));
+  return ST_OK;
+}
+
+/* ---- Jobs over units ---- */
+
+/* Panels of a unit's matrix are views into it. */
+static Status map_matrix(Worker *w, JobSet *s, const Block *b, Ctx *ctx) {
+  Status st = ST_OK;
+  for (uint32_t r = 0; r < b->n && !st; r += PANEL_ROWS) {
+    uint32_t n = b->n - r < PANEL_ROWS ? b->n - r : PANEL_ROWS;
+    Matrix x = *b->x;
+    x.n = n;
+    if (x.a)
+      x.a += (size_t)r * x.d;
+    else
+      x.ptr += r;
+    Panel p = {.n = n,
+               .file = b->file,
+               .pos = b->pos,
+               .at = b->at + r,
+               .fold = b->fold ? b->fold + r : NULL,
+               .weight = b->weight ? b->weight + r : NULL,
+               .x = &x,
+               .y = b->y + r};
+    arena_reset(&w->scratch);
+    st = jobset_panel(s, &p, ctx);
+  }
+  return st;
+}
+
+static Status map_program(Worker *w, uint32_t stage, JobSet *s, const Block *rows, uint32_t unit, Ctx *ctx, uint64_t *seen) {
+  const Stage *g = &w->p->stage[stage];
+  Prepared *q;
+  Packed k;
+  Err *e = ctx->err;
+  Status st = prepare(w, stage, &q, e);
+  Cursor c = unit_cursor(rows, unit, g->part);
+  while (!st && next_panel(w, q, &c, &k, &st, e)) {
+    st = run_panel(w, q, &k, ctx->errors, e);
+    *seen += k.n;
+    if (st || !k.n || w->look || ctx->errors->count) /* after the first bad row only bad rows are looked for */
+      continue;
+    Panel p = {.n = k.n,
+               .file = rows->file,
+               .pos = rows->pos,
+               .at = k.at,
+               .out = k.out,
+               .nout = g->prog.nout,
+               .fold = k.fold,
+               .weight = k.weight};
+    arena_reset(&w->scratch);
+    st = jobset_panel(s, &p, ctx);
+  }
+  return st;
+}
+
+static Status map_unit(Worker *w, uint32_t stage, JobSet *s, const Block *rows, Block **unit, bool keep, uint32_t u, Ctx *ctx,
+                       uint64_t *seen) {
+  Status st = unit[u] ? ST_OK : worker_unit(w, stage, rows, u, ctx->errors, &unit[u], ctx->err);
+  if (st)
+    return st;
+  *seen += unit[u]->n;
+  if (unit[u]->n && !w->look && !ctx->errors->count)
+    st = map_matrix(w, s, unit[u], ctx);
+  if (!keep) {
+    block_drop(unit[u]);
+    unit[u] = NULL;
+  }
+  return st;
+}
+
+Status worker_map(Worker *w, uint32_t stage, JobSet *s, const Block *rows, Block **unit, bool keep, uint32_t u0, uint32_t u1,
+                  const Sink *sink, RowErrors *errors, uint64_t *seen, Err *e) {
+  Ctx ctx = {.scratch = &w->scratch, .errors = errors, .cancel = w->cancel, .err = e};
+  uint64_t first = rows ? rows->pos / UNIT : unit[0]->pos / UNIT;
+  uint32_t file = rows ? rows->file : unit[0]->file;
+  Status st = ST_OK;
+  for (uint32_t u = u0; u < u1 && !st; u++) {
+    if (is_cancelled(w))
+      st = cancelled(e);
+    else if (unit)
+      st = map_unit(w, stage, s, rows, unit, keep, u, &ctx, seen);
+    else
+      st = map_program(w, stage, s, rows, u, &ctx, seen);
+    if (!st)
+      st = jobset_unit_end(s, u - u0, e);
+  }
+  if (!st && !w->look && !errors->count)
+    st = jobset_emit(s, file, first + u0, u1 - u0, sink, e);
+  else
+    jobset_abandon(s);
+  return st;
+}

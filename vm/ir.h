@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The IR: a program as the VM runs it, as bundles store it, as loopback and Spark ship it. The only IR there is.
+ *
+ * Two levels. *Stages* form the DAG, in an order that can be run from first to last:
+ *
+ *   source  where rows come from: format, files, columns
+ *   rows    of a source: checks, derived columns, filter, part, fold, weight. A data set; cached blocks
+ *   fit     over the training rows of a data set: aggregates that become fitted values $0, $1, ...   ONE scan, then what quantiles need
+ *   train   over the training rows: slots and target become a matrix, an estimator makes of it a fitted value, the model
+ *   score   from raw columns to predictions: what a bundle holds; not run by `run` (predictions of rows are `predict`)
+ *   evaluate  over a part: predictions and target, metrics, expectations
+ *   predict   over a part: predictions and kept columns into a file
+ *   bundle    a file with a model's score stage and what it needs
+ *
+ * Inside a stage, a *row program*: flat, typed, columnar steps in SSA form; value number = index of its step; arguments have smaller
+ * numbers. Fitted values stand in it as scalars, lists, vocabularies, tables, models. ops.def says what each op means.
+ * Text form: ir_text.h. What holds of every program: ir_verify.h. Everything lies in one arena; programs are read-only when run. */
+#ifndef VM_IR_H
+#define VM_IR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/option.h"
+#include "vm/column.h"
+
+enum { IR_VERSION = 1, OPS_VERSION = 1, MATH_VERSION = 1 };
+
+typedef struct IrVal { /* one step */
+  uint16_t op;        /* OP_*: ops.h */
+  uint8_t type;       /* IrType */
+  bool nullable;      /* some row may be null */
+  bool scalar;        /* the same for all rows: constants, fitted values and what is computed from them only */
+  uint32_t narg;
+  uint32_t *arg;
+  int64_t i;          /* const.i64, const.b; fitted id; check bounds; seed of hash/rng */
+  double f;           /* const.f64; check.range lower */
+  double g;           /* check.range upper */
+  const char *s;      /* const.str, column name of col and check, part names */
+  const double *list; /* const.list */
+  const char **names; /* vec: element names (an entry may be ""); const.vocab, check.in: the strings */
+  uint32_t nlist;     /* of list or names */
+  uint32_t line, col; /* where in the program it comes from; 0 = made by the compiler */
+} IrVal;
+
+typedef enum {
+  OUT_COLUMN,  /* a named column: rows (kept for later stages), predict (written), evaluate (slices) */
+  OUT_PART,    /* rows: i64 0.. = index in Stage.part names */
+  OUT_FOLD,    /* rows: i64 0..folds-1 */
+  OUT_WEIGHT,  /* rows: f64 */
+  OUT_SLOT,    /* train, score: a named slot of the feature vector: f64 or vec */
+  OUT_TARGET,  /* train, evaluate: f64 (bool as 0/1) */
+  OUT_SCORE,   /* evaluate: f64 prediction or probability */
+} OutRole;
+
+typedef struct IrOut {
+  OutRole role;
+  const char *name;   /* COLUMN, SLOT */
+  uint8_t kind;       /* COLUMN: Kind */
+  uint32_t val;
+} IrOut;
+
+typedef struct RowProg {
+  IrVal *val;
+  uint32_t nval;
+  IrOut *out;
+  uint32_t nout;
+} RowProg;
+
+typedef struct IrColumn { /* of a source, or the input schema of a score stage */
+  const char *name;
+  uint8_t kind;       /* Kind */
+  bool nullable;
+} IrColumn;
+
+typedef struct IrAgg { /* a fitted value of a fit stage; arguments are values of the stage's row program */
+  uint32_t fitted;    /* its number */
+  const char *op;     /* "mean.f64", "categories.str": agg.h */
+  int32_t arg;        /* value, or -1 for count() */
+  int32_t where;      /* bool value, or -1 */
+  int32_t weight;     /* f64 value, or -1 */
+  uint32_t nkey;      /* by: values (str, i64, b); 0 = ungrouped */
+  uint32_t *key;
+  double par;         /* q of quantile, n of quantiles, min_count of categories */
+  bool crossfit;      /* grouped only: one table for each fold left out, and one of all rows */
+  int32_t leave_out;  /* >= 0: rows of this fold are not counted (variants of nested tables); -1 */
+  const char *text;   /* as shown: "mean(late) by destination" */
+  uint32_t line, col;
+} IrAgg;
+
+typedef struct IrOption {
+  const char *name;
+  double num;         /* bool, int, float; index for enums */
+  const char *str;    /* OPT_STRING, or NULL */
+} IrOption;
+
+typedef struct IrMetric {
+  const char *name;   /* "precision" */
+  const char *text;   /* "precision(threshold = 0.3)" */
+  IrOption *option;   /* all of the metric's options, defaults filled in */
+  uint32_t noption;
+  const char *by;     /* OUT_COLUMN name, or NULL */
+  int64_t top;        /* 0: all */
+} IrMetric;
+
+typedef struct IrExpect { /* a row program over one row: inputs `col "auc"` (nullable f64), one output COLUMN "ok" (bool) */
+  RowProg prog;
+  const char *text;
+  uint32_t line, col;
+} IrExpect;
+
+typedef enum { STAGE_SOURCE, STAGE_ROWS, STAGE_FIT, STAGE_TRAIN, STAGE_SCORE, STAGE_EVALUATE, STAGE_PREDICT, STAGE_BUNDLE } StageKind;
+
+typedef struct Stage {
+  StageKind kind;
+  const char *name;     /* "flights", "flights.rows", "flights.fit1", "late_model", "late_model.score", ...; unique */
+  int32_t from;         /* the stage whose rows it reads (rows: source; fit..predict: rows), or -1 */
+  int32_t part;         /* part read: index in the rows stage's parts; -1 = all rows */
+  RowProg prog;
+  /* source */
+  const char *format, *path;   /* path relative to the program's folder */
+  const char **option;         /* name, value pairs as text */
+  uint32_t noption;
+  IrColumn *column;            /* source: what is read; score: what scoring needs */
+  uint32_t ncolumn;
+  const char **declared;       /* source: names of all declared columns in order: the names of a file without a header */
+  uint32_t ndeclared;
+  /* rows */
+  const char **parts;
+  uint32_t nparts;
+  uint32_t folds;
+  /* fit */
+  IrAgg *agg;
+  uint32_t nagg;
+  uint32_t level;              /* 0.. */
+  /* train */
+  const char *estimator;
+  IrOption *options;           /* all of the estimator's options, defaults filled in */
+  uint32_t noptions;
+  uint32_t fitted;             /* train: number of the model value; score, evaluate, predict, bundle: the model used */
+  const char *target;          /* as written, for reports */
+  const char *positive;        /* shown name of the true class, or NULL */
+  bool binary;                 /* the model gives probabilities */
+  int32_t train;               /* score, evaluate, predict, bundle: the train stage of the model */
+  /* evaluate */
+  bool seen;                   /* on training rows */
+  IrMetric *metric;
+  uint32_t nmetric;
+  IrExpect *expect;
+  uint32_t nexpect;
+  /* predict, bundle: path is set; bundle: */
+  int32_t score;               /* the score stage it holds */
+  uint32_t line, col;
+} Stage;
+
+typedef struct Program {
+  const char *name;            /* file name without folder */
+  uint64_t seed;
+  Stage *stage;
+  uint32_t nstage;
+  uint32_t nfitted;
+} Program;
+
+/* ---- ir_text.c: print(parse(print(p))) == print(p). Reading never trusts its input: sizes and nesting are bounded. ---- */
+struct Buf;
+void ir_print(const Program *p, struct Buf *out);
+void ir_print_stage(const Program *p, uint32_t stage, struct Buf *out);
+Status ir_parse(Arena *a, const char *text, uint32_t n, Program **out, Err *e);
+
+/* The same for all rows: constants, fitted values and what is computed from them alone. */
+bool ir_is_scalar(const RowProg *p, const IrVal *v);
+
+/* ---- ir_verify.c: every rule a program keeps; after each pass in test builds, always after reading one. ---- */
+Status ir_verify(const Program *p, Err *e);
+
+#endif

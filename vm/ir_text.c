@@ -1,0 +1,839 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The text form of the IR: printing, and reading with nothing trusted.
+ *
+ * One statement a line; a stage and an expectation have braces. Read print_* and read_* side by side: they are in the same order.
+ *
+ *   %4 = sub.f64 %2 %3 : f64? @17:20      a step: op, arguments, immediates (i= f= g= s= list= names=), type, `?` = nullable, source place
+ *   out slot "distance" %4                an output
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/num.h"
+#include "vm/ir.h"
+#include "vm/ops.h"
+
+static const char *const type_name[] = {"b", "i64", "f64", "str", "vec", "list", "vocab", "table", "model"};
+static const char *const role_name[] = {"column", "part", "fold", "weight", "slot", "target", "score"};
+static const char *const stage_name[] = {"source", "rows", "fit", "train", "score", "evaluate", "predict", "bundle"};
+enum { NTYPE = 9, NROLE = 7, NSTAGE = 8 };
+
+/* ---- Printing ---- */
+
+static void put_string(Buf *o, const char *s) {
+  buf_u8(o, '"');
+  for (; *s; s++) {
+    unsigned char c = (unsigned char)*s;
+    if (c == '"' || c == '\\')
+      buf_printf(o, "\\%c", c);
+    else if (c < 32 || c == 127)
+      buf_printf(o, "\\x%02x", c);
+    else
+      buf_u8(o, c);
+  }
+  buf_u8(o, '"');
+}
+
+static void put_f64(Buf *o, double v) {
+  char t[NUM_MAX];
+  num_print_f64(t, v, false);
+  buf_text(o, t);
+}
+
+static void put_place(Buf *o, uint32_t line, uint32_t col) {
+  if (line)
+    buf_printf(o, " @%u:%u", line, col);
+}
+
+static bool bits(double v) {
+  uint64_t u;
+  memcpy(&u, &v, 8);
+  return u != 0;
+}
+
+static void print_val(Buf *o, const IrVal *v, uint32_t number, const char *indent) {
+  buf_printf(o, "%s%%%u = %s", indent, number, op_info(v->op)->name);
+  for (uint32_t i = 0; i < v->narg; i++)
+    buf_printf(o, " %%%u", v->arg[i]);
+  if (v->i)
+    buf_printf(o, " i=%lld", (long long)v->i);
+  if (bits(v->f))
+    buf_text(o, " f="), put_f64(o, v->f);
+  if (bits(v->g))
+    buf_text(o, " g="), put_f64(o, v->g);
+  if (v->s)
+    buf_text(o, " s="), put_string(o, v->s);
+  if (v->list) {
+    buf_text(o, " list=[");
+    for (uint32_t i = 0; i < v->nlist; i++) {
+      if (i)
+        buf_text(o, ", ");
+      put_f64(o, v->list[i]);
+    }
+    buf_text(o, "]");
+  }
+  if (v->names) {
+    buf_text(o, " names=[");
+    for (uint32_t i = 0; i < v->nlist; i++) {
+      if (i)
+        buf_text(o, ", ");
+      put_string(o, v->names[i]);
+    }
+    buf_text(o, "]");
+  }
+  buf_printf(o, " : %s%s", type_name[v->type], v->nullable ? "?" : "");
+  put_place(o, v->line, v->col);
+  buf_text(o, "\n");
+}
+
+static void print_prog(Buf *o, const RowProg *p, const char *indent) {
+  for (uint32_t i = 0; i < p->nval; i++)
+    print_val(o, &p->val[i], i, indent);
+  for (uint32_t i = 0; i < p->nout; i++) {
+    const IrOut *out = &p->out[i];
+    buf_printf(o, "%sout %s", indent, role_name[out->role]);
+    if (out->name)
+      buf_text(o, " "), put_string(o, out->name);
+    if (out->role == OUT_COLUMN)
+      buf_printf(o, " %s", kind_name((Kind)out->kind));
+    buf_printf(o, " %%%u\n", out->val);
+  }
+}
+
+static void print_named(Buf *o, const char *word, const char *s) {
+  if (!s)
+    return;
+  buf_printf(o, "  %s ", word);
+  put_string(o, s);
+  buf_text(o, "\n");
+}
+
+static void print_words(Buf *o, const char *word, const char *const *v, uint32_t n) {
+  if (!n)
+    return;
+  buf_printf(o, "  %s", word);
+  for (uint32_t i = 0; i < n; i++)
+    buf_text(o, " "), put_string(o, v[i]);
+  buf_text(o, "\n");
+}
+
+static void print_options(Buf *o, const IrOption *v, uint32_t n, const char *indent) {
+  for (uint32_t i = 0; i < n; i++) {
+    buf_printf(o, "%sset ", indent);
+    put_string(o, v[i].name);
+    buf_text(o, " ");
+    if (v[i].str)
+      put_string(o, v[i].str);
+    else
+      put_f64(o, v[i].num);
+    buf_text(o, "\n");
+  }
+}
+
+static void print_agg(Buf *o, const IrAgg *a) {
+  buf_printf(o, "  agg $%u %s", a->fitted, a->op);
+  if (a->arg >= 0)
+    buf_printf(o, " arg=%%%d", a->arg);
+  if (a->where >= 0)
+    buf_printf(o, " where=%%%d", a->where);
+  if (a->weight >= 0)
+    buf_printf(o, " weight=%%%d", a->weight);
+  for (uint32_t k = 0; k < a->nkey; k++)
+    buf_printf(o, " by=%%%u", a->key[k]);
+  if (bits(a->par))
+    buf_text(o, " par="), put_f64(o, a->par);
+  if (a->crossfit)
+    buf_text(o, " crossfit");
+  if (a->leave_out >= 0)
+    buf_printf(o, " leave_out=%d", a->leave_out);
+  buf_text(o, " ");
+  put_string(o, a->text);
+  put_place(o, a->line, a->col);
+  buf_text(o, "\n");
+}
+
+static void print_evaluate(Buf *o, const Stage *s) {
+  for (uint32_t i = 0; i < s->nmetric; i++) {
+    const IrMetric *m = &s->metric[i];
+    buf_text(o, "  metric ");
+    put_string(o, m->name);
+    buf_text(o, " text ");
+    put_string(o, m->text);
+    if (m->by) {
+      buf_text(o, " by ");
+      put_string(o, m->by);
+      buf_printf(o, " top %lld", (long long)m->top);
+    }
+    buf_text(o, " {\n");
+    print_options(o, m->option, m->noption, "    ");
+    buf_text(o, "  }\n");
+  }
+  for (uint32_t i = 0; i < s->nexpect; i++) {
+    const IrExpect *x = &s->expect[i];
+    buf_text(o, "  expect ");
+    put_string(o, x->text);
+    put_place(o, x->line, x->col);
+    buf_text(o, " {\n");
+    print_prog(o, &x->prog, "    ");
+    buf_text(o, "  }\n");
+  }
+}
+
+static void print_stage(Buf *o, const Program *p, const Stage *s) {
+  buf_printf(o, "%s ", stage_name[s->kind]);
+  put_string(o, s->name);
+  if (s->from >= 0) {
+    buf_text(o, " from ");
+    put_string(o, p->stage[s->from].name);
+  }
+  if (s->part >= 0)
+    buf_printf(o, " part %d", s->part);
+  put_place(o, s->line, s->col);
+  buf_text(o, " {\n");
+  print_named(o, "format", s->format);
+  print_named(o, "path", s->path);
+  for (uint32_t i = 0; i < s->noption; i++) {
+    buf_text(o, "  option ");
+    put_string(o, s->option[2 * i]);
+    buf_text(o, " ");
+    put_string(o, s->option[2 * i + 1]);
+    buf_text(o, "\n");
+  }
+  for (uint32_t i = 0; i < s->ncolumn; i++) {
+    buf_text(o, "  column ");
+    put_string(o, s->column[i].name);
+    buf_printf(o, " %s%s\n", kind_name((Kind)s->column[i].kind), s->column[i].nullable ? "?" : "");
+  }
+  print_words(o, "declared", s->declared, s->ndeclared);
+  print_prog(o, &s->prog, "  ");
+  print_words(o, "parts", s->parts, s->nparts);
+  if (s->folds)
+    buf_printf(o, "  folds %u\n", s->folds);
+  if (s->kind == STAGE_FIT)
+    buf_printf(o, "  level %u\n", s->level);
+  for (uint32_t i = 0; i < s->nagg; i++)
+    print_agg(o, &s->agg[i]);
+  print_named(o, "estimator", s->estimator);
+  print_options(o, s->options, s->noptions, "  ");
+  if (s->kind == STAGE_TRAIN || s->train >= 0)
+    buf_printf(o, "  fitted $%u\n", s->fitted);
+  print_named(o, "target", s->target);
+  print_named(o, "positive", s->positive);
+  if (s->binary)
+    buf_text(o, "  binary\n");
+  if (s->train >= 0)
+    print_named(o, "train", p->stage[s->train].name);
+  if (s->score >= 0)
+    print_named(o, "score", p->stage[s->score].name);
+  if (s->seen)
+    buf_text(o, "  seen\n");
+  print_evaluate(o, s);
+  buf_text(o, "}\n");
+}
+
+void ir_print_stage(const Program *p, uint32_t stage, Buf *out) {
+  print_stage(out, p, &p->stage[stage]);
+}
+
+void ir_print(const Program *p, Buf *out) {
+  buf_printf(out, "cml-ir %d\nprogram ", IR_VERSION);
+  put_string(out, p->name);
+  buf_printf(out, " seed %lld fitted %u\n", (long long)p->seed, p->nfitted);
+  for (uint32_t i = 0; i < p->nstage; i++)
+    print_stage(out, p, &p->stage[i]);
+}
+
+/* ---- Reading: tokens ---- */
+
+typedef enum { T_END, T_LINE, T_WORD, T_STRING, T_NUMBER, T_VALUE, T_FITTED, T_SIGN } Tok;
+
+typedef struct In {
+  Arena *a;
+  const char *p, *end;
+  uint32_t line;
+  Tok tok;
+  char sign;         /* T_SIGN: { } [ ] = , : ? @ */
+  const char *text;  /* T_WORD, T_STRING: NUL-terminated */
+  double num;        /* T_NUMBER */
+  int64_t i;         /* T_NUMBER when whole, T_VALUE, T_FITTED */
+  bool whole;
+  Err *e;
+} In;
+
+static bool fail(In *in, const char *what) {
+  err_set(in->e, ST_DATA, "CML0450", "It was not written by cml, or is damaged.", "IR text, line %u: %s", in->line, what);
+  in->tok = T_END;
+  return false;
+}
+
+static bool word_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+}
+
+static bool read_string(In *in) {
+  const char *q = in->p + 1;
+  char *out = arena_alloc(in->a, 64), *o = out;
+  size_t cap = 64;
+  if (!out)
+    return err_memory(in->e), in->tok = T_END, false;
+  for (; q < in->end && *q != '"'; q++) {
+    if ((size_t)(o - out) + 2 > cap) {
+      char *bigger = arena_alloc(in->a, cap * 2);
+      if (!bigger)
+        return err_memory(in->e), in->tok = T_END, false;
+      memcpy(bigger, out, cap);
+      o = bigger + (o - out);
+      out = bigger;
+      cap *= 2;
+    }
+    unsigned char c = (unsigned char)*q;
+    if (c < 32)
+      return fail(in, "a string is not closed on its line");
+    if (c == '\\') {
+      unsigned x;
+      if (++q >= in->end)
+        return fail(in, "a string is not closed");
+      if (*q == 'x') {
+        if (in->end - q < 3 || sscanf((char[3]){q[1], q[2], 0}, "%2x", &x) != 1 || !x)
+          return fail(in, "a bad escape");
+        c = (unsigned char)x;
+        q += 2;
+      } else {
+        c = (unsigned char)*q;
+      }
+    }
+    *o++ = (char)c;
+  }
+  if (q >= in->end)
+    return fail(in, "a string is not closed");
+  *o = 0;
+  in->text = out;
+  in->p = q + 1;
+  in->tok = T_STRING;
+  return true;
+}
+
+static bool next(In *in) {
+  if (in->e->code)
+    return in->tok = T_END, false;
+  while (in->p < in->end && (*in->p == ' ' || *in->p == '\t' || *in->p == '\r'))
+    in->p++;
+  if (in->p >= in->end)
+    return in->tok = T_END, true;
+  char c = *in->p;
+  if (c == '\n') {
+    in->p++;
+    in->line++;
+    return in->tok = T_LINE, true;
+  }
+  if (c == '"')
+    return read_string(in);
+  if (strchr("{}[]=,:?@", c) && c) {
+    in->p++;
+    in->sign = c;
+    return in->tok = T_SIGN, true;
+  }
+  const char *start = in->p;
+  if (c == '%' || c == '$')
+    in->p++;
+  while (in->p < in->end && (word_char(*in->p) || *in->p == '+'))
+    in->p++;
+  size_t n = (size_t)(in->p - start);
+  if (!n)
+    return fail(in, "an unexpected character");
+  if (c == '%' || c == '$') {
+    in->tok = c == '%' ? T_VALUE : T_FITTED;
+    if (!num_parse_i64(start + 1, n - 1, &in->i) || in->i < 0 || in->i > INT32_MAX)
+      return fail(in, "a bad number of a value");
+    return true;
+  }
+  if ((c >= '0' && c <= '9') || c == '-' || (n == 3 && (!memcmp(start, "nan", 3) || !memcmp(start, "inf", 3)))) {
+    in->tok = T_NUMBER;
+    in->whole = num_parse_i64(start, n, &in->i);
+    if (!num_parse_f64(start, n, &in->num))
+      return fail(in, "a bad number");
+    return true;
+  }
+  in->text = arena_strndup(in->a, start, n);
+  if (!in->text)
+    return err_memory(in->e), in->tok = T_END, false;
+  in->tok = T_WORD;
+  return true;
+}
+
+static bool is_word(const In *in, const char *w) {
+  return in->tok == T_WORD && strcmp(in->text, w) == 0;
+}
+
+static bool is_sign(const In *in, char c) {
+  return in->tok == T_SIGN && in->sign == c;
+}
+
+static bool take_sign(In *in, char c) {
+  if (!is_sign(in, c))
+    return fail(in, "a sign is missing");
+  return next(in);
+}
+
+static const char *take_string(In *in) {
+  if (in->tok != T_STRING)
+    return fail(in, "a string is missing"), "";
+  const char *s = in->text;
+  next(in);
+  return s;
+}
+
+static int64_t take_int(In *in, int64_t lo, int64_t hi) {
+  if (in->tok != T_NUMBER || !in->whole || in->i < lo || in->i > hi)
+    return fail(in, "a whole number is missing or out of its range"), lo;
+  int64_t v = in->i;
+  next(in);
+  return v;
+}
+
+static double take_num(In *in) {
+  if (in->tok != T_NUMBER)
+    return fail(in, "a number is missing"), 0;
+  double v = in->num;
+  next(in);
+  return v;
+}
+
+static uint32_t take_ref(In *in, Tok tok) {
+  if (in->tok != tok)
+    return fail(in, "a value is missing"), 0;
+  uint32_t v = (uint32_t)in->i;
+  next(in);
+  return v;
+}
+
+static void take_place(In *in, uint32_t *line, uint32_t *col) {
+  if (!is_sign(in, '@'))
+    return;
+  next(in);
+  *line = (uint32_t)take_int(in, 0, INT32_MAX);
+  take_sign(in, ':');
+  *col = (uint32_t)take_int(in, 0, INT32_MAX);
+}
+
+static int find_name(In *in, const char *const *names, int n) {
+  for (int i = 0; in->tok == T_WORD && i < n; i++)
+    if (strcmp(names[i], in->text) == 0)
+      return next(in), i;
+  fail(in, "an unknown word");
+  return 0;
+}
+
+static void skip_lines(In *in) {
+  while (in->tok == T_LINE)
+    next(in);
+}
+
+static void end_line(In *in) {
+  if (in->tok != T_LINE && in->tok != T_END && !is_sign(in, '}'))
+    fail(in, "more than one statement on a line");
+  skip_lines(in);
+}
+
+/* ---- Reading: statements ---- */
+
+typedef struct ProgCap { /* growing arrays of a RowProg */
+  uint32_t val, out;
+} ProgCap;
+
+static void read_list(In *in, IrVal *v) {
+  uint32_t cap = 0;
+  double *list = NEWN(in->a, double, 1);
+  take_sign(in, '[');
+  while (in->tok == T_NUMBER) {
+    double x = take_num(in);
+    PUSH(in->a, list, v->nlist, cap, x);
+    if (!list)
+      return (void)err_memory(in->e);
+    if (is_sign(in, ','))
+      next(in);
+  }
+  take_sign(in, ']');
+  v->list = list;
+}
+
+static const char **read_names(In *in, uint32_t *n) {
+  uint32_t cap = 0;
+  const char **names = NEWN(in->a, const char *, 1);
+  take_sign(in, '[');
+  while (in->tok == T_STRING) {
+    const char *s = take_string(in);
+    PUSH(in->a, names, *n, cap, s);
+    if (!names)
+      return err_memory(in->e), NULL;
+    if (is_sign(in, ','))
+      next(in);
+  }
+  take_sign(in, ']');
+  return names;
+}
+
+bool ir_is_scalar(const RowProg *p, const IrVal *v) {
+  if (op_info(v->op)->row)
+    return false;
+  for (uint32_t i = 0; i < v->narg; i++)
+    if (v->arg[i] >= p->nval || !p->val[v->arg[i]].scalar)
+      return false;
+  return true;
+}
+
+static void read_val(In *in, RowProg *p, ProgCap *cap) {
+  IrVal v = {0};
+  uint32_t ncap = 0;
+  if (take_ref(in, T_VALUE) != p->nval)
+    fail(in, "values are not numbered in order");
+  take_sign(in, '=');
+  int op = in->tok == T_WORD ? op_find(in->text) : -1;
+  if (op < 0) {
+    if (in->tok == T_WORD)
+      err_set(in->e, ST_DATA, "CML0451", "It needs a newer cml.", "IR text, line %u: unknown operation `%s` (this cml has ops version %d)",
+              in->line, in->text, OPS_VERSION);
+    return (void)fail(in, "an operation is missing");
+  }
+  v.op = (uint16_t)op;
+  next(in);
+  while (in->tok == T_VALUE) {
+    uint32_t arg = take_ref(in, T_VALUE);
+    PUSH(in->a, v.arg, v.narg, ncap, arg);
+    if (!v.arg)
+      return (void)err_memory(in->e);
+  }
+  while (in->tok == T_WORD) {
+    const char *w = in->text;
+    next(in);
+    take_sign(in, '=');
+    if (!strcmp(w, "i"))
+      v.i = take_int(in, INT64_MIN, INT64_MAX);
+    else if (!strcmp(w, "f"))
+      v.f = take_num(in);
+    else if (!strcmp(w, "g"))
+      v.g = take_num(in);
+    else if (!strcmp(w, "s"))
+      v.s = take_string(in);
+    else if (!strcmp(w, "list") && !v.names)
+      read_list(in, &v);
+    else if (!strcmp(w, "names") && !v.list)
+      v.names = read_names(in, &v.nlist);
+    else
+      fail(in, "an unknown immediate");
+    if (in->e->code)
+      return;
+  }
+  take_sign(in, ':');
+  v.type = (uint8_t)find_name(in, type_name, NTYPE);
+  if (is_sign(in, '?')) {
+    v.nullable = true;
+    next(in);
+  }
+  take_place(in, &v.line, &v.col);
+  v.scalar = ir_is_scalar(p, &v);
+  PUSH(in->a, p->val, p->nval, cap->val, v);
+  if (!p->val)
+    err_memory(in->e);
+}
+
+static void read_out(In *in, RowProg *p, ProgCap *cap) {
+  static const char *const kinds[] = {"bool", "int", "float", "string", "category", "timestamp", "date", "duration"};
+  IrOut o = {0};
+  next(in);
+  o.role = (OutRole)find_name(in, role_name, NROLE);
+  if (in->tok == T_STRING)
+    o.name = take_string(in);
+  if (o.role == OUT_COLUMN)
+    o.kind = (uint8_t)find_name(in, kinds, KIND_N);
+  o.val = take_ref(in, T_VALUE);
+  PUSH(in->a, p->out, p->nout, cap->out, o);
+  if (!p->out)
+    err_memory(in->e);
+}
+
+static IrOption read_option(In *in) {
+  IrOption o = {0};
+  next(in);
+  o.name = take_string(in);
+  if (in->tok == T_STRING)
+    o.str = take_string(in);
+  else
+    o.num = take_num(in);
+  return o;
+}
+
+static void read_agg(In *in, Stage *s, uint32_t *cap) {
+  IrAgg a = {.arg = -1, .where = -1, .weight = -1, .leave_out = -1, .text = ""};
+  uint32_t kcap = 0;
+  next(in);
+  a.fitted = take_ref(in, T_FITTED);
+  if (in->tok != T_WORD)
+    return (void)fail(in, "an aggregate is missing");
+  a.op = in->text;
+  next(in);
+  while (in->tok == T_WORD) {
+    const char *w = in->text;
+    next(in);
+    if (!strcmp(w, "crossfit")) {
+      a.crossfit = true;
+      continue;
+    }
+    take_sign(in, '=');
+    if (!strcmp(w, "arg"))
+      a.arg = (int32_t)take_ref(in, T_VALUE);
+    else if (!strcmp(w, "where"))
+      a.where = (int32_t)take_ref(in, T_VALUE);
+    else if (!strcmp(w, "weight"))
+      a.weight = (int32_t)take_ref(in, T_VALUE);
+    else if (!strcmp(w, "par"))
+      a.par = take_num(in);
+    else if (!strcmp(w, "leave_out"))
+      a.leave_out = (int32_t)take_int(in, 0, 1000);
+    else if (!strcmp(w, "by")) {
+      uint32_t key = take_ref(in, T_VALUE);
+      PUSH(in->a, a.key, a.nkey, kcap, key);
+      if (!a.key)
+        return (void)err_memory(in->e);
+    } else {
+      fail(in, "an unknown word of an aggregate");
+    }
+    if (in->e->code)
+      return;
+  }
+  a.text = take_string(in);
+  take_place(in, &a.line, &a.col);
+  PUSH(in->a, s->agg, s->nagg, *cap, a);
+  if (!s->agg)
+    err_memory(in->e);
+}
+
+static void read_metric(In *in, Stage *s, uint32_t *cap) {
+  IrMetric m = {0};
+  uint32_t ocap = 0;
+  next(in);
+  m.name = take_string(in);
+  if (!is_word(in, "text"))
+    return (void)fail(in, "`text` is missing");
+  next(in);
+  m.text = take_string(in);
+  if (is_word(in, "by")) {
+    next(in);
+    m.by = take_string(in);
+    if (!is_word(in, "top"))
+      return (void)fail(in, "`top` is missing");
+    next(in);
+    m.top = take_int(in, 0, INT64_MAX);
+  }
+  take_sign(in, '{');
+  skip_lines(in);
+  while (is_word(in, "set")) {
+    IrOption o = read_option(in);
+    PUSH(in->a, m.option, m.noption, ocap, o);
+    if (!m.option)
+      return (void)err_memory(in->e);
+    end_line(in);
+  }
+  take_sign(in, '}');
+  PUSH(in->a, s->metric, s->nmetric, *cap, m);
+  if (!s->metric)
+    err_memory(in->e);
+}
+
+static void read_expect(In *in, Stage *s, uint32_t *cap) {
+  IrExpect x = {0};
+  ProgCap pc = {0, 0};
+  next(in);
+  x.text = take_string(in);
+  take_place(in, &x.line, &x.col);
+  take_sign(in, '{');
+  skip_lines(in);
+  while (!in->e->code && (in->tok == T_VALUE || is_word(in, "out"))) {
+    if (in->tok == T_VALUE)
+      read_val(in, &x.prog, &pc);
+    else
+      read_out(in, &x.prog, &pc);
+    end_line(in);
+  }
+  take_sign(in, '}');
+  PUSH(in->a, s->expect, s->nexpect, *cap, x);
+  if (!s->expect)
+    err_memory(in->e);
+}
+
+typedef struct StageCap {
+  ProgCap prog;
+  uint32_t option, column, declared, parts, agg, options, metric, expect;
+} StageCap;
+
+static int32_t find_stage(In *in, const Program *p, const char *name) {
+  for (uint32_t i = 0; i < p->nstage; i++)
+    if (strcmp(p->stage[i].name, name) == 0)
+      return (int32_t)i;
+  fail(in, "a stage is named that does not stand before");
+  return -1;
+}
+
+static void read_column(In *in, Stage *s, uint32_t *cap) {
+  static const char *const kinds[] = {"bool", "int", "float", "string", "category", "timestamp", "date", "duration"};
+  IrColumn c = {0};
+  c.name = take_string(in);
+  c.kind = (uint8_t)find_name(in, kinds, KIND_N);
+  if (is_sign(in, '?')) {
+    c.nullable = true;
+    next(in);
+  }
+  PUSH(in->a, s->column, s->ncolumn, *cap, c);
+  if (!s->column)
+    err_memory(in->e);
+}
+
+static void read_pair(In *in, Stage *s, uint32_t *cap) {
+  const char *pair[2];
+  uint32_t n = 2 * s->noption;
+  pair[0] = take_string(in);
+  pair[1] = take_string(in);
+  for (int i = 0; i < 2; i++) {
+    PUSH(in->a, s->option, n, *cap, pair[i]);
+    if (!s->option)
+      return (void)err_memory(in->e);
+  }
+  s->noption++;
+}
+
+static const char **read_words(In *in, const char **v, uint32_t *n, uint32_t *cap) {
+  while (in->tok == T_STRING) {
+    const char *name = take_string(in);
+    PUSH(in->a, v, *n, *cap, name);
+    if (!v)
+      return err_memory(in->e), NULL;
+  }
+  return v;
+}
+
+/* One statement of a stage; the word is the current token. */
+static void read_statement(In *in, const Program *p, Stage *s, StageCap *cap) {
+  if (in->tok == T_VALUE)
+    return read_val(in, &s->prog, &cap->prog);
+  if (in->tok != T_WORD)
+    return (void)fail(in, "a statement is missing");
+  if (is_word(in, "out"))
+    return read_out(in, &s->prog, &cap->prog);
+  if (is_word(in, "agg"))
+    return read_agg(in, s, &cap->agg);
+  if (is_word(in, "metric"))
+    return read_metric(in, s, &cap->metric);
+  if (is_word(in, "expect"))
+    return read_expect(in, s, &cap->expect);
+  if (is_word(in, "set")) {
+    IrOption o = read_option(in);
+    PUSH(in->a, s->options, s->noptions, cap->options, o);
+    if (!s->options)
+      err_memory(in->e);
+    return;
+  }
+  const char *w = in->text;
+  next(in);
+  if (!strcmp(w, "format"))
+    s->format = take_string(in);
+  else if (!strcmp(w, "path"))
+    s->path = take_string(in);
+  else if (!strcmp(w, "option"))
+    read_pair(in, s, &cap->option);
+  else if (!strcmp(w, "column"))
+    read_column(in, s, &cap->column);
+  else if (!strcmp(w, "folds"))
+    s->folds = (uint32_t)take_int(in, 1, 1000);
+  else if (!strcmp(w, "level"))
+    s->level = (uint32_t)take_int(in, 0, 1000000);
+  else if (!strcmp(w, "estimator"))
+    s->estimator = take_string(in);
+  else if (!strcmp(w, "fitted"))
+    s->fitted = take_ref(in, T_FITTED);
+  else if (!strcmp(w, "target"))
+    s->target = take_string(in);
+  else if (!strcmp(w, "positive"))
+    s->positive = take_string(in);
+  else if (!strcmp(w, "binary"))
+    s->binary = true;
+  else if (!strcmp(w, "seen"))
+    s->seen = true;
+  else if (!strcmp(w, "train"))
+    s->train = find_stage(in, p, take_string(in));
+  else if (!strcmp(w, "score"))
+    s->score = find_stage(in, p, take_string(in));
+  else if (!strcmp(w, "parts"))
+    s->parts = read_words(in, s->parts, &s->nparts, &cap->parts);
+  else if (!strcmp(w, "declared"))
+    s->declared = read_words(in, s->declared, &s->ndeclared, &cap->declared);
+  else
+    fail(in, "an unknown statement");
+}
+
+static void read_stage(In *in, Program *p, uint32_t *cap) {
+  Stage s = {.from = -1, .part = -1, .train = -1, .score = -1};
+  StageCap sc = {0};
+  s.kind = (StageKind)find_name(in, stage_name, NSTAGE);
+  s.name = take_string(in);
+  if (is_word(in, "from")) {
+    next(in);
+    s.from = find_stage(in, p, take_string(in));
+  }
+  if (is_word(in, "part")) {
+    next(in);
+    s.part = (int32_t)take_int(in, 0, 1000);
+  }
+  take_place(in, &s.line, &s.col);
+  take_sign(in, '{');
+  skip_lines(in);
+  while (!in->e->code && in->tok != T_END && !is_sign(in, '}')) {
+    read_statement(in, p, &s, &sc);
+    end_line(in);
+  }
+  take_sign(in, '}');
+  PUSH(in->a, p->stage, p->nstage, *cap, s);
+  if (!p->stage)
+    err_memory(in->e);
+}
+
+Status ir_parse(Arena *a, const char *text, uint32_t n, Program **out, Err *e) {
+  In in = {.a = a, .p = text, .end = text + n, .line = 1, .e = e};
+  Program *p = NEW(a, Program);
+  uint32_t cap = 0;
+  if (!p)
+    return err_memory(e);
+  if (memchr(text, 0, n))
+    return fail(&in, "a NUL byte"), e->code;
+  next(&in);
+  skip_lines(&in);
+  if (!is_word(&in, "cml-ir"))
+    fail(&in, "it does not begin with `cml-ir`");
+  next(&in);
+  int64_t version = take_int(&in, 1, INT32_MAX);
+  if (!e->code && version > IR_VERSION)
+    err_set(e, ST_DATA, "CML0451", "It needs a newer cml.", "IR version %lld; this cml reads up to %d", (long long)version, IR_VERSION);
+  end_line(&in);
+  if (!is_word(&in, "program"))
+    fail(&in, "`program` is missing");
+  next(&in);
+  p->name = take_string(&in);
+  if (!is_word(&in, "seed"))
+    fail(&in, "`seed` is missing");
+  next(&in);
+  p->seed = (uint64_t)take_int(&in, INT64_MIN, INT64_MAX);
+  if (!is_word(&in, "fitted"))
+    fail(&in, "`fitted` is missing");
+  next(&in);
+  p->nfitted = (uint32_t)take_int(&in, 0, 1000000);
+  end_line(&in);
+  while (!e->code && in.tok != T_END) {
+    read_stage(&in, p, &cap);
+    end_line(&in);
+  }
+  if (e->code)
+    return e->code;
+  *out = p;
+  return ir_verify(p, e);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every rule that a program of the IR keeps. Lowering and passes must not break them (a fault of ours); a bundle may not either (hostile
+ * data): the caller decides which it is by where it calls. Each rule is one `need`. Read verify_prog, then verify_stage. */
+#include <math.h>
+#include <string.h>
+
+#include "vm/agg.h"
+#include "vm/ir.h"
+#include "vm/ops.h"
+
+typedef struct Verify {
+  const Program *p;
+  const Stage *s;     /* the stage at hand */
+  const char *what;   /* what it is about, for the message */
+  IrType *fitted;     /* type of each fitted value, where its stage stands before; -1: not yet */
+  bool open;          /* a program without fit and train stages: fitted values come with it (bundles) */
+  Err *e;
+} Verify;
+
+static bool need(Verify *v, bool ok, const char *rule) {
+  if (!ok)
+    err_set(v->e, ST_DATA, "CML0452", "It was not written by cml, or is damaged.", "the IR of stage `%s` breaks a rule: %s", v->what, rule);
+  return ok;
+}
+
+/* ---- Row programs ---- */
+
+static bool verify_fields(Verify *v, const OpInfo *o, const IrVal *x) {
+  need(v, !op_has(o, 's') || x->s, "a step lacks its name");
+  need(v, !op_has(o, 'L') || x->list, "a step lacks its list");
+  need(v, !op_has(o, 'N') || x->names, "a step lacks its names");
+  need(v, !(x->list && x->names), "a step has list and names");
+  for (uint32_t i = 0; x->list && i < x->nlist; i++)
+    need(v, !isnan(x->list[i]), "a list has NaN");
+  return v->e->code == ST_OK;
+}
+
+static bool verify_reference(Verify *v, const IrVal *x) {
+  IrType want;
+  switch (x->op) {
+  case OP_FITTED_B: want = IR_BOOL; break;
+  case OP_FITTED_I64: want = IR_I64; break;
+  case OP_FITTED_F64: want = IR_F64; break;
+  case OP_FITTED_STR: want = IR_STR; break;
+  case OP_FITTED_LIST: want = IR_LIST; break;
+  case OP_FITTED_VOCAB: want = IR_VOCAB; break;
+  case OP_LOOKUP_I64:
+  case OP_LOOKUP_F64: want = IR_TABLE; break;
+  case OP_SCORE: want = IR_MODEL; break;
+  default: return true;
+  }
+  return need(v, x->i >= 0 && x->i < v->p->nfitted, "a fitted value has no such number") &&
+         need(v, v->open || v->fitted[x->i] == want, "a fitted value is read before it is fitted, or as another type");
+}
+
+static bool verify_val(Verify *v, const RowProg *p, uint32_t number) {
+  const IrVal *x = &p->val[number];
+  const OpInfo *o = op_info(x->op);
+  bool nullable[16], *np = x->narg <= 16 ? nullable : mem_alloc(x->narg);
+  if (!need(v, o, "an unknown op") || !np)
+    return err_memory(v->e), false;
+  bool ok = need(v, o->arity < 0 ? x->narg >= 1 : x->narg == (uint32_t)o->arity, "a step has the wrong number of arguments");
+  for (uint32_t i = 0; ok && i < x->narg; i++) {
+    ok = need(v, x->arg[i] < number, "an argument does not stand before its step");
+    if (ok) {
+      ok = need(v, op_arg_fits(o, i, (IrType)p->val[x->arg[i]].type), "an argument has the wrong type");
+      np[i] = p->val[x->arg[i]].nullable;
+    }
+  }
+  if (ok && o->result == RESULT_ANY)
+    ok = need(v, x->type <= IR_STR, "a column has no such type");
+  else if (ok)
+    ok = need(v, x->type == o->result, "a step has the wrong type") &&
+         need(v, x->nullable == op_nullable(x->op, np, x->narg), "a step is nullable where it should not be, or the other way");
+  if (np != nullable)
+    mem_free(np);
+  return ok && need(v, x->scalar == ir_is_scalar(p, x), "a step is scalar where it should not be, or the other way") &&
+         verify_fields(v, o, x) && verify_reference(v, x) &&
+         need(v, (x->op != OP_VEC && x->op != OP_SCORE) || x->nlist == x->narg, "a step has not one name for each argument");
+}
+
+static bool verify_prog(Verify *v, const RowProg *p) {
+  for (uint32_t i = 0; i < p->nval; i++)
+    if (!verify_val(v, p, i))
+      return false;
+  for (uint32_t i = 0; i < p->nout; i++)
+    if (!need(v, p->out[i].val < p->nval, "an output names no step"))
+      return false;
+  return true;
+}
+
+/* ---- Outputs ---- */
+
+static uint32_t count_role(const RowProg *p, OutRole r) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < p->nout; i++)
+    n += p->out[i].role == r;
+  return n;
+}
+
+static bool verify_roles(Verify *v, unsigned allowed) {
+  for (uint32_t i = 0; i < v->s->prog.nout; i++)
+    need(v, allowed >> v->s->prog.out[i].role & 1, "an output has a role that its stage does not know");
+  return v->e->code == ST_OK;
+}
+
+static bool verify_out_types(Verify *v) {
+  const RowProg *p = &v->s->prog;
+  for (uint32_t i = 0; i < p->nout; i++) {
+    const IrVal *x = &p->val[p->out[i].val];
+    const IrOut *o = &p->out[i];
+    switch (o->role) {
+    case OUT_COLUMN:
+      need(v, x->type <= IR_STR, "a column is no scalar per row");
+      need(v, v->s->kind == STAGE_FIT || (o->name && o->kind < KIND_N && kind_ir((Kind)o->kind) == x->type), "a column lacks its name, or has a kind that does not fit");
+      for (uint32_t k = 0; v->s->kind != STAGE_FIT && k < i; k++)
+        need(v, p->out[k].role != OUT_COLUMN || strcmp(p->out[k].name, o->name) != 0, "two columns have one name");
+      break;
+    case OUT_PART:
+    case OUT_FOLD: need(v, x->type == IR_I64 && !x->nullable, "part and fold are whole numbers"); break;
+    case OUT_SLOT:
+      need(v, (x->type == IR_F64 || x->type == IR_VEC) && o->name, "a slot is a number or a vector, with a name");
+      need(v, !x->nullable, "a slot may not be null");
+      break;
+    case OUT_WEIGHT:
+    case OUT_TARGET:
+    case OUT_SCORE: need(v, x->type == IR_F64 && !x->nullable, "weight, target and score are numbers, never null"); break;
+    }
+  }
+  return v->e->code == ST_OK;
+}
+
+/* ---- Stages ---- */
+
+static bool verify_names(Verify *v) {
+  const Stage *s = v->s;
+  for (uint32_t i = 0; i < s->ncolumn; i++) {
+    need(v, s->column[i].kind < KIND_N, "a column has no such kind");
+    for (uint32_t k = 0; k < i; k++)
+      need(v, strcmp(s->column[i].name, s->column[k].name) != 0, "two columns have one name");
+  }
+  return v->e->code == ST_OK;
+}
+
+/* Every `col` of a program is among the columns it can see, with the same type. */
+static bool verify_cols(Verify *v, const RowProg *p, const IrColumn *c, uint32_t nc, const RowProg *from) {
+  for (uint32_t i = 0; i < p->nval; i++) {
+    const IrVal *x = &p->val[i];
+    bool found = x->op != OP_COL;
+    for (uint32_t k = 0; !found && k < nc; k++)
+      found = strcmp(c[k].name, x->s) == 0 && kind_ir((Kind)c[k].kind) == x->type && (x->nullable || !c[k].nullable);
+    for (uint32_t k = 0; !found && from && k < from->nout; k++) {
+      const IrOut *o = &from->out[k];
+      found = o->role == OUT_COLUMN && strcmp(o->name, x->s) == 0 && from->val[o->val].type == x->type &&
+              (x->nullable || !from->val[o->val].nullable);
+    }
+    if (!need(v, found, "a column is read that is not there, or as another type"))
+      return false;
+  }
+  return true;
+}
+
+static bool verify_fit(Verify *v) {
+  const Stage *s = v->s;
+  for (uint32_t i = 0; i < s->nagg; i++) {
+    const IrAgg *a = &s->agg[i];
+    const AggOp *o = agg_op(a->op);
+    uint32_t nval = s->prog.nval;
+    if (!need(v, o, "an unknown aggregate") || !need(v, a->fitted < v->p->nfitted, "a fitted value has no such number") ||
+        !need(v, a->arg < (int32_t)nval && a->where < (int32_t)nval && a->weight < (int32_t)nval, "an aggregate reads no step"))
+      return false;
+    need(v, v->fitted[a->fitted] == (IrType)-1, "a fitted value is fitted twice");
+    need(v, (o->arg < 0) == (a->arg < 0) && (o->arg < 0 || s->prog.val[a->arg].type == o->arg), "an aggregate has the wrong argument");
+    need(v, a->where < 0 || s->prog.val[a->where].type == IR_BOOL, "`where` is no bool");
+    need(v, a->weight < 0 || (o->weighted && s->prog.val[a->weight].type == IR_F64), "a weight is no number, or not taken");
+    need(v, !a->nkey || o->grouped, "an aggregate cannot stand with `by`");
+    need(v, a->nkey <= 16 && (!a->crossfit || a->nkey), "only grouped aggregates are cross-fitted");
+    for (uint32_t k = 0; k < a->nkey; k++)
+      need(v, a->key[k] < nval && op_arg_fits(op_info(OP_HASH), 0, (IrType)s->prog.val[a->key[k]].type), "a key has the wrong type");
+    if (v->e->code)
+      return false;
+    v->fitted[a->fitted] = a->nkey ? IR_TABLE : o->result;
+  }
+  return true;
+}
+
+static bool verify_stage(Verify *v) {
+  const Stage *s = v->s;
+  const Stage *from = s->from >= 0 ? &v->p->stage[s->from] : NULL;
+  const RowProg *seen = from && from->kind == STAGE_ROWS ? &from->prog : NULL;
+  uint32_t nparts = from ? from->nparts : 0;
+  need(v, !from || from < s, "a stage reads one that does not stand before it");
+  need(v, s->part < (int32_t)nparts, "a part has no such number");
+  if (v->e->code || !verify_names(v) || !verify_prog(v, &s->prog) || !verify_out_types(v))
+    return false;
+  switch (s->kind) {
+  case STAGE_SOURCE: return need(v, s->format && s->path && !s->prog.nval, "a source has a format and a path, and no steps");
+  case STAGE_ROWS:
+    return need(v, from && from->kind == STAGE_SOURCE, "rows come from a source") &&
+           verify_roles(v, 1u << OUT_COLUMN | 1u << OUT_PART | 1u << OUT_FOLD | 1u << OUT_WEIGHT) &&
+           need(v, count_role(&s->prog, OUT_PART) == (s->nparts > 0), "a split has parts and a part") &&
+           need(v, count_role(&s->prog, OUT_FOLD) == (s->folds > 0) && count_role(&s->prog, OUT_WEIGHT) <= 1, "one fold and one weight") &&
+           verify_cols(v, &s->prog, from->column, from->ncolumn, NULL);
+  case STAGE_FIT: return need(v, seen, "a fit reads rows") && verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, NULL, 0, seen) && verify_fit(v);
+  case STAGE_TRAIN:
+    if (!(need(v, seen && s->estimator && s->fitted < v->p->nfitted, "a train stage reads rows, has an estimator and a number") &&
+          verify_roles(v, 1u << OUT_SLOT | 1u << OUT_TARGET) && verify_cols(v, &s->prog, NULL, 0, seen) &&
+          need(v, count_role(&s->prog, OUT_SLOT) >= 1 && count_role(&s->prog, OUT_TARGET) == 1, "a train stage has slots and one target")))
+      return false;
+    v->fitted[s->fitted] = IR_MODEL;
+    return true;
+  case STAGE_SCORE: return verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, s->column, s->ncolumn, NULL);
+  case STAGE_EVALUATE:
+    for (uint32_t i = 0; i < s->nexpect; i++)
+      if (!verify_prog(v, &s->expect[i].prog) || !need(v, s->expect[i].prog.nout == 1, "an expectation has one output"))
+        return false;
+    return need(v, seen, "an evaluation reads rows") && verify_roles(v, 1u << OUT_SCORE | 1u << OUT_TARGET | 1u << OUT_COLUMN) &&
+           need(v, count_role(&s->prog, OUT_SCORE) == 1 && count_role(&s->prog, OUT_TARGET) == 1, "one score and one target") &&
+           verify_cols(v, &s->prog, NULL, 0, seen);
+  case STAGE_PREDICT:
+    return need(v, seen && s->path, "predictions read rows and have a path") && verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, NULL, 0, seen);
+  case STAGE_BUNDLE:
+    return need(v, s->path && s->score >= 0 && v->p->stage[s->score].kind == STAGE_SCORE, "a bundle has a path and a score stage");
+  }
+  return need(v, false, "an unknown stage");
+}
+
+Status ir_verify(const Program *p, Err *e) {
+  Verify v = {.p = p, .e = e, .what = "?", .open = true};
+  v.fitted = mem_alloc(sizeof *v.fitted * (p->nfitted + 1));
+  if (!v.fitted)
+    return err_memory(e);
+  for (uint32_t i = 0; i < p->nfitted; i++)
+    v.fitted[i] = (IrType)-1;
+  for (uint32_t i = 0; i < p->nstage; i++)
+    v.open &= p->stage[i].kind == STAGE_SCORE;
+  for (uint32_t i = 0; i < p->nstage && e->code == ST_OK; i++) {
+    v.s = &p->stage[i];
+    v.what = v.s->name;
+    verify_stage(&v);
+  }
+  mem_free(v.fitted);
+  return e->code;
+}

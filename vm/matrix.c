@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The feature vector: widths and names of its slots, and matrices assembled from slot columns. See
+ * interp.h and Matrix in column.h.
+ *
+ * A slot is a number, a dense vector (vec) or a one-hot vector (indicator). Dense layout: all d elements
+ * of a row. Sparse layout (CSR): all elements of the dense slots, also zeros, and of each one-hot slot the
+ * element that is 1, if any; columns ascend since slots do. */
+#include <string.h>
+
+#include "base/arena.h"
+#include "vm/op.h"
+
+VECTOR_LOOPS
+
+enum {
+  SPARSE_ABOVE = 32,   /* columns */
+  SPARSE_BELOW = 4,    /* filled less than 1 / this */
+#ifdef CML_HOSTILE
+  FIRST_ROWS = 2,
+#else
+  FIRST_ROWS = 2048,
+#endif
+};
+
+/* ---- Slots ---- */
+
+typedef struct SlotDef {
+  const char *name;
+  const IrVal *v;
+} SlotDef;
+
+static const Fitted *vocab_of(const RowProg *p, const Env *env, const IrVal *v, const IrVal **con, Err *e) {
+  const IrVal *a = &p->val[v->arg[1]];
+  *con = NULL;
+  if (a->op == OP_CONST_VOCAB) {
+    *con = a;
+    return NULL;
+  }
+  if (env && a->i >= 0 && a->i < env->n && env->v[a->i] && env->v[a->i]->type == IR_VOCAB)
+    return env->v[a->i];
+  err_set(e, ST_FAULT, "", "This is a fault of cml: please report it with the program.",
+          "The levels $%lld are not there.",
+          (long long)a->i);
+  return NULL;
+}
+
+static char *join_name(const char *a, char between, const char *b, size_t nb) {
+  size_t na = strlen(a);
+  char *s = mem_alloc(na + nb + 2);
+  if (!s)
+    return NULL;
+  memcpy(s, a, na);
+  s[na] = between;
+  memcpy(s + na + 1, b, nb);
+  return s;
+}
+
+static char *element_name(const char *slot, const IrVal *v, uint32_t k) {
+  char number[16];
+  const char *name = v->nlist && v->names[k] ? v->names[k] : "";
+  if (!*name && v->narg == 1)
+    return mem_strdup(slot);
+  if (!*name) {
+    Buf b = {NULL, 0, 0, false};
+    buf_printf(&b, "%u", k + 1);
+    memcpy(number, buf_str(&b), b.n < sizeof number ? b.n + 1 : 1);
+    buf_free(&b);
+    name = number;
+  }
+  return join_name(slot, '_', name, strlen(name));
+}
+
+/* Names of one slot's elements, from out->feature[at] on. */
+static Status name_slot(const RowProg *p, const Env *env, SlotDef def, char **feature, uint32_t width,
+                        Err *e) {
+  const IrVal *v = def.v, *con = NULL;
+  const Fitted *f = NULL;
+  if (v->op == OP_INDICATOR_STR)
+    f = vocab_of(p, env, v, &con, e);
+  for (uint32_t k = 0; k < width; k++) {
+    if (v->type != IR_VEC) {
+      feature[k] = mem_strdup(def.name);
+    } else if (v->op == OP_VEC) {
+      feature[k] = element_name(def.name, v, k);
+    } else if (con) {
+      feature[k] = join_name(def.name, '=', con->names[k], strlen(con->names[k]));
+    } else {
+      Str level = dict_at(f->vocab, k);
+      feature[k] = join_name(def.name, '=', level.p, level.n);
+    }
+    if (!feature[k])
+      return err_memory(e);
+  }
+  return ST_OK;
+}
+
+static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, uint32_t n, Slots *out,
+                         Err *e) {
+  memset(out, 0, sizeof *out);
+  out->width = mem_alloc((n + (size_t)1) * sizeof *out->width);
+  if (!out->width)
+    return err_memory(e);
+  out->n = n;
+  uint64_t d = 0, filled = 0;
+  Status st = ST_OK;
+  for (uint32_t k = 0; k < n && st == ST_OK; k++) {
+    const IrVal *v = def[k].v, *con = NULL;
+    uint32_t width = 1;
+    bool hot = v->op == OP_INDICATOR_STR;
+    if (hot) {
+      const Fitted *f = vocab_of(p, env, v, &con, e);
+      st = e->code;
+      width = con ? con->nlist : f ? f->n : 0;
+    } else if (v->type == IR_VEC) {
+      width = v->narg;
+    }
+    out->width[k] = width;
+    d += width;
+    filled += hot ? 1 : width;
+  }
+  if (st == ST_OK && d >= INT32_MAX)
+    st = err_set(e, ST_RESOURCE, "", "Keep fewer levels: raise min_count.",
+                 "The feature vector has %llu elements.",
+                 (unsigned long long)d);
+  if (st == ST_OK) {
+    out->d = (uint32_t)d;
+    out->sparse = d > SPARSE_ABOVE && SPARSE_BELOW * filled < d;
+    out->feature = mem_alloc((d + 1) * sizeof *out->feature);
+    st = out->feature ? ST_OK : err_memory(e);
+  }
+  for (uint32_t k = 0, at = 0; k < n && st == ST_OK; at += out->width[k], k++)
+    st = name_slot(p, env, def[k], out->feature + at, out->width[k], e);
+  if (st != ST_OK)
+    slots_free(out);
+  return st;
+}
+
+Status slots_of(const RowProg *p, const Env *env, Slots *out, Err *e) {
+  SlotDef *def = mem_alloc((p->nout + (size_t)1) * sizeof *def);
+  uint32_t n = 0;
+  memset(out, 0, sizeof *out);
+  if (!def)
+    return err_memory(e);
+  for (uint32_t k = 0; k < p->nout; k++) {
+    if (p->out[k].role == OUT_SLOT)
+      def[n++] = (SlotDef){p->out[k].name ? p->out[k].name : "", &p->val[p->out[k].val]};
+  }
+  Status st = slots_make(p, env, def, n, out, e);
+  mem_free(def);
+  return st;
+}
+
+Status slots_of_step(const Interp *t, const Step *s, Slots *out, Err *e) {
+  SlotDef *def = mem_alloc((s->v->narg + (size_t)1) * sizeof *def);
+  memset(out, 0, sizeof *out);
+  if (!def)
+    return err_memory(e);
+  for (uint32_t k = 0; k < s->v->narg; k++)
+    def[k] = (SlotDef){s->v->nlist && s->v->names[k] ? s->v->names[k] : "", &t->p->val[s->v->arg[k]]};
+  Status st = slots_make(t->p, t->env, def, s->v->narg, out, e);
+  mem_free(def);
+  return st;
+}
+
+void slots_free(Slots *s) {
+  for (uint32_t k = 0; s->feature && k < s->d; k++)
+    mem_free(s->feature[k]);
+  mem_free(s->feature);
+  mem_free(s->width);
+  memset(s, 0, sizeof *s);
+}
+
+/* ---- Values that no model takes ---- */
+
+static bool all_finite(const double *v, size_t n) {
+  uint64_t bad = 0;
+  for (size_t i = 0; i < n; i++)
+    bad |= !(__builtin_fabs(v[i]) <= __DBL_MAX__);
+  return !bad;
+}
+
+bool slot_is_finite(const Col *c, uint32_t n) {
+  if (c->type == IR_VEC && c->is_hot)
+    return true;
+  return all_finite(c->f, (size_t)(c->constant && n ? 1 : n) * (c->type == IR_VEC ? c->width : 1));
+}
+
+int64_t slot_bad_element(const Col *c, uint32_t r) {
+  if (c->type == IR_VEC && c->is_hot)
+    return -1;
+  uint32_t width = c->type == IR_VEC ? c->width : 1;
+  const double *v = c->f + (size_t)(c->constant ? 0 : r) * width;
+  for (uint32_t k = 0; k < width; k++) {
+    if (!(__builtin_fabs(v[k]) <= __DBL_MAX__))
+      return k;
+  }
+  return -1;
+}
+
+/* ---- Building ---- */
+
+struct MatrixBuilder {
+  Matrix m;
+  const Slots *slots;
+  uint32_t max_rows, cap_rows;
+  uint64_t cap_entries;  /* sparse */
+  uint32_t per_row;      /* sparse: entries of a row at most */
+  const Col **pick;      /* slot columns of an append */
+  uint8_t *bad;          /* rows of an append that have failed */
+};
+
+MatrixBuilder *matrix_builder(const Slots *s, uint32_t max_rows, Err *e) {
+  MatrixBuilder *b = mem_alloc(sizeof *b);
+  if (!b) {
+    err_memory(e);
+    return NULL;
+  }
+  b->slots = s;
+  b->max_rows = max_rows;
+  b->m.d = s->d;
+  b->pick = mem_alloc((s->n + (size_t)1) * sizeof *b->pick);
+  b->bad = mem_alloc(PANEL_ROWS);
+  if (!b->pick || !b->bad) {
+    err_memory(e);
+    matrix_builder_free(b);
+    return NULL;
+  }
+  return b;
+}
+
+static void arrays_free(Matrix *m) {
+  mem_free(m->a);
+  mem_free(m->ptr);
+  mem_free(m->col);
+  mem_free(m->val);
+  m->a = NULL;
+  m->ptr = NULL;
+  m->col = NULL;
+  m->val = NULL;
+}
+
+/* A copy of m with room for just `rows` rows and `nnz` entries. */
+static bool arrays_copy(Matrix *to, const Matrix *m, bool sparse, size_t rows, size_t nnz, size_t *bytes) {
+  *to = (Matrix){.n = m->n, .d = m->d};
+  size_t used = m->ptr ? m->ptr[m->n] : 0, cells = rows * m->d;
+  if (!sparse) {
+    to->a = mem_alloc64(cells ? cells * sizeof *to->a : 64);
+    *bytes = cells * sizeof *to->a;
+    if (to->a && m->n)
+      memcpy(to->a, m->a, (size_t)m->n * m->d * sizeof *to->a);
+    return to->a != NULL;
+  }
+  to->ptr = mem_alloc64((rows + 1) * sizeof *to->ptr);
+  to->col = mem_alloc64(nnz ? nnz * sizeof *to->col : 64);
+  to->val = mem_alloc64(nnz ? nnz * sizeof *to->val : 64);
+  *bytes = (rows + 1) * sizeof *to->ptr + nnz * (sizeof *to->col + sizeof *to->val);
+  if (!to->ptr || !to->col || !to->val) {
+    arrays_free(to);
+    return false;
+  }
+  to->ptr[0] = 0;
+  if (m->ptr) {
+    memcpy(to->ptr, m->ptr, ((size_t)m->n + 1) * sizeof *to->ptr);
+    memcpy(to->col, m->col, used * sizeof *to->col);
+    memcpy(to->val, m->val, used * sizeof *to->val);
+  }
+  return true;
+}
+
+static Status make_room(MatrixBuilder *b, uint32_t n, Err *e) {
+  const Slots *s = b->slots;
+  uint64_t rows = (uint64_t)b->m.n + n;
+  bool there = b->m.a || b->m.ptr;
+  if (there && rows <= b->cap_rows && (!s->sparse || rows * b->per_row <= b->cap_entries))
+    return ST_OK;
+  uint64_t cap = b->cap_rows ? b->cap_rows : FIRST_ROWS;
+  while (cap < rows)
+    cap *= 2;
+  if (cap > b->max_rows && rows <= b->max_rows)
+    cap = b->max_rows;
+  if (rows > UINT32_MAX || (s->sparse && cap * b->per_row > UINT32_MAX))
+    return err_set(e, ST_RESOURCE, "", "Keep fewer features.",
+                   "A block of %llu rows has too many feature values.",
+                   (unsigned long long)rows);
+  Matrix to;
+  size_t bytes;
+  if (!arrays_copy(&to, &b->m, s->sparse, cap, (size_t)cap * b->per_row, &bytes))
+    return err_memory(e);
+  arrays_free(&b->m);
+  b->m = to;
+  b->cap_rows = (uint32_t)cap;
+  b->cap_entries = cap * b->per_row;
+  return ST_OK;
+}
+
+static void put_dense(MatrixBuilder *b, const Col *const *slot, uint32_t n) {
+  const Slots *s = b->slots;
+  size_t d = s->d;
+  double *a = b->m.a + (size_t)b->m.n * d;
+  for (uint32_t k = 0; k < s->n; k++) {
+    const Col *c = slot[k];
+    size_t width = s->width[k], step = c->constant ? 0 : 1;
+    if (c->type == IR_VEC && c->is_hot) {
+      for (uint32_t r = 0; r < n; r++) {
+        int32_t hot = c->hot[r * step];
+        for (size_t j = 0; j < width; j++)
+          a[r * d + j] = 0;
+        if (hot >= 0)
+          a[r * d + (uint32_t)hot] = 1;
+      }
+    } else if (width == 1) {
+      for (uint32_t r = 0; r < n; r++)
+        a[r * d] = c->f[r * step];
+    } else {
+      for (uint32_t r = 0; r < n; r++) {
+        for (size_t j = 0; j < width; j++)
+          a[r * d + j] = c->f[r * step * width + j];
+      }
+    }
+    a += width;
+  }
+}
+
+static void put_sparse(MatrixBuilder *b, const Col *const *slot, uint32_t n) {
+  const Slots *s = b->slots;
+  Matrix *m = &b->m;
+  uint32_t at = m->ptr[m->n];
+  for (uint32_t r = 0; r < n; r++) {
+    uint32_t first = 0;
+    for (uint32_t k = 0; k < s->n; k++) {
+      const Col *c = slot[k];
+      size_t row = c->constant ? 0 : r;
+      uint32_t width = s->width[k];
+      if (c->type == IR_VEC && c->is_hot) {
+        if (c->hot[row] >= 0) {
+          m->col[at] = first + (uint32_t)c->hot[row];
+          m->val[at++] = 1;
+        }
+      } else {
+        for (uint32_t j = 0; j < width; j++) {
+          m->col[at] = first + j;
+          m->val[at++] = c->f[row * width + j];
+        }
+      }
+      first += width;
+    }
+    m->ptr[m->n + r + 1] = at;
+  }
+}
+
+Status matrix_put(MatrixBuilder *b, const Col *const *slot, uint32_t n, Err *e) {
+  const Slots *s = b->slots;
+  uint64_t per_row = 0;
+  for (uint32_t k = 0; k < s->n; k++) {
+    const Col *c = slot[k];
+    uint32_t width = c->type == IR_VEC ? c->width : 1;
+    if (width != s->width[k] || (c->type != IR_VEC && c->type != IR_F64))
+      return err_set(e, ST_FAULT, "", "This is a fault of cml: please report it with the program.",
+                     "Slot %u has %u elements, not %u.", k, width, s->width[k]);
+    per_row += c->type == IR_VEC && c->is_hot ? 1 : width;
+  }
+  b->per_row = per_row < UINT32_MAX ? (uint32_t)per_row : UINT32_MAX;
+  Status st = make_room(b, n, e);
+  if (st != ST_OK)
+    return st;
+  if (s->sparse)
+    put_sparse(b, slot, n);
+  else
+    put_dense(b, slot, n);
+  b->m.n += n;
+  return ST_OK;
+}
+
+/* The data error of row r, if it has not one already. */
+static void refuse(MatrixBuilder *b, const RowProg *p, uint32_t out, const RowsIn *in, uint32_t r,
+                   const char *feature, const char *what,
+                   RowErrors *errors) {
+  if (b->bad[r])
+    return;
+  b->bad[r] = 1;
+  const IrVal *v = &p->val[p->out[out].val];
+  RowError x = {.file = in->file, .pos = in->pos + (in->at ? in->at[r] : r), .step = p->nval, .line = v->line,
+                .col = v->col};
+  Buf text = {NULL, 0, 0, false};
+  buf_printf(&text, "feature %.120s is %s, which no model takes", feature, what);
+  strncpy(x.text, buf_str(&text), sizeof x.text - 1);
+  strncpy(x.column, p->out[out].name ? p->out[out].name : "", sizeof x.column - 1);
+  buf_free(&text);
+  row_errors_add(errors, &x);
+}
+
+Status matrix_append(MatrixBuilder *b, const RowProg *p, const Col *slot, const RowsIn *in, RowErrors *errors,
+                     Err *e) {
+  const Slots *s = b->slots;
+  uint32_t n = in->n, k = 0, first = 0;
+  memset(b->bad, 0, n);
+  for (uint32_t o = 0; o < p->nout && k < s->n; o++) {
+    if (p->out[o].role != OUT_SLOT)
+      continue;
+    const Col *c = &slot[k];
+    b->pick[k] = c;
+    for (uint32_t r = 0; c->null && r < n; r++) {
+      if (c->null[c->constant ? 0 : r])
+        refuse(b, p, o, in, r, p->out[o].name ? p->out[o].name : "", "null", errors);
+    }
+    bool finite = slot_is_finite(c, n);
+    for (uint32_t r = 0; !finite && r < n; r++) {
+      int64_t at = slot_bad_element(c, r);
+      if (at < 0)
+        continue;
+      size_t row = c->constant ? 0 : r;
+      double v = c->f[row * s->width[k] + (size_t)at];
+      refuse(b, p, o, in, r, s->feature[first + (uint32_t)at], v != v ? "NaN" : "infinite", errors);
+    }
+    first += s->width[k++];
+  }
+  return matrix_put(b, b->pick, n, e);
+}
+
+Matrix *matrix_take(MatrixBuilder *b, size_t *bytes) {
+  Matrix *m = mem_alloc(sizeof *m);
+  Err e = {.code = ST_OK};
+  *bytes = 0;
+  if (!m || make_room(b, 0, &e) != ST_OK) {
+    mem_free(m);
+    return NULL;
+  }
+  size_t nnz = b->m.ptr ? b->m.ptr[b->m.n] : 0;
+  if (!arrays_copy(m, &b->m, b->slots->sparse, b->m.n, nnz, bytes)) {
+    mem_free(m);
+    return NULL;
+  }
+  *bytes += sizeof *m;
+  matrix_reset(b);
+  return m;
+}
+
+const Matrix *matrix_view(const MatrixBuilder *b) {
+  return &b->m;
+}
+
+void matrix_reset(MatrixBuilder *b) {
+  b->m.n = 0;
+  if (b->m.ptr)
+    b->m.ptr[0] = 0;
+}
+
+void matrix_builder_free(MatrixBuilder *b) {
+  if (!b)
+    return;
+  arrays_free(&b->m);
+  mem_free(b->pick);
+  mem_free(b->bad);
+  mem_free(b);
+}
+
+void matrix_free(Matrix *m) {
+  if (!m)
+    return;
+  arrays_free(m);
+  mem_free(m);
+}

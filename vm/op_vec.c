@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Intervals, row vectors, predictions. */
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/num.h"
+#include "vm/estimator.h"
+#include "vm/op.h"
+
+/* ---- bucket ---- */
+
+typedef struct Bucket {
+  double *cut; /* strictly increasing */
+  uint32_t n;
+  Dict *label; /* n + 1 */
+} Bucket;
+
+static void bucket_drop(void *state) {
+  Bucket *w = state;
+  mem_free(w->cut);
+  dict_drop(w->label);
+  mem_free(w);
+}
+
+static void put_label(Buf *out, const double *cut, uint32_t n, uint32_t k) {
+  char number[NUM_MAX];
+  if (k == 0) {
+    buf_text(out, "(-inf");
+  } else {
+    num_print_f64(number, cut[k - 1], false);
+    buf_text(out, "[");
+    buf_text(out, number);
+  }
+  buf_text(out, ", ");
+  if (k == n) {
+    buf_text(out, "inf");
+  } else {
+    num_print_f64(number, cut[k], false);
+    buf_text(out, number);
+  }
+  buf_text(out, ")");
+}
+
+Status prepare_bucket(Step *s, Err *e) {
+  ListView list = step_list(s, 1);
+  Bucket *w = mem_alloc(sizeof *w);
+  if (!w)
+    return err_memory(e);
+  s->state = w;
+  s->drop = bucket_drop;
+  w->cut = mem_alloc((list.n + (size_t)1) * sizeof *w->cut);
+  if (!w->cut)
+    return err_memory(e);
+  for (uint32_t k = 0; k < list.n; k++) {
+    double v = list.v[k] == 0 ? 0 : list.v[k]; /* -0 is 0 */
+    if (w->n && v == w->cut[w->n - 1])
+      continue;
+    if (v != v || (w->n && v < w->cut[w->n - 1])) {
+      err_set(e, ST_DATA, "", "Give the cuts in increasing order.", "The cuts of bucket do not increase.");
+      if (s->v->line)
+        err_at(e, "line %u, column %u", s->v->line, s->v->col);
+      return e->code;
+    }
+    w->cut[w->n++] = v;
+  }
+  DictBuild b;
+  dict_begin(&b);
+  for (uint32_t k = 0; k <= w->n; k++) {
+    put_label(&b.bytes, w->cut, w->n, k);
+    dict_entry(&b);
+  }
+  w->label = dict_done(&b);
+  return w->label ? ST_OK : err_memory(e);
+}
+
+void step_BUCKET_F64(Step *s) {
+  const Bucket *w = s->state;
+  const double *a = s->arg[0]->f;
+  s->out->dict = w->label;
+  for (uint32_t r = 0; r < s->n; r++) {
+    uint32_t lo = 0, n = w->n; /* cuts below lo are <= a, from lo + n on they are not */
+    while (n > 0) {
+      uint32_t half = n / 2;
+      bool right = w->cut[lo + half] <= a[r];
+      lo = right ? lo + half + 1 : lo;
+      n = right ? n - half - 1 : half;
+    }
+    s->out->code[r] = lo;
+    if (a[r] != a[r])
+      step_fail(s, r, NULL, "NaN lies in no interval");
+  }
+}
+
+/* ---- vec ---- */
+
+void step_VEC(Step *s) {
+  size_t width = s->out->width;
+  for (uint32_t k = 0; k < s->v->narg; k++) {
+    const double *a = s->arg[k]->f;
+    double *o = s->out->f + k;
+    for (uint32_t r = 0; r < s->n; r++)
+      o[r * width] = a[r];
+  }
+}
+
+/* ---- score ---- */
+
+typedef struct Score {
+  Slots slots;
+  MatrixBuilder *builder;
+} Score;
+
+static void score_drop(void *state) {
+  Score *w = state;
+  slots_free(&w->slots);
+  matrix_builder_free(w->builder);
+  mem_free(w);
+}
+
+Status prepare_score(Step *s, Err *e) {
+  Score *w = mem_alloc(sizeof *w);
+  if (!w)
+    return err_memory(e);
+  s->state = w;
+  s->drop = score_drop;
+  Status st = slots_of_step(s->t, s, &w->slots, e);
+  if (st != ST_OK)
+    return st;
+  if (w->slots.d != s->fitted->model->d)
+    return err_set(e, ST_FAULT, "", "This is a fault of cml, or the file of the model is damaged.",
+                   "The model takes %u features, the program makes %u.", s->fitted->model->d, w->slots.d);
+  w->builder = matrix_builder(&w->slots, PANEL_ROWS, e);
+  return w->builder ? ST_OK : e->code;
+}
+
+/* True where some row of the slot cannot go into a model; those rows have failed then. */
+static bool refuse(Step *s, uint32_t k, const char *name) {
+  const Col *c = s->arg[k];
+  bool bad = false;
+  for (uint32_t r = 0; c->null && r < s->n; r++) {
+    if (c->null[r]) {
+      step_fail(s, r, name, "a null, which no model takes");
+      bad = true;
+    }
+  }
+  if (slot_is_finite(c, s->n))
+    return bad;
+  const Slots *slots = &((Score *)s->state)->slots;
+  uint32_t first = 0;
+  for (uint32_t j = 0; j < k; j++)
+    first += slots->width[j];
+  for (uint32_t r = 0; r < s->n; r++) {
+    int64_t at = slot_bad_element(c, r);
+    if (at < 0)
+      continue;
+    double v = c->f[(c->type == IR_VEC ? (size_t)r * c->width : r) + (size_t)at];
+    step_fail(s, r, name, "feature %s is %s, which no model takes", slots->feature[first + (uint32_t)at],
+              v != v ? "NaN" : "infinite");
+  }
+  return true;
+}
+
+void step_SCORE(Step *s) {
+  Score *w = s->state;
+  Interp *t = s->t;
+  const Model *m = s->fitted->model;
+  bool bad = false;
+  for (uint32_t k = 0; k < s->v->narg; k++)
+    bad |= refuse(s, k, s->v->nlist && s->v->names[k] ? s->v->names[k] : "");
+  matrix_reset(w->builder);
+  if (matrix_put(w->builder, s->arg, s->n, t->err) != ST_OK)
+    return;
+  m->est->predict(m, matrix_view(w->builder), s->out->f);
+  for (uint32_t r = 0; bad && r < s->n; r++)
+    s->out->f[r] = t->live[r] ? s->out->f[r] : 0;
+}

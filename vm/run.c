@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The driver: see run.h. Read from the bottom: run_program walks the stages; run_fit, run_train, run_evaluate, run_predict, run_bundle do one
+ * each; iterate is the loop that all learning and measuring goes through. */
+#include "vm/run.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "vm/agg.h"
+#include "vm/interp.h"
+#include "vm/ops.h"
+
+typedef struct Run {
+  const Program *p;
+  Executor *x;
+  const Registry *reg;
+  const Limits *lim;
+  const RunHooks *hooks;
+  RunResult *out;
+  Env env;
+} Run;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static RunData *data_of(const Run *r, int32_t rows_stage) {
+  for (uint32_t i = 0; i < r->out->ndata; i++)
+    if (r->out->data[i].stage == (uint32_t)rows_stage)
+      return &r->out->data[i];
+  return NULL;
+}
+
+/* One scan, with its bookkeeping. */
+static Status scan(Run *r, uint32_t stage, const Jobs *jobs, Buf *out, Err *e) {
+  ScanInfo info;
+  memset(&info, 0, sizeof info);
+  Progress *pr = r->hooks ? r->hooks->progress : NULL;
+  Status st = r->x->reduce(r->x, stage, jobs, out, &info, pr, e);
+  RunStage *s = &r->out->stage[stage];
+  s->from_cache = info.from_cache && (s->from_cache || !s->scans);
+  s->scans++;
+  s->rows = info.rows;
+  s->bytes += info.bytes;
+  RunData *d = data_of(r, r->p->stage[stage].from);
+  if (!st && d && !d->known) {
+    d->known = true;
+    d->read = info.read;
+    memcpy(d->kept, info.kept, sizeof d->kept);
+  }
+  return st;
+}
+
+/* Rows of the part that a stage reads. Counts them in a scan of its own where none has gone over them yet; that one also fills the caches. */
+static Status part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  RunData *d = data_of(r, s->from);
+  Jobs none = {.n = 0};
+  *rows = 0;
+  if (!d)
+    return err_set(e, ST_FAULT, "CML0605", NULL, "stage %s reads no rows", s->name);
+  Status st = d->known ? ST_OK : scan(r, stage, &none, NULL, e);
+  if (st)
+    return st;
+  for (uint32_t i = 0; i < 64; i++)
+    if (s->part < 0 || (uint32_t)s->part == i)
+      *rows += d->kept[i];
+  return ST_OK;
+}
+
+/* ---- Iters ---- */
+
+typedef struct Looper { /* an Iter and the jobs it waits for */
+  Iter *it;
+  Jobs jobs;
+  bool done;
+} Looper;
+
+/* Jobs of all loopers as one list; the parameters stay theirs. */
+static Status ask(Looper *v, uint32_t n, const Buf *out, Jobs *all, Err *e) {
+  uint32_t at = 0, total = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    uint32_t k = v[i].jobs.n;
+    if (v[i].done)
+      continue;
+    Jobs next = {.n = 0};
+    Status st = v[i].it->next(v[i].it, out ? out + at : NULL, k, &next, e);
+    at += k;
+    jobs_free(&v[i].jobs);
+    v[i].jobs = next;
+    v[i].done = !next.n;
+    total += next.n;
+    if (st)
+      return st;
+  }
+  if (total > all->cap) {
+    Job *p = mem_realloc(all->v, total * sizeof *p);
+    if (!p)
+      return err_memory(e);
+    all->v = p;
+    all->cap = total;
+  }
+  all->n = 0;
+  for (uint32_t i = 0; i < n; i++)
+    for (uint32_t k = 0; k < v[i].jobs.n; k++)
+      all->v[all->n++] = v[i].jobs.v[k];
+  return ST_OK;
+}
+
+/* Scans until no looper wants more; the jobs of all share each scan. */
+static Status iterate(Run *r, uint32_t stage, Looper *v, uint32_t n, Err *e) {
+  Jobs all = {.n = 0};
+  Buf *out = NULL;
+  uint32_t nout = 0;
+  Status st = ask(v, n, NULL, &all, e);
+  while (!st && all.n) {
+    for (uint32_t i = 0; i < nout; i++)
+      buf_free(&out[i]);
+    Buf *b = mem_realloc(out, all.n * sizeof *out);
+    nout = b ? all.n : 0;
+    out = b ? b : out;
+    if (!b) {
+      st = err_memory(e);
+      break;
+    }
+    memset(out, 0, nout * sizeof *out);
+    st = scan(r, stage, &all, out, e);
+    if (!st)
+      st = ask(v, n, out, &all, e);
+  }
+  for (uint32_t i = 0; i < nout; i++)
+    buf_free(&out[i]);
+  mem_free(out);
+  mem_free(all.v);
+  for (uint32_t i = 0; i < n; i++)
+    jobs_free(&v[i].jobs);
+  return st;
+}
+
+/* A fitted value is there: keep it, and tell the executor. Takes f. */
+static Status put(Run *r, uint32_t id, Fitted *f, Err *e) {
+  if (id >= r->out->nfitted || r->out->fitted[id]) {
+    fitted_free(f);
+    return err_set(e, ST_FAULT, "CML0604", NULL, "fitted value number %u is made twice, or was not declared", id);
+  }
+  r->out->fitted[id] = f;
+  r->env.v[id] = f;
+  Buf b = {.n = 0};
+  Status st = fitted_save(f, &b, e);
+  if (!st && b.bad)
+    st = err_memory(e);
+  if (!st)
+    st = r->x->put(r->x, id, buf_bytes(&b), e);
+  buf_free(&b);
+  return st;
+}
+
+/* ---- fit ---- */
+
+static Status run_fit(Run *r, uint32_t stage, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  Looper one = {.it = NULL};
+  if (!s->nagg)
+    return ST_OK;
+  Fitted **f = mem_alloc(s->nagg * sizeof *f);
+  Status st = f ? agg_begin(s, r->p->stage[s->from].folds, &one.it, e) : err_memory(e);
+  if (!st)
+    st = iterate(r, stage, &one, 1, e);
+  if (!st)
+    st = agg_finish(one.it, f, e);
+  for (uint32_t i = 0; f && i < s->nagg; i++) {
+    if (st && f[i])
+      fitted_free(f[i]);
+    else if (!st)
+      st = put(r, s->agg[i].fitted, f[i], e);
+  }
+  if (one.it)
+    one.it->free(one.it);
+  mem_free(f);
+  return st;
+}
+
+/* ---- train ---- */
+
+static const Estimator *estimator_of(const Registry *r, const char *name) {
+  for (uint32_t i = 0; r->estimator && r->estimator[i]; i++)
+    if (!strcmp(r->estimator[i]->name, name))
+      return r->estimator[i];
+  return NULL;
+}
+
+static Fitted *model_new(const Estimator *est, const Slots *slots, Err *e) {
+  Fitted *f = mem_alloc(sizeof *f);
+  Model *m = f ? mem_alloc(sizeof *m) : NULL;
+  if (!m) {
+    mem_free(f);
+    err_memory(e);
+    return NULL;
+  }
+  f->type = IR_MODEL;
+  f->model = m;
+  m->est = est;
+  m->feature = mem_alloc((slots->d + 1) * sizeof *m->feature);
+  bool ok = m->feature != NULL;
+  for (; ok && m->d < slots->d; m->d++) {
+    m->feature[m->d] = mem_strdup(slots->feature[m->d]);
+    ok = m->feature[m->d] != NULL;
+    if (!ok)
+      break;
+  }
+  if (ok)
+    return f;
+  err_memory(e);
+  fitted_free(f);
+  return NULL;
+}
+
+static Status warn(Run *r, uint32_t stage, const char *text, Err *e) {
+  RunWarning *v = mem_realloc(r->out->warning, (r->out->nwarning + 1) * sizeof *v);
+  if (!v)
+    return err_memory(e);
+  v[r->out->nwarning++] = (RunWarning){stage, text};
+  r->out->warning = v;
+  return ST_OK;
+}
+
+static Status no_rows(const Run *r, const Stage *s, Err *e) {
+  const Stage *rows = &r->p->stage[s->from];
+  const char *part = s->part >= 0 && (uint32_t)s->part < rows->nparts ? rows->parts[s->part] : NULL;
+  return err_set(e, ST_DATA, "CML0431", "Look at the filter and the split of the data: together they leave nothing.",
+                 "model %s has no rows to learn from: %s%s%s is empty", s->name, part ? "part " : "", part ? part : "the data set",
+                 part ? " of its data" : "");
+}
+
+static Status run_train(Run *r, uint32_t stage, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  const Estimator *est = estimator_of(r->reg, s->estimator);
+  Slots slots = {.n = 0};
+  Looper one = {.it = NULL};
+  Fitted *f = NULL;
+  uint64_t rows = 0;
+  if (!est)
+    return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no estimator called %s", s->estimator);
+  Status st = part_rows(r, stage, &rows, e);
+  if (!st && !rows)
+    st = no_rows(r, s, e);
+  if (!st)
+    st = slots_of(&s->prog, &r->env, &slots, e);
+  TrainInfo info = {.name = s->name,
+                    .d = slots.d,
+                    .feature = slots.feature,
+                    .sparse = slots.sparse,
+                    .option = s->options,
+                    .noption = s->noptions,
+                    .rows = rows,
+                    .seed = r->p->seed};
+  if (!st)
+    st = est->begin(&info, &one.it, e);
+  if (!st)
+    st = iterate(r, stage, &one, 1, e);
+  if (!st && !(f = model_new(est, &slots, e)))
+    st = e->code;
+  if (!st)
+    st = est->finish(one.it, f->model, e);
+  if (!st && !f->model->rows)
+    f->model->rows = rows;
+  if (!st && est->verify)
+    st = est->verify(f->model, e);
+  if (!st && f->model->warning[0])
+    st = warn(r, stage, f->model->warning, e);
+  if (st && f)
+    fitted_free(f);
+  else if (!st)
+    st = put(r, s->fitted, f, e);
+  if (one.it)
+    one.it->free(one.it);
+  slots_free(&slots);
+  r->x->drop(r->x, stage);
+  return st;
+}
+
+/* ---- evaluate ---- */
+
+static const Metric *metric_of(const Registry *r, const char *name) {
+  for (uint32_t i = 0; r->metric && r->metric[i]; i++)
+    if (!strcmp(r->metric[i]->name, name))
+      return r->metric[i];
+  return NULL;
+}
+
+static int32_t out_of(const RowProg *g, OutRole role, const char *name) {
+  for (uint32_t i = 0; i < g->nout; i++)
+    if (g->out[i].role == role && (!name || (g->out[i].name && !strcmp(g->out[i].name, name))))
+      return (int32_t)i;
+  return -1;
+}
+
+/* The value of a metric of this stage that an expectation names: by its text, else by its name. NULL: there is none. */
+static const MetricValue *value_of(const Run *r, uint32_t stage, const char *name) {
+  const Stage *s = &r->p->stage[stage];
+  for (int way = 0; way < 2; way++) {
+    for (uint32_t i = 0; i < r->out->nmetric; i++) {
+      const RunMetric *m = &r->out->metric[i];
+      if (m->stage != stage || s->metric[m->metric].by || m->n != 1)
+        continue;
+      const char *is = way ? s->metric[m->metric].name : s->metric[m->metric].text;
+      if (is && !strcmp(is, name))
+        return &m->v[0];
+    }
+  }
+  return NULL;
+}
+
+enum { EXPECT_NAMES = 64 };
+
+static Status run_expect(Run *r, uint32_t stage, uint32_t number, RunExpect *out, Err *e) {
+  const IrExpect *x = &r->p->stage[stage].expect[number];
+  const char *name[EXPECT_NAMES];
+  double value[EXPECT_NAMES];
+  uint8_t null[EXPECT_NAMES];
+  Col in[EXPECT_NAMES];
+  Col *res = mem_alloc((x->prog.nout + 1) * sizeof *res);
+  uint32_t n = 0;
+  Interp *t = NULL;
+  RowErrors errors = {.count = 0};
+  *out = (RunExpect){.stage = stage, .expect = number};
+  Status st = res ? ST_OK : err_memory(e);
+  for (uint32_t i = 0; i < x->prog.nval && !st; i++) {
+    const IrVal *v = &x->prog.val[i];
+    bool seen = strcmp(op_info(v->op)->name, "col") != 0;
+    for (uint32_t k = 0; k < n; k++)
+      seen = seen || !strcmp(name[k], v->s);
+    if (seen)
+      continue;
+    const MetricValue *m = value_of(r, stage, v->s);
+    if (!m || n == EXPECT_NAMES) {
+      st = err_set(e, ST_FAULT, "CML0607", NULL, "expectation `%s` names %s, which was not measured", x->text, v->s);
+      break;
+    }
+    name[n] = v->s;
+    null[n] = !m->defined;
+    value[n] = m->defined ? m->value : 0;
+    in[n] = (Col){.type = IR_F64, .f = &value[n], .null = null[n] ? &null[n] : NULL};
+    n++;
+  }
+  if (n) {
+    out->metric = name[0];
+    out->known = !null[0];
+    out->value = value[0];
+  }
+  if (!st)
+    st = interp_new(&x->prog, &r->env, name, n, &t, e);
+  RowsIn rows = {.n = 1, .col = in};
+  if (!st)
+    st = interp_run(t, &rows, res, NULL, &errors, e);
+  if (!st && errors.count)
+    st = err_set(e, ST_DATA, "CML0432", NULL, "expectation `%s` cannot be computed: %s", x->text, errors.v[0].text);
+  if (!st) {
+    out->defined = !(res[0].null && res[0].null[0]);
+    out->passed = out->defined && res[0].b[0];
+  }
+  interp_free(t);
+  mem_free(res);
+  return st;
+}
+
+static Status run_metrics(Run *r, uint32_t stage, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  uint64_t rows = 0;
+  int32_t score = out_of(&s->prog, OUT_SCORE, NULL), target = out_of(&s->prog, OUT_TARGET, NULL);
+  Looper *v = mem_alloc((s->nmetric + 1) * sizeof *v);
+  Status st = v ? part_rows(r, stage, &rows, e) : err_memory(e);
+  if (!st && (score < 0 || target < 0))
+    st = err_set(e, ST_FAULT, "CML0608", NULL, "stage %s gives no score or no target", s->name);
+  for (uint32_t i = 0; i < s->nmetric && !st; i++) {
+    const IrMetric *q = &s->metric[i];
+    const Metric *m = metric_of(r->reg, q->name);
+    MetricInfo info = {.option = q->option,
+                       .noption = q->noption,
+                       .score = (uint32_t)score,
+                       .target = (uint32_t)target,
+                       .slice = q->by ? out_of(&s->prog, OUT_COLUMN, q->by) : -1,
+                       .rows = rows};
+    if (!m)
+      st = err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no metric called %s", q->name);
+    else
+      st = m->begin(m, &info, &v[i].it, e);
+  }
+  if (!st)
+    st = iterate(r, stage, v, s->nmetric, e);
+  for (uint32_t i = 0; i < s->nmetric && !st; i++) {
+    RunMetric *m = &r->out->metric[r->out->nmetric];
+    *m = (RunMetric){.stage = stage, .metric = i};
+    const Metric *q = metric_of(r->reg, s->metric[i].name);
+    st = q->finish(v[i].it, &m->v, &m->n, e);
+    r->out->nmetric += !st;
+  }
+  for (uint32_t i = 0; v && i < s->nmetric; i++)
+    if (v[i].it)
+      v[i].it->free(v[i].it);
+  mem_free(v);
+  return st;
+}
+
+static Status run_evaluate(Run *r, uint32_t stage, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  RunResult *o = r->out;
+  RunMetric *m = mem_realloc(o->metric, (o->nmetric + s->nmetric + 1) * sizeof *m);
+  o->metric = m ? m : o->metric;
+  RunExpect *x = mem_realloc(o->expect, (o->nexpect + s->nexpect + 1) * sizeof *x);
+  o->expect = x ? x : o->expect;
+  Status st = m && x ? run_metrics(r, stage, e) : err_memory(e);
+  for (uint32_t i = 0; i < s->nexpect && !st; i++) {
+    st = run_expect(r, stage, i, &o->expect[o->nexpect], e);
+    o->nexpect += !st;
+  }
+  return st;
+}
+
+/* ---- predict, bundle ---- */
+
+/* Paths of a program are relative to its folder. */
+static char *join(const char *dir, const char *path) {
+  size_t d = dir && path[0] != '/' ? strlen(dir) : 0, n = strlen(path);
+  char *s = mem_alloc(d + n + 2);
+  if (!s)
+    return NULL;
+  if (d) {
+    memcpy(s, dir, d);
+    if (s[d - 1] != '/')
+      s[d++] = '/';
+  }
+  memcpy(s + d, path, n + 1);
+  return s;
+}
+
+static Status run_export(Run *r, uint32_t stage, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  RunResult *o = r->out;
+  RunExport x = {.stage = stage, .kind = s->kind == STAGE_BUNDLE ? "bundle" : "predictions", .path = s->path};
+  RunExport *v = mem_realloc(o->export_, (o->nexport + 1) * sizeof *v);
+  char *path = join(r->lim->dir, s->path);
+  if (v)
+    o->export_ = v;
+  Status st = v && path ? ST_OK : err_memory(e);
+  if (!st && s->kind == STAGE_BUNDLE) {
+    if (r->hooks && r->hooks->bundle)
+      st = r->hooks->bundle(r->hooks->ctx, r->p, stage, path, o, e);
+    else
+      st = err_set(e, ST_FAULT, "CML0609", NULL, "there is nothing that writes bundles here");
+  } else if (!st) {
+    ScanInfo info;
+    memset(&info, 0, sizeof info);
+    st = r->x->write(r->x, stage, path, &info, r->hooks ? r->hooks->progress : NULL, e);
+    o->stage[stage].scans = 1;
+    o->stage[stage].rows = x.rows = info.rows;
+    o->stage[stage].bytes = info.bytes;
+    o->stage[stage].from_cache = info.from_cache;
+  }
+  if (!st)
+    st = digest_file(path, x.digest, &x.bytes, e);
+  if (!st)
+    v[o->nexport++] = x;
+  mem_free(path);
+  return st;
+}
+
+/* ---- The walk ---- */
+
+static Status run_stage(Run *r, uint32_t stage, Err *e) {
+  Status st = ST_OK;
+  switch (r->p->stage[stage].kind) {
+  case STAGE_FIT:
+    st = run_fit(r, stage, e);
+    break;
+  case STAGE_TRAIN:
+    st = run_train(r, stage, e);
+    break;
+  case STAGE_EVALUATE:
+    st = run_evaluate(r, stage, e);
+    break;
+  case STAGE_PREDICT:
+  case STAGE_BUNDLE:
+    st = run_export(r, stage, e);
+    break;
+  default:
+    return ST_OK; /* read when somebody needs it */
+  }
+  if (st == ST_DATA || st == ST_FAULT)
+    err_at(e, "%s", r->p->stage[stage].name);
+  return st;
+}
+
+/* Data sets that nobody reads behind `stage` give their memory back. */
+static void drop_unused(Run *r, uint32_t stage) {
+  int32_t rows = r->p->stage[stage].from;
+  if (rows < 0 || r->p->stage[rows].kind != STAGE_ROWS)
+    return;
+  for (uint32_t i = stage + 1; i < r->p->nstage; i++)
+    if (r->p->stage[i].from == rows)
+      return;
+  r->x->drop(r->x, (uint32_t)rows);
+}
+
+static Status begin(Run *r, Err *e) {
+  const Program *p = r->p;
+  RunResult *o = r->out;
+  memset(o, 0, sizeof *o);
+  o->stage = mem_alloc((p->nstage + 1) * sizeof *o->stage);
+  o->fitted = mem_alloc((p->nfitted + 1) * sizeof *o->fitted);
+  o->data = mem_alloc((p->nstage + 1) * sizeof *o->data);
+  r->env.v = mem_alloc((p->nfitted + 1) * sizeof *r->env.v);
+  if (!o->stage || !o->fitted || !o->data || !r->env.v)
+    return err_memory(e);
+  o->nstage = p->nstage;
+  o->nfitted = r->env.n = p->nfitted;
+  for (uint32_t i = 0; i < p->nstage; i++) {
+    o->stage[i] = (RunStage){.name = p->stage[i].name, .kind = p->stage[i].kind};
+    if (p->stage[i].kind == STAGE_ROWS)
+      o->data[o->ndata++].stage = i;
+  }
+  Buf text = {.n = 0};
+  ir_print(p, &text);
+  Status st = text.bad ? err_memory(e) : r->x->open(r->x, buf_bytes(&text), r->reg, r->lim, e);
+  buf_free(&text);
+  return st;
+}
+
+static Status expectations(const Run *r, Err *e) {
+  uint32_t bad = 0;
+  const RunExpect *first = NULL;
+  for (uint32_t i = 0; i < r->out->nexpect; i++) {
+    if (r->out->expect[i].passed)
+      continue;
+    first = first ? first : &r->out->expect[i];
+    bad++;
+  }
+  if (!bad)
+    return ST_OK;
+  const IrExpect *x = &r->p->stage[first->stage].expect[first->expect];
+  if (bad == 1)
+    return err_set(e, ST_EXPECT, "CML0433", NULL, "expectation `%s` was not met", x->text);
+  return err_set(e, ST_EXPECT, "CML0433", NULL, "%u expectations were not met, the first is `%s`", bad, x->text);
+}
+
+Status run_program(const Program *p, Executor *x, const Registry *reg, const Limits *l, const RunHooks *hooks, RunResult *out, Err *e) {
+  Run r = {.p = p, .x = x, .reg = reg, .lim = l, .hooks = hooks, .out = out};
+  double start = now();
+  Status st = begin(&r, e);
+  for (uint32_t i = 0; i < p->nstage && !st; i++) {
+    if (p->stage[i].kind == STAGE_SOURCE || p->stage[i].kind == STAGE_ROWS || p->stage[i].kind == STAGE_SCORE)
+      continue;
+    double t = now();
+    if (hooks && hooks->begin)
+      hooks->begin(hooks->ctx, p, i);
+    if (l->cancel && atomic_load(l->cancel))
+      st = err_set(e, ST_CANCEL, NULL, NULL, "interrupted");
+    else
+      st = run_stage(&r, i, e);
+    out->stage[i].seconds = now() - t;
+    drop_unused(&r, i);
+    if (hooks && hooks->end)
+      hooks->end(hooks->ctx, p, &out->stage[i]);
+  }
+  out->seconds = now() - start;
+  mem_free(r.env.v);
+  return st ? st : expectations(&r, e);
+}
+
+void run_free(RunResult *r) {
+  for (uint32_t i = 0; r->fitted && i < r->nfitted; i++)
+    if (r->fitted[i])
+      fitted_free(r->fitted[i]);
+  for (uint32_t i = 0; i < r->nmetric; i++) {
+    for (uint32_t k = 0; k < r->metric[i].n; k++)
+      mem_free(r->metric[i].v[k].slice);
+    mem_free(r->metric[i].v);
+  }
+  mem_free(r->stage);
+  mem_free(r->fitted);
+  mem_free(r->data);
+  mem_free(r->metric);
+  mem_free(r->expect);
+  mem_free(r->export_);
+  mem_free(r->warning);
+  memset(r, 0, sizeof *r);
+}
