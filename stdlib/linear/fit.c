@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Iter of the linear estimators: moments, then a solver until it is done, then the model.
+ *
+ * The solver is chosen by the number of columns alone, never by time or memory, so that the same program gives the same bits. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "stdlib/linear/linear.h"
+#include "vm/blas.h"
+#include "vm/kernel/dot.h"
+#include "vm/kernel/math.h"
+
+const char linear_separated[] =
+    "The classes are separated: a combination of the features tells them apart without an error, so that the coefficients have no "
+    "finite best value. Add l2, for example l2 = 1e-4; the last coefficients were kept.";
+
+typedef struct LinFit {
+  Iter it; /* first */
+  LinOptions o;
+  LinLoss loss;
+  uint32_t d;
+  bool sparse;
+  Arena arena;
+  char **feature;
+  char name[128];
+  Space space;
+  uint64_t rows;
+  double weight;      /* of the rows as given, without class weights */
+  uint32_t nconstant;
+  enum { WAIT_START, WAIT_MOMENTS, WAIT_SUMS, FINISHED } wait;
+  Newton *newton;
+  Lbfgs *lbfgs;
+} LinFit;
+
+Status solve_record(SolveResult *r, double objective, Err *e) {
+  if (r->nobjective == r->cap) {
+    uint32_t cap = r->cap ? 2 * r->cap : 16;
+    double *v = mem_realloc(r->objective, cap * sizeof *v);
+    if (!v)
+      return err_memory(e);
+    r->objective = v;
+    r->cap = cap;
+  }
+  r->objective[r->nobjective++] = objective;
+  return ST_OK;
+}
+
+static void fit_free(Iter *it) {
+  LinFit *f = (LinFit *)it;
+  newton_free(f->newton);
+  lbfgs_free(f->lbfgs);
+  arena_free(&f->arena);
+  mem_free(f);
+}
+
+/* The two classes' moments of column j as one group, class weights and unstored zeros included. */
+static void column_moments(const Moments *m, uint32_t j, const double *mult, double total, double *mean, double *m2) {
+  double w = 0, mu = 0, q = 0;
+  for (int c = 0; c < MOMENT_CLASSES; c++) {
+    double wc = m->w[c][j] * mult[c];
+    if (wc == 0)
+      continue;
+    double delta = m->mean[c][j] - mu;
+    q += m->m2[c][j] * mult[c] + (w > 0 ? delta * delta * (w * (wc / (w + wc))) : 0);
+    mu = w > 0 ? mu + delta * (wc / (w + wc)) : m->mean[c][j];
+    w += wc;
+  }
+  double zeros = total - w; /* rounding may leave a trace where there are none */
+  if (m->stored[j] >= (double)(m->rows[0] + m->rows[1]) || zeros < 0)
+    zeros = 0;
+  *m2 = zeros > 0 ? q + mu * mu * (w * (zeros / total)) : q;
+  *mean = zeros > 0 ? mu * (w / total) : mu;
+}
+
+/* From the moments to the coordinates and the starting point. */
+static Status make_space(LinFit *f, const Moments *m, LinPoint *start, Err *e) {
+  Space *s = &f->space;
+  uint32_t d = f->d;
+  double rows = (double)(m->rows[0] + m->rows[1]);
+  f->rows = m->rows[0] + m->rows[1];
+  f->weight = m->weight[0] + m->weight[1];
+  if (f->rows == 0)
+    return err_set(e, ST_DATA, "", "Check the filters of the data, the split, and the weights.",
+                   "Model %s has no training row with a weight above 0.", f->name);
+  for (int c = 0; c < MOMENT_CLASSES && m->classes; c++)
+    if (m->rows[c] == 0)
+      return err_set(e, ST_DATA, "", "Check the target's expression and the filters: both classes are needed.",
+                     "The target of model %s is %s in all %llu training rows.", f->name, c ? "false (0)" : "true (1)",
+                     (unsigned long long)f->rows);
+  s->d = d;
+  s->loss = f->loss;
+  s->sparse = f->sparse;
+  s->intercept = f->o.intercept;
+  s->rows = rows;
+  for (int c = 0; c < MOMENT_CLASSES; c++) {
+    s->weight[c] = m->classes && f->o.balanced ? f->weight / (2 * m->weight[c]) : 1;
+    if (c && m->classes)
+      s->weight[c] *= f->o.positive_weight;
+  }
+  s->total = m->weight[0] * s->weight[0] + m->weight[1] * s->weight[1];
+  if (!(s->total > 0 && s->total < INFINITY))
+    return err_set(e, ST_DATA, "", "Check the weights and the class weights.", "The total weight of the training rows of model %s is %g.",
+                   f->name, s->total);
+  double *v = arena_alloc64(&f->arena, (5 * (size_t)d + 1) * sizeof *v);
+  if (!v)
+    return err_memory(e);
+  s->shift = v;
+  s->inv = v + d;
+  s->center = v + 2 * (size_t)d;
+  s->penalty = v + 3 * (size_t)d;
+  start->beta = v + 4 * (size_t)d;
+  for (uint32_t j = 0; j < d; j++) {
+    double mean, m2, low = m->low[j], high = m->high[j];
+    bool full = m->stored[j] >= rows;
+    column_moments(m, j, s->weight, s->total, &mean, &m2);
+    if (!full) {
+      low = low < 0 ? low : 0;
+      high = high > 0 ? high : 0;
+    }
+    double deviation = high > low ? sqrt(m2 / s->total) : 0;
+    double size = s->intercept ? deviation : sqrt(m2 / s->total + mean * mean);
+    if (!(size < 1e150 && fabs(low) < 1e150 && fabs(high) < 1e150))
+      return err_set(e, ST_DATA, "", "Scale the feature, or take its logarithm.",
+                     "Feature %s of model %s is too large: its values reach %g.", f->feature[j], f->name,
+                     fabs(low) > fabs(high) ? low : high);
+    if (!(size > 1e-150) || (!s->intercept && high == 0 && low == 0)) {
+      f->nconstant++;
+      continue; /* inv = 0 */
+    }
+    s->inv[j] = 1 / size;
+    s->shift[j] = s->intercept && full ? mean : 0;
+    s->center[j] = (mean - s->shift[j]) * s->inv[j];
+    s->penalty[j] = f->o.l2 * s->inv[j] * s->inv[j] * (f->o.standardize ? deviation * deviation : 1);
+  }
+  if (f->loss == LOSS_LOGISTIC) {
+    double odds = m->weight[1] * s->weight[1] / (m->weight[0] * s->weight[0]);
+    s->unit = 1;
+    k_log(&odds, &odds, 1);
+    start->a = s->intercept ? odds : 0;
+  } else {
+    double m2 = m->y_m2 / s->total;
+    s->unit = sqrt(s->intercept ? m2 : m2 + m->y_mean * m->y_mean);
+    start->a = s->intercept ? m->y_mean : 0;
+  }
+  return ST_OK;
+}
+
+static Status start_solver(LinFit *f, const LinPoint *start, Err *e) {
+  LinSolver solver = f->o.solver;
+  if (solver == SOLVER_AUTO)
+    solver = f->d <= NEWTON_WIDTH ? SOLVER_NEWTON : SOLVER_LBFGS;
+  if (solver == SOLVER_NEWTON && f->d > NEWTON_WIDTH_MAX)
+    return err_set(e, ST_PROGRAM, "", "Write solver = lbfgs, or leave it out.",
+                   "Model %s has %u feature columns; solver newton takes at most %d.", f->name, f->d, NEWTON_WIDTH_MAX);
+  if (solver == SOLVER_NEWTON)
+    f->newton = newton_new(&f->space, &f->o, f->feature, start, e);
+  else
+    f->lbfgs = lbfgs_new(&f->space, &f->o, start, e);
+  return f->newton || f->lbfgs ? ST_OK : e->code;
+}
+
+static Status ask(LinFit *f, Jobs *jobs, Err *e) {
+  bool products = f->newton && newton_need(f->newton) == NEED_PRODUCTS;
+  bool hess = f->newton && newton_need(f->newton) == NEED_HESSIAN;
+  Job *job = jobs_add(jobs, products ? &linear_products : &linear_gradient);
+  if (!job)
+    return err_memory(e);
+  f->wait = WAIT_SUMS;
+  if (products)
+    return newton_ask_products(f->newton, &job->par, e);
+  linear_gradient_par(&f->space, f->newton ? newton_point(f->newton) : lbfgs_point(f->lbfgs), hess, &job->par);
+  return job->par.bad ? err_memory(e) : ST_OK;
+}
+
+static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err *e) {
+  LinFit *f = (LinFit *)it;
+  if (f->wait == WAIT_START) {
+    Job *job = jobs_add(jobs, &linear_moments);
+    if (!job)
+      return err_memory(e);
+    linear_moments_par(f->d, f->loss == LOSS_LOGISTIC, f->sparse, &job->par);
+    f->wait = WAIT_MOMENTS;
+    return job->par.bad ? err_memory(e) : ST_OK;
+  }
+  if (f->wait == FINISHED)
+    return ST_OK;
+  if (nout != 1)
+    return err_set(e, ST_FAULT, "", NULL, "Model %s got %u results for one job.", f->name, nout);
+  if (f->wait == WAIT_MOMENTS) {
+    Buf par = {0};
+    linear_moments_par(f->d, f->loss == LOSS_LOGISTIC, f->sparse, &par);
+    void *p = par.bad ? NULL : linear_moments.open(buf_bytes(&par), e);
+    buf_free(&par);
+    if (!p)
+      return err_memory(e);
+    Moments *m = linear_moments.load(p, buf_bytes(&out[0]), e);
+    Status st = m ? ST_OK : e->code;
+    LinPoint start = {0};
+    if (!st)
+      st = make_space(f, m, &start, e);
+    if (!st)
+      st = start_solver(f, &start, e);
+    linear_moments.free(p, m);
+    linear_moments.close(p);
+    return st ? st : ask(f, jobs, e);
+  }
+  if (f->newton && newton_need(f->newton) == NEED_PRODUCTS) {
+    size_t k = newton_directions(f->newton);
+    if (out[0].n != k * k * sizeof(double))
+      return err_set(e, ST_FAULT, "", NULL, "A result of pass linear.products for model %s is damaged.", f->name);
+    Status st = newton_products(f->newton, (const double *)(const void *)out[0].p, e);
+    return st ? st : ask(f, jobs, e);
+  }
+  bool hess = f->newton && newton_need(f->newton) == NEED_HESSIAN;
+  size_t n = linear_sums_doubles(f->d, hess);
+  if (out[0].n != n * sizeof(double))
+    return err_set(e, ST_FAULT, "", NULL, "A result of pass linear.gradient for model %s is damaged.", f->name);
+  Sums sums;
+  linear_sums_at((double *)(void *)out[0].p, f->d, hess, &sums);
+  SolveState state = SOLVE_DONE;
+  Status st = f->newton ? newton_step(f->newton, &sums, &state, e) : lbfgs_step(f->lbfgs, &sums, &state, e);
+  if (st)
+    return st;
+  if (state == SOLVE_MORE)
+    return ask(f, jobs, e);
+  f->wait = FINISHED;
+  return ST_OK;
+}
+
+Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e) {
+  if (!blas_get(e)) /* before workers run: loading sets the environment */
+    return e->code;
+  LinFit *f = mem_alloc(sizeof *f);
+  if (!f)
+    return err_memory(e);
+  arena_init(&f->arena, NULL);
+  f->it.next = fit_next;
+  f->it.free = fit_free;
+  f->loss = loss;
+  f->d = t->d;
+  f->sparse = t->sparse;
+  snprintf(f->name, sizeof f->name, "%s", t->name);
+  const IrOption *o = t->option;
+  uint32_t n = t->noption;
+  f->o.l2 = option_num(o, n, "l2");
+  f->o.intercept = option_num(o, n, "intercept") != 0;
+  f->o.standardize = option_num(o, n, "standardize") != 0;
+  f->o.solver = (LinSolver)option_num(o, n, "solver");
+  f->o.max_iterations = (uint32_t)option_num(o, n, "max_iterations");
+  f->o.tolerance = option_num(o, n, "tolerance");
+  f->o.balanced = loss == LOSS_LOGISTIC && option_num(o, n, "class_weight") == 1;
+  f->o.positive_weight = loss == LOSS_LOGISTIC ? option_num(o, n, "positive_weight") : 1;
+  f->feature = arena_alloc(&f->arena, ((size_t)t->d + 1) * sizeof *f->feature);
+  for (uint32_t j = 0; f->feature && j < t->d; j++)
+    if (!(f->feature[j] = arena_strdup(&f->arena, t->feature[j])))
+      f->feature = NULL;
+  if (!f->feature) {
+    fit_free(&f->it);
+    return err_memory(e);
+  }
+  *out = &f->it;
+  return ST_OK;
+}
+
+/* ---- the model ---- */
+
+/* b0 = a - sum of b_j shift_j, the sum in twice the precision: T. Ogita, S. Rump, S. Oishi, "Accurate sum and dot product", 2005 */
+static double intercept_of(double a, const double *b, const double *shift, uint32_t d) {
+  double sum = a, low = 0;
+  for (uint32_t j = 0; j < d; j++) {
+    double p = -b[j] * shift[j], pe = fma(-b[j], shift[j], -p);
+    double t = sum + p, z = t - sum;
+    low += (sum - (t - z)) + (p - z) + pe;
+    sum = t;
+  }
+  return sum + low;
+}
+
+static void note_constant(const LinFit *f, Model *m) {
+  size_t have = strlen(m->warning), size = sizeof m->warning;
+  int len = snprintf(m->warning + have, size - have, "%s%u constant feature%s got the coefficient 0:", have ? " " : "", f->nconstant,
+                     f->nconstant == 1 ? "" : "s");
+  uint32_t named = 0;
+  size_t at = have + (size_t)(len > 0 ? len : 0);
+  for (uint32_t j = 0; j < f->d && at < size; j++) {
+    if (f->space.inv[j] != 0)
+      continue;
+    len = named < 4 ? snprintf(m->warning + at, size - at, "%s %.40s", named ? "," : "", f->feature[j])
+                    : snprintf(m->warning + at, size - at, ", ...");
+    at += (size_t)(len > 0 ? len : 0);
+    if (++named > 4)
+      break;
+  }
+}
+
+Status linear_finish(Iter *it, Model *m, Err *e) {
+  LinFit *f = (LinFit *)it;
+  if (f->wait != FINISHED)
+    return err_set(e, ST_FAULT, "", NULL, "Model %s was finished before its last pass.", f->name);
+  SolveResult *r = f->newton ? newton_result(f->newton) : lbfgs_result(f->lbfgs);
+  double *b = arena_alloc(&f->arena, ((size_t)f->d + 1) * sizeof *b);
+  if (!b)
+    return err_memory(e);
+  for (uint32_t j = 0; j < f->d; j++) {
+    b[j] = f->space.inv[j] != 0 ? r->best.beta[j] * f->space.inv[j] : 0;
+    if (!(fabs(b[j]) < INFINITY))
+      return err_set(e, ST_DATA, "", "Scale the feature, or leave it out.", "The coefficient of feature %s of model %s is not finite.",
+                     f->feature[j], f->name);
+  }
+  double b0 = intercept_of(r->best.a, b, f->space.shift, f->d);
+  if (!(fabs(b0) < INFINITY))
+    return err_set(e, ST_DATA, "", "Scale the features of large values.", "The intercept of model %s is not finite.", f->name);
+  Status st = model_add_tensor(m, "coefficients", 1, f->d, b, e);
+  if (!st)
+    st = model_add_tensor(m, "intercept", 1, 1, &b0, e);
+  if (st)
+    return st;
+  m->iterations = r->iterations;
+  m->converged = r->converged;
+  m->objective = r->objective; /* handed over */
+  m->nobjective = r->nobjective;
+  r->objective = NULL;
+  r->nobjective = r->cap = 0;
+  m->rows = f->rows;
+  m->weight = f->weight;
+  snprintf(m->solver, sizeof m->solver, "%s", f->newton ? "newton" : "lbfgs");
+  snprintf(m->warning, sizeof m->warning, "%s", r->why);
+  if (f->nconstant)
+    note_constant(f, m);
+  return ST_OK;
+}
+
+void linear_predict(const Model *m, const Matrix *x, double *out) {
+  const double *b = model_tensor(m, "coefficients")->v;
+  double b0 = model_tensor(m, "intercept")->v[0];
+  if (x->d == 0)
+    for (uint32_t i = 0; i < x->n; i++)
+      out[i] = b0;
+  else if (x->a)
+    k_gemv_rows(x->a, x->n, x->d, b, b0, out);
+  else
+    k_spmv_rows(x->ptr, x->col, x->val, x->n, b, b0, out);
+}
+
+Status linear_verify(const Model *m, Err *e) {
+  const char *name[] = {"coefficients", "intercept"};
+  uint32_t cols[] = {m->d, 1};
+  for (int i = 0; i < 2; i++) {
+    const Tensor *t = model_tensor(m, name[i]);
+    if (!t || t->rows != 1 || t->cols != cols[i])
+      return err_set(e, ST_DATA, "", "Write the bundle again.", "The model's %s are missing or have the wrong size.", name[i]);
+    for (uint32_t j = 0; j < t->cols; j++)
+      if (!(fabs(t->v[j]) < INFINITY))
+        return err_set(e, ST_DATA, "", "Write the bundle again.", "The model's %s are not all finite numbers.", name[i]);
+  }
+  return ST_OK;
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* L-BFGS, for problems too wide for a Hessian: D. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization",
+ * Math. Programming 45 (1989); strong Wolfe conditions by bracketing and interpolation as in J. Nocedal, S. Wright, "Numerical
+ * Optimization", 2006, section 3.5, with the condition on slopes alone near the solution, where values of the objective
+ * no longer differ: W. Hager, H. Zhang, SIAM J. Optim. 16 (2005).
+ *
+ * The variables are (beta, a) of f = a + sum_j beta_j (u_j - center_j): centred, which first-order methods need, without touching
+ * sparse data: d / d beta_j = g_j - center_j g0, and the `a` that the pass is given is a - sum_j beta_j center_j. The first inverse
+ * Hessian is 1 / (curvature at the mean + penalty_j). */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "stdlib/linear/linear.h"
+#include "vm/kernel/dot.h"
+#include "vm/kernel/math.h"
+
+enum { MEMORY = 10, SEARCH_MAX = 25 };
+#define C1 1e-4
+#define C2 0.9
+
+struct Lbfgs {
+  const Space *s;
+  const LinOptions *o;
+  size_t n;             /* d + 1: beta, then a */
+  double *block;        /* all arrays below */
+  double *x, *g;        /* the point reached and its gradient */
+  double *trial, *gt;   /* the point that is being looked at */
+  double *dir;
+  double *h0;           /* diagonal of the first inverse Hessian */
+  double *sk[MEMORY], *yk[MEMORY];
+  double rho[MEMORY], gamma;
+  uint32_t npair, newest;
+  LinPoint out;         /* trial, for the pass */
+  double f, slope;      /* at x along dir */
+  double t;             /* trial = x + t dir */
+  double t_lo, f_lo, d_lo, t_hi, f_hi, d_hi;
+  bool bracketed, started;
+  uint32_t looks, small;
+  SolveResult r;
+};
+
+/* The pass's point for `trial`, whose last entry is a. */
+static void set_out(Lbfgs *l) {
+  size_t d = l->n - 1;
+  memcpy(l->out.beta, l->trial, d * sizeof(double));
+  l->out.a = l->trial[d] - (l->s->intercept ? k_dot(l->trial, l->s->center, d) : 0);
+}
+
+Lbfgs *lbfgs_new(const Space *s, const LinOptions *o, const LinPoint *start, Err *e) {
+  Lbfgs *l = mem_alloc(sizeof *l);
+  if (!l) {
+    err_memory(e);
+    return NULL;
+  }
+  size_t n = (size_t)s->d + 1;
+  l->s = s;
+  l->o = o;
+  l->n = n;
+  l->block = mem_alloc((2 * MEMORY + 7) * n * sizeof(double));
+  if (!l->block) {
+    err_memory(e);
+    mem_free(l);
+    return NULL;
+  }
+  double *v = l->block;
+  double **array[] = {&l->x, &l->g, &l->trial, &l->gt, &l->dir, &l->h0, &l->out.beta};
+  for (size_t i = 0; i < sizeof array / sizeof *array; i++, v += n)
+    *array[i] = v;
+  for (int i = 0; i < MEMORY; i++) {
+    l->sk[i] = v, v += n;
+    l->yk[i] = v, v += n;
+  }
+  /* start->a is for u; at beta = 0 it is the same here */
+  memcpy(l->trial, start->beta, (n - 1) * sizeof(double));
+  l->trial[n - 1] = start->a + (s->intercept ? k_dot(start->beta, s->center, n - 1) : 0);
+  l->gamma = 1;
+  set_out(l);
+  return l;
+}
+
+void lbfgs_free(Lbfgs *l) {
+  if (!l)
+    return;
+  mem_free(l->block);
+  mem_free(l->r.objective);
+  mem_free(l);
+}
+
+const LinPoint *lbfgs_point(const Lbfgs *l) {
+  return &l->out;
+}
+
+SolveResult *lbfgs_result(Lbfgs *l) {
+  memcpy(l->trial, l->x, l->n * sizeof(double));
+  set_out(l);
+  l->r.best = l->out;
+  return &l->r;
+}
+
+/* dir = -H g by the two loops; slope. */
+static void find_direction(Lbfgs *l) {
+  size_t n = l->n;
+  double alpha[MEMORY];
+  double *restrict q = l->dir;
+  for (size_t i = 0; i < n; i++)
+    q[i] = -l->g[i];
+  for (uint32_t k = 0; k < l->npair; k++) {
+    uint32_t p = (l->newest + MEMORY - k) % MEMORY;
+    const double *restrict y = l->yk[p];
+    alpha[k] = l->rho[p] * k_dot(l->sk[p], q, n);
+    for (size_t i = 0; i < n; i++)
+      q[i] -= alpha[k] * y[i];
+  }
+  for (size_t i = 0; i < n; i++)
+    q[i] *= l->gamma * l->h0[i];
+  for (uint32_t k = l->npair; k-- > 0;) {
+    uint32_t p = (l->newest + MEMORY - k) % MEMORY;
+    const double *restrict s = l->sk[p];
+    double beta = alpha[k] - l->rho[p] * k_dot(l->yk[p], q, n);
+    for (size_t i = 0; i < n; i++)
+      q[i] += beta * s[i];
+  }
+  l->slope = k_dot(l->g, q, n);
+}
+
+static double step_size(const Lbfgs *l) {
+  size_t d = l->n - 1;
+  double step = 0, beta = l->s->unit;
+  for (size_t i = 0; i < d; i++) {
+    step = fabs(l->dir[i]) > step ? fabs(l->dir[i]) : step;
+    beta = fabs(l->x[i]) > beta ? fabs(l->x[i]) : beta;
+  }
+  double level = fabs(l->x[d]) > l->s->unit ? fabs(l->x[d]) : l->s->unit;
+  double size = beta > 0 ? step / beta : 0, size_a = level > 0 ? fabs(l->dir[d]) / level : 0;
+  return size > size_a ? size : size_a;
+}
+
+/* Keeps the pair (trial - x, gt - g) and moves to trial. */
+static void move(Lbfgs *l, double f) {
+  size_t n = l->n;
+  uint32_t p = l->npair ? (l->newest + 1) % MEMORY : 0;
+  for (size_t i = 0; i < n; i++) {
+    l->sk[p][i] = l->trial[i] - l->x[i];
+    l->yk[p][i] = l->gt[i] - l->g[i];
+  }
+  double sy = k_dot(l->sk[p], l->yk[p], n), yhy = 0;
+  for (size_t i = 0; i < n; i++)
+    yhy += l->yk[p][i] * l->h0[i] * l->yk[p][i];
+  if (sy > 0 && yhy > 0 && sy > 1e-14 * yhy) {
+    l->rho[p] = 1 / sy;
+    l->gamma = sy / yhy;
+    l->newest = p;
+    l->npair += l->npair < MEMORY;
+  }
+  memcpy(l->x, l->trial, n * sizeof(double));
+  memcpy(l->g, l->gt, n * sizeof(double));
+  l->f = f;
+}
+
+static void set_trial(Lbfgs *l, double t) {
+  l->t = t;
+  for (size_t i = 0; i < l->n; i++)
+    l->trial[i] = l->x[i] + t * l->dir[i];
+  set_out(l);
+}
+
+/* A new direction from x, or the end. */
+static Status go_on(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
+  bool logistic = l->s->loss == LOSS_LOGISTIC;
+  *state = SOLVE_DONE;
+  if (logistic && l->o->l2 == 0 && *at->margin > 0) {
+    snprintf(l->r.why, sizeof l->r.why, "%s", linear_separated);
+    return ST_OK;
+  }
+  find_direction(l);
+  if (!(l->slope < 0)) { /* memory of no use any more, or a zero gradient */
+    l->npair = 0;
+    l->gamma = 1;
+    find_direction(l);
+  }
+  double size = step_size(l);
+  if (!(l->slope < 0)) {
+    l->r.converged = true;
+    return l->r.nobjective ? ST_OK : solve_record(&l->r, l->f, e);
+  }
+  l->small = size <= l->o->tolerance ? l->small + 1 : 0;
+  if (l->small >= 2) { /* the direction stands for a Newton step: twice in a row, since early ones may be short by chance */
+    l->r.converged = true;
+    return ST_OK;
+  }
+  if (l->r.iterations >= l->o->max_iterations) {
+    snprintf(l->r.why, sizeof l->r.why, "Not converged after %u iterations: the next step would still change a coefficient by %.1e "
+             "of the largest. Raise max_iterations, or set l2 higher.", l->r.iterations, size);
+    return ST_OK;
+  }
+  l->t_lo = 0;
+  l->f_lo = l->f;
+  l->d_lo = l->slope;
+  l->bracketed = false;
+  l->looks = 0;
+  set_trial(l, 1);
+  *state = SOLVE_MORE;
+  return ST_OK;
+}
+
+/* The next t between lo and hi: the minimum of the cubic through both values and slopes, kept off the ends. */
+static double between(const Lbfgs *l) {
+  double h = l->t_hi - l->t_lo;
+  double d1 = l->d_lo + l->d_hi - 3 * (l->f_hi - l->f_lo) / h;
+  double root = d1 * d1 - l->d_lo * l->d_hi;
+  double t = 0.5;
+  if (root >= 0) {
+    double d2 = h > 0 ? sqrt(root) : -sqrt(root);
+    double q = l->d_hi - l->d_lo + 2 * d2;
+    t = q != 0 ? 1 - (l->d_hi + d2 - d1) / q : 0.5;
+  }
+  if (!(t >= 0.1)) /* also NaN */
+    t = t < 0.1 ? 0.1 : 0.5;
+  if (t > 0.9)
+    t = 0.9;
+  return l->t_lo + t * h;
+}
+
+Status lbfgs_step(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
+  const Space *s = l->s;
+  size_t d = l->n - 1;
+  double w = s->total, f = *at->loss / w;
+  for (size_t j = 0; j < d; j++) {
+    f += 0.5 * s->penalty[j] * (l->trial[j] * l->trial[j]);
+    double g = at->g[j] / w + s->penalty[j] * l->trial[j];
+    l->gt[j] = s->intercept ? g - s->center[j] * (*at->g0 / w) : g;
+  }
+  l->gt[d] = s->intercept ? *at->g0 / w : 0;
+  if (!l->started) {
+    l->started = true;
+    double curve = 1;
+    if (s->loss == LOSS_LOGISTIC) { /* p (1 - p) at the start; g0 tells nothing, so from a itself */
+      double q;
+      k_sigmoid(&l->trial[d], &q, 1);
+      curve = q * (1 - q);
+    }
+    for (size_t j = 0; j < d; j++)
+      l->h0[j] = s->inv[j] != 0 ? 1 / (curve + s->penalty[j]) : 0;
+    l->h0[d] = s->intercept ? 1 / curve : 0;
+    memcpy(l->x, l->trial, l->n * sizeof(double));
+    memcpy(l->g, l->gt, l->n * sizeof(double));
+    l->f = f;
+    return go_on(l, at, state, e);
+  }
+  double slope = k_dot(l->gt, l->dir, l->n), noise = 4 * DBL_EPSILON * fabs(l->f);
+  bool low = f <= l->f + C1 * l->t * l->slope;
+  bool wolfe = low && fabs(slope) <= -C2 * l->slope;
+  bool near = f <= l->f + noise && slope >= C2 * l->slope && slope <= (2 * C1 - 1) * l->slope;
+  l->looks++;
+  if (wolfe || near) {
+    move(l, f);
+    l->r.iterations++;
+    Status st = solve_record(&l->r, f, e);
+    return st ? st : go_on(l, at, state, e);
+  }
+  *state = SOLVE_MORE;
+  if (!low || (l->t_lo > 0 && f >= l->f_lo)) { /* also where f is not a number */
+    l->t_hi = l->t;
+    l->f_hi = f;
+    l->d_hi = slope;
+    l->bracketed = true;
+  } else {
+    if (l->bracketed ? slope * (l->t_hi - l->t_lo) >= 0 : slope >= 0) {
+      l->t_hi = l->t_lo;
+      l->f_hi = l->f_lo;
+      l->d_hi = l->d_lo;
+      l->bracketed = true;
+    }
+    l->t_lo = l->t;
+    l->f_lo = f;
+    l->d_lo = slope;
+  }
+  if (l->looks >= SEARCH_MAX) {
+    *state = SOLVE_DONE;
+    double size = step_size(l);
+    l->r.converged = size <= 1e-6;
+    if (!l->r.converged)
+      snprintf(l->r.why, sizeof l->r.why, "No step improves the objective any more after %u iterations (the next would change a "
+               "coefficient by %.1e of the largest); set l2 higher.", l->r.iterations, size);
+    return ST_OK;
+  }
+  set_trial(l, l->bracketed ? between(l) : 4 * l->t);
+  return ST_OK;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The linear family: what linear_regression.c and logistic_regression.c share. Types in the order the data flow.
+ *
+ *   rows --moments.c--> Moments --fit.c--> Space --gradient.c, at a point--> Sums --newton.c | lbfgs.c--> next point ... --> Model
+ *
+ * The problem, with W = sum of the weights w_i (class weights included):
+ *
+ *   minimise over b, b0   (1/W) sum_i w_i loss(y_i, f_i)  +  (l2 / 2) sum_j (s_j b_j)^2        f_i = b0 + sum_j b_j x_ij
+ *
+ * s_j is the weighted standard deviation of column j with denominator W; the intercept b0 is never penalised.
+ *
+ * Coordinates. Solvers see columns of about unit size: u_ij = (x_ij - shift_j) inv_j and coefficients beta_j = b_j / inv_j, with
+ * f_i = a + sum_j beta_j u_ij. inv_j = 1 / s_j (without an intercept 1 / root mean square). shift_j is the mean where all rows of
+ * the column are stored, and 0 in a sparse column, which must not fill up; there the mean in u is `center_j`, and the solver takes
+ * it out on its side. The stored data are never changed; scale and shift go back into b and b0 at the end. */
+#ifndef STDLIB_LINEAR_LINEAR_H
+#define STDLIB_LINEAR_LINEAR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "vm/estimator.h"
+
+typedef enum { LOSS_SQUARED, LOSS_LOGISTIC } LinLoss; /* (y - f)^2 / 2;  log(1 + exp(-f)) for y = 1, log(1 + exp(f)) for y = 0 */
+
+typedef enum { SOLVER_AUTO, SOLVER_NEWTON, SOLVER_LBFGS } LinSolver; /* order of the option's values */
+
+enum {
+  NEWTON_WIDTH = 4096,      /* auto: Newton up to this many columns, L-BFGS above */
+  NEWTON_WIDTH_MAX = 16384, /* solver = newton: beyond, the matrix alone takes gigabytes */
+};
+
+typedef struct LinOptions {
+  double l2;
+  bool intercept, standardize;
+  LinSolver solver;
+  uint32_t max_iterations;
+  double tolerance;
+  bool balanced;          /* class_weight = balanced */
+  double positive_weight;
+} LinOptions;
+
+/* ---- moments.c: the first pass ---- */
+
+enum { MOMENT_CLASSES = 2 }; /* logistic loss keeps its classes apart, since class weights are known only after the pass */
+
+typedef struct Moments {
+  uint32_t d;
+  bool classes;                      /* rows with y = 1 go to group 1; else all to group 0 */
+  uint64_t rows[MOMENT_CLASSES];     /* rows with a positive weight */
+  double weight[MOMENT_CLASSES];
+  double y_mean, y_m2;               /* squared loss: mean of y and sum of w (y - mean)^2 */
+  double *w[MOMENT_CLASSES];         /* d: weight of the rows where column j is stored (dense: all) */
+  double *mean[MOMENT_CLASSES];      /* d: mean over those */
+  double *m2[MOMENT_CLASSES];        /* d: sum of w (x - mean)^2 over those */
+  double *low, *high;                /* d: range of the stored values */
+  double *stored;                    /* d: number of rows with a positive weight where column j is stored */
+} Moments;                           /* the arrays are one allocation that starts behind the struct */
+
+extern const Pass linear_moments;
+void linear_moments_par(uint32_t d, bool classes, bool sparse, Buf *par);
+size_t linear_moments_doubles(uint32_t d);
+
+/* ---- gradient.c: all further passes ---- */
+
+typedef struct LinPoint { /* where to evaluate */
+  double a;
+  double *beta; /* d */
+} LinPoint;
+
+typedef struct Space { /* the coordinates, made from Moments; d entries each */
+  uint32_t d;
+  LinLoss loss;
+  bool sparse, intercept;
+  double weight[MOMENT_CLASSES]; /* what a row's weight is multiplied with, by class (squared loss: 1) */
+  double total;            /* W */
+  double rows;
+  double unit;             /* size of f that matters: 1 for logistic, the deviation of y for squared loss */
+  double *shift, *inv;     /* inv = 0: the column is constant and takes no part */
+  double *center;          /* mean of u_j */
+  double *penalty;         /* l2 times (s_j inv_j)^2 or, not standardised, times inv_j^2 */
+} Space;
+
+typedef struct Sums { /* totals over rows, without penalty. doubles: loss, margin, g0, h00, g[d], then with a Hessian h[d], hess */
+  double *v;
+  double *loss;   /* sum of w loss */
+  double *margin; /* logistic: the least of (2y - 1) f: above 0 the point separates the classes. Merged by minimum */
+  double *g0;     /* d loss / d a */
+  double *h00;    /* d2 loss / d a2 */
+  double *g;      /* d loss / d beta */
+  double *h;      /* d2 loss / d a d beta */
+  double *hess;   /* upper triangle by rows: (j, k >= j) at linear_tri(d, j) + k */
+} Sums;
+
+static inline size_t linear_tri(size_t d, size_t j) { /* j * d - j * (j - 1) / 2 - j, so that + k lands on (j, k) */
+  return j * (2 * d - j - 1) / 2;
+}
+size_t linear_sums_doubles(uint32_t d, bool hess);
+void linear_sums_at(double *v, uint32_t d, bool hess, Sums *out);
+
+extern const Pass linear_gradient;
+void linear_gradient_par(const Space *s, const LinPoint *p, bool hess, Buf *par);
+
+/* ---- products.c: squares of the data along some directions ---- */
+
+enum { PRODUCTS_MAX = 64 };
+extern const Pass linear_products; /* its result: k x k doubles, upper triangle by rows */
+void linear_products_par(const Space *s, const double *v, uint32_t k, Buf *par); /* v: k directions of d entries, in u */
+
+/* ---- rank.c ---- */
+
+typedef struct Rank {
+  uint32_t m;
+  uint32_t candidates; /* directions that may be flat */
+  bool ask;            /* the data decide: rank_decide with the products along the candidates */
+  uint32_t lost;       /* directions that are */
+  double *vector;      /* m x m, column-major: unit directions, the lost ones first, then the other candidates */
+  double *value;
+} Rank;
+Status rank_look(Rank *r, const double *a, uint32_t m, double rows, Err *e); /* a: m x m, unit diagonal */
+Status rank_decide(Rank *r, const double *products, double total, double column, Err *e); /* column: mean square of a unit column */
+void rank_tell(const Rank *r, double rows, char *const *names, const uint32_t *active, char *out, size_t size);
+void rank_free(Rank *r);
+
+/* ---- solvers: given the sums at the point they asked for, they say where to look next ---- */
+
+typedef enum { SOLVE_MORE, SOLVE_DONE } SolveState;
+
+typedef struct SolveResult { /* what both report */
+  LinPoint best;
+  uint32_t iterations;
+  bool converged;
+  double *objective; /* after each iteration */
+  uint32_t nobjective, cap;
+  char why[320];     /* not converged, or a remark */
+} SolveResult;
+
+typedef struct Newton Newton;
+typedef struct Lbfgs Lbfgs;
+
+/* `names` for warnings; all pointers must outlive the solver. The first point to evaluate is `start`. */
+Newton *newton_new(const Space *s, const LinOptions *o, char *const *names, const LinPoint *start, Err *e);
+typedef enum { NEED_HESSIAN, NEED_GRADIENT, NEED_PRODUCTS } NewtonNeed;
+NewtonNeed newton_need(const Newton *n);
+Status newton_ask_products(Newton *n, Buf *par, Err *e);          /* parameters of linear.products */
+Status newton_products(Newton *n, const double *products, Err *e); /* its result; then the first Hessian is needed again */
+uint32_t newton_directions(const Newton *n);
+const LinPoint *newton_point(const Newton *n);
+Status newton_step(Newton *n, const Sums *at, SolveState *state, Err *e);
+SolveResult *newton_result(Newton *n);
+void newton_free(Newton *n);
+
+Lbfgs *lbfgs_new(const Space *s, const LinOptions *o, const LinPoint *start, Err *e);
+const LinPoint *lbfgs_point(const Lbfgs *l); /* in u, like Newton's */
+Status lbfgs_step(Lbfgs *l, const Sums *at, SolveState *state, Err *e);
+SolveResult *lbfgs_result(Lbfgs *l);
+void lbfgs_free(Lbfgs *l);
+
+/* ---- fit.c: the Iter of both estimators ---- */
+
+extern const char linear_separated[]; /* the warning for perfectly separated classes */
+Status solve_record(SolveResult *r, double objective, Err *e);
+
+Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e);
+Status linear_finish(Iter *it, Model *m, Err *e);
+void linear_predict(const Model *m, const Matrix *x, double *out); /* f */
+Status linear_verify(const Model *m, Err *e);
+
+/* A data error of row r of a panel; counted by the executor, which ends the run with the first ten. */
+void linear_row_error(Ctx *ctx, const Panel *p, uint32_t r, const char *column, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
+#endif

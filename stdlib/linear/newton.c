@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Newton's method on the Hessian (for squared loss: the Gram matrix), for problems up to some thousand columns.
+ *
+ *   step = -H^-1 g, halved until the objective falls; then again, until a step changes nothing that counts.
+ *
+ * It is indifferent to the scale of columns, converges quadratically, and so gives coefficients right to rounding in 4 to 10 looks at
+ * the data, where first-order methods stop early on badly scaled columns. See J. Nocedal, S. Wright, "Numerical Optimization", 2006,
+ * chapter 3; for logistic loss it is iteratively reweighted least squares.
+ *
+ * One step, all of it divided by W:
+ *   1. the free intercept is eliminated: H' = H - h h'/h00, g' = g - h g0/h00. This centres the columns by the weights of
+ *      the moment, also sparse ones, which are never centred themselves;
+ *   2. A = S H' S with unit diagonal, so that its Cholesky pivots are 1 - R^2 of a column against those before it;
+ *   3. without a penalty the first A shows which columns are combinations of others (rank.c); steps then stay in the other
+ *      directions. Which these are is a matter of the data, not of the point, so it is found once;
+ *   4. near the solution the old factor serves for new gradients (the pass is cheaper without a Hessian). For squared loss this is
+ *      the iterative refinement of the normal equations (A. Bjoerck, "Numerical Methods for Least Squares Problems", 1996, section 2.9), which gives back the digits that squaring lost. */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "stdlib/linear/linear.h"
+#include "vm/blas.h"
+
+#define ARMIJO 1e-4
+#define CHORD 1e-4 /* a step as small: keep the factor */
+
+struct Newton {
+  const Space *s;
+  const LinOptions *o;
+  char *const *names;
+  const Blas *blas;
+  uint32_t m;        /* active columns */
+  uint32_t *active;  /* m: their numbers */
+  LinPoint at, trial;
+  double *step;      /* d */
+  double step_a;
+  double f, slope, t;
+  bool started;
+  uint32_t halvings, flat;
+  double size;       /* of the last step; relative */
+  /* the factor */
+  bool have_factor;
+  double *a;         /* m x m: A, then its Cholesky factor (lower) */
+  double *scale;     /* m: S */
+  double *h;         /* m: h */
+  double h00;
+  double *g;         /* m: g', then the step */
+  double *basis;     /* m x rank: what the data determine; NULL: everything */
+  double *reduced;   /* rank x rank: Cholesky factor of basis' A basis */
+  double *tmp;       /* m x rank, and rank */
+  uint32_t rank;
+  Rank look;
+  bool rank_known;
+  SolveResult r;
+};
+
+static void *take(size_t n, size_t each) {
+  return mem_alloc((n + 1) * each);
+}
+
+Newton *newton_new(const Space *s, const LinOptions *o, char *const *names, const LinPoint *start, Err *e) {
+  const Blas *blas = blas_get(e);
+  if (!blas)
+    return NULL;
+  Newton *n = mem_alloc(sizeof *n);
+  if (!n) {
+    err_memory(e);
+    return NULL;
+  }
+  size_t d = s->d;
+  n->s = s;
+  n->o = o;
+  n->names = names;
+  n->blas = blas;
+  n->active = take(d, sizeof *n->active);
+  n->at.beta = take(d, sizeof(double));
+  n->trial.beta = take(d, sizeof(double));
+  n->step = take(d, sizeof(double));
+  if (!n->active || !n->at.beta || !n->trial.beta || !n->step)
+    goto memory;
+  for (uint32_t j = 0; j < d; j++) {
+    if (s->inv[j] != 0)
+      n->active[n->m++] = j;
+    n->trial.beta[j] = start->beta[j];
+  }
+  n->trial.a = start->a;
+  size_t m = n->m;
+  n->a = take(m * m, sizeof(double));
+  n->scale = take(m, sizeof(double));
+  n->h = take(m, sizeof(double));
+  n->g = take(m, sizeof(double));
+  if (n->a && n->scale && n->h && n->g)
+    return n;
+memory:
+  err_memory(e);
+  newton_free(n);
+  return NULL;
+}
+
+void newton_free(Newton *n) {
+  if (!n)
+    return;
+  mem_free(n->active);
+  mem_free(n->at.beta);
+  mem_free(n->trial.beta);
+  mem_free(n->step);
+  mem_free(n->a);
+  mem_free(n->scale);
+  mem_free(n->h);
+  mem_free(n->g);
+  mem_free(n->basis);
+  mem_free(n->reduced);
+  mem_free(n->tmp);
+  rank_free(&n->look);
+  mem_free(n->r.objective);
+  mem_free(n);
+}
+
+NewtonNeed newton_need(const Newton *n) {
+  return n->look.ask && !n->rank_known ? NEED_PRODUCTS : n->have_factor ? NEED_GRADIENT : NEED_HESSIAN;
+}
+
+const LinPoint *newton_point(const Newton *n) {
+  return &n->trial;
+}
+
+SolveResult *newton_result(Newton *n) {
+  n->r.best = n->at;
+  return &n->r;
+}
+
+/* ---- the matrix ---- */
+
+/* Fills both triangles of A, scale and h from the sums. */
+static void build_matrix(Newton *n, const Sums *at) {
+  uint32_t m = n->m;
+  double w = n->s->total;
+  n->h00 = *at->h00 / w;
+  for (uint32_t i = 0; i < m; i++)
+    n->h[i] = n->s->intercept ? at->h[n->active[i]] / w : 0;
+  for (uint32_t i = 0; i < m; i++) {
+    uint32_t j = n->active[i];
+    const double *row = at->hess + linear_tri(n->s->d, j);
+    double hi = n->s->intercept && n->h00 > 0 ? n->h[i] / n->h00 : 0;
+    for (uint32_t k = i; k < m; k++)
+      n->a[(size_t)i * m + k] = row[n->active[k]] / w - hi * n->h[k];
+    double diagonal = n->a[(size_t)i * m + i] + n->s->penalty[j];
+    n->scale[i] = diagonal > 1e-280 ? 1 / sqrt(diagonal) : 0; /* 0: nothing is known of this direction, stay */
+  }
+  for (uint32_t i = 0; i < m; i++) {
+    for (uint32_t k = i + 1; k < m; k++) {
+      double v = n->a[(size_t)i * m + k] * (n->scale[i] * n->scale[k]);
+      n->a[(size_t)i * m + k] = v;
+      n->a[(size_t)k * m + i] = v;
+    }
+    n->a[(size_t)i * m + i] = 1;
+  }
+}
+
+/* Lower Cholesky of the n x n matrix in place; adds a little to the diagonal when rounding made it indefinite. `copy` is scratch. */
+static bool factor(const Newton *n, double *a, double *copy, uint32_t order) {
+  int size = (int)order, info = 0;
+  size_t all = (size_t)order * order;
+  if (order == 0)
+    return true;
+  memcpy(copy, a, all * sizeof *a);
+  n->blas->potrf("L", &size, a, &size, &info, 1);
+  for (double ridge = 1e-14; info != 0 && ridge < 2; ridge *= 100) {
+    memcpy(a, copy, all * sizeof *a);
+    for (uint32_t i = 0; i < order; i++)
+      a[(size_t)i * order + i] += ridge * copy[(size_t)i * order + i];
+    n->blas->potrf("L", &size, a, &size, &info, 1);
+  }
+  return info == 0;
+}
+
+/* Leaves the lost directions out from now on, and says which columns are in them. */
+static Status keep_basis(Newton *n, Err *e) {
+  size_t m = n->m;
+  n->rank_known = true;
+  if (n->look.lost == 0)
+    return ST_OK;
+  n->rank = n->m - n->look.lost;
+  n->basis = take(m * n->rank, sizeof(double));
+  n->reduced = take((size_t)n->rank * n->rank, sizeof(double));
+  n->tmp = take(m * n->rank + n->rank, sizeof(double));
+  if (!n->basis || !n->reduced || !n->tmp)
+    return err_memory(e);
+  memcpy(n->basis, n->look.vector + n->look.lost * m, m * n->rank * sizeof(double));
+  rank_tell(&n->look, n->s->rows, n->names, n->active, n->r.why, sizeof n->r.why);
+  return ST_OK;
+}
+
+Status newton_ask_products(Newton *n, Buf *par, Err *e) {
+  size_t d = n->s->d, m = n->m;
+  uint32_t k = n->look.candidates;
+  double *v = mem_alloc((k * d + 1) * sizeof *v);
+  if (!v)
+    return err_memory(e);
+  for (size_t a = 0; a < k; a++)
+    for (size_t i = 0; i < m; i++)
+      v[a * d + n->active[i]] = n->look.vector[a * m + i] * n->scale[i];
+  linear_products_par(n->s, v, k, par);
+  mem_free(v);
+  return par->bad ? err_memory(e) : ST_OK;
+}
+
+uint32_t newton_directions(const Newton *n) {
+  return n->look.candidates;
+}
+
+Status newton_products(Newton *n, const double *products, Err *e) {
+  double column = 0; /* active columns have about unit size in u: along a unit direction, scale^2 */
+  for (uint32_t i = 0; i < n->m; i++)
+    column = n->scale[i] * n->scale[i] > column ? n->scale[i] * n->scale[i] : column;
+  Status st = rank_decide(&n->look, products, n->s->total, column, e);
+  return st ? st : keep_basis(n, e);
+}
+
+static Status build_factor(Newton *n, const Sums *at, Err *e) {
+  uint32_t m = n->m;
+  build_matrix(n, at);
+  if (!n->rank_known && n->o->l2 == 0 && m > 0) {
+    Status st = rank_look(&n->look, n->a, m, n->s->rows, e);
+    if (st)
+      return st;
+    if (n->look.ask)
+      return ST_OK;
+    st = keep_basis(n, e);
+    if (st)
+      return st;
+  }
+  size_t size = n->basis ? n->rank : m;
+  double *copy = take(size * size, sizeof *copy);
+  if (!copy)
+    return err_memory(e);
+  bool good;
+  if (n->basis) {
+    int im = (int)m, ik = (int)n->rank;
+    double one = 1, zero = 0;
+    if (n->rank > 0) {
+      n->blas->gemm("N", "N", &im, &ik, &im, &one, n->a, &im, n->basis, &im, &zero, n->tmp, &im, 1, 1);
+      n->blas->gemm("T", "N", &ik, &ik, &im, &one, n->basis, &im, n->tmp, &im, &zero, n->reduced, &ik, 1, 1);
+    }
+    good = factor(n, n->reduced, copy, n->rank);
+  } else {
+    good = factor(n, n->a, copy, m);
+  }
+  mem_free(copy);
+  n->have_factor = good;
+  return ST_OK;
+}
+
+/* ---- one step ---- */
+
+/* Gradient and step at n->at; slope becomes the derivative of the objective along the step. */
+static void find_step(Newton *n, const Sums *at) {
+  uint32_t m = n->m;
+  double w = n->s->total, ga = *at->g0 / w;
+  bool eliminate = n->s->intercept && n->h00 > 0;
+  double slope = 0;
+  for (uint32_t i = 0; i < m; i++) {
+    uint32_t j = n->active[i];
+    double g = at->g[j] / w + n->s->penalty[j] * n->at.beta[j];
+    n->step[j] = g; /* kept for the slope */
+    n->g[i] = -(g - (eliminate ? n->h[i] * (ga / n->h00) : 0)) * n->scale[i];
+  }
+  int im = (int)m, ik = (int)n->rank, one = 1, info = 0;
+  double unit = 1, zero = 0;
+  if (n->basis && n->rank > 0) {
+    double *y = n->tmp + (size_t)m * n->rank;
+    n->blas->gemv("T", &im, &ik, &unit, n->basis, &im, n->g, &one, &zero, y, &one, 1);
+    n->blas->potrs("L", &ik, &one, n->reduced, &ik, y, &ik, &info, 1);
+    n->blas->gemv("N", &im, &ik, &unit, n->basis, &im, y, &one, &zero, n->g, &one, 1);
+  } else if (n->basis) {
+    memset(n->g, 0, m * sizeof *n->g);
+  } else if (m > 0) {
+    n->blas->potrs("L", &im, &one, n->a, &im, n->g, &im, &info, 1);
+  }
+  double shift = 0;
+  for (uint32_t i = 0; i < m; i++) {
+    uint32_t j = n->active[i];
+    double step = n->g[i] * n->scale[i];
+    slope += n->step[j] * step;
+    shift += n->h[i] * step;
+    n->step[j] = step;
+  }
+  n->step_a = eliminate ? -(ga + shift) / n->h00 : 0;
+  n->slope = slope + (n->s->intercept ? ga * n->step_a : 0);
+}
+
+static double step_size(const Newton *n) {
+  double step = 0, beta = n->s->unit;
+  for (uint32_t i = 0; i < n->m; i++) {
+    uint32_t j = n->active[i];
+    double a = fabs(n->step[j]), b = fabs(n->at.beta[j]);
+    step = a > step ? a : step;
+    beta = b > beta ? b : beta;
+  }
+  double level = fabs(n->at.a) > n->s->unit ? fabs(n->at.a) : n->s->unit;
+  double size = beta > 0 ? step / beta : 0, size_a = level > 0 ? fabs(n->step_a) / level : 0;
+  return size > size_a ? size : size_a;
+}
+
+static void set_trial(Newton *n, double t) {
+  n->t = t;
+  n->trial.a = n->at.a + t * n->step_a;
+  for (uint32_t i = 0; i < n->m; i++) {
+    uint32_t j = n->active[i];
+    n->trial.beta[j] = n->at.beta[j] + t * n->step[j];
+  }
+}
+
+static void accept(Newton *n, double f) {
+  n->f = f;
+  n->at.a = n->trial.a;
+  memcpy(n->at.beta, n->trial.beta, n->s->d * sizeof(double));
+}
+
+/* Names the columns that still move when the rest stands: one class only on one side of them. */
+static void why_moving(Newton *n) {
+  double most = 0;
+  for (uint32_t i = 0; i < n->m; i++) {
+    double step = fabs(n->step[n->active[i]]);
+    most = step > most ? step : most;
+  }
+  int len = snprintf(n->r.why, sizeof n->r.why,
+                     "Some coefficients grow without end, because some rows are of one class only; add l2. Growing:");
+  uint32_t named = 0;
+  for (uint32_t i = 0; i < n->m && len < (int)sizeof n->r.why - 8; i++) {
+    if (fabs(n->step[n->active[i]]) < 0.1 * most)
+      continue;
+    if (named == 4) {
+      snprintf(n->r.why + len, sizeof n->r.why - (size_t)len, ", ...");
+      break;
+    }
+    len += snprintf(n->r.why + len, sizeof n->r.why - (size_t)len, "%s %.60s", named ? "," : "", n->names[n->active[i]]);
+    named++;
+  }
+}
+
+/* The point reached is n->at with f; is it the end? Otherwise the next trial is set. */
+static Status go_on(Newton *n, const Sums *at, SolveState *state, Err *e) {
+  bool logistic = n->s->loss == LOSS_LOGISTIC;
+  *state = SOLVE_DONE;
+  if (logistic && n->o->l2 == 0 && *at->margin > 0) {
+    snprintf(n->r.why, sizeof n->r.why, "%s", linear_separated);
+    return ST_OK;
+  }
+  find_step(n, at);
+  double size = step_size(n), gain = -0.5 * n->slope;
+  if (!(size < INFINITY)) {
+    snprintf(n->r.why, sizeof n->r.why, "The Newton step is not finite after %u iterations; add l2.", n->r.iterations);
+    return ST_OK;
+  }
+  if (size <= n->o->tolerance) { /* what is left is the square of it: take the step unseen */
+    n->r.converged = true;
+    if (size == 0)
+      return n->r.nobjective ? ST_OK : solve_record(&n->r, n->f, e);
+    set_trial(n, 1);
+    accept(n, n->f - (gain > 0 ? gain : 0));
+    n->r.iterations++;
+    return solve_record(&n->r, n->f, e);
+  }
+  /* The objective cannot be improved by what can be measured, and steps do not shrink. */
+  double floor = 1e-28 * n->s->unit * n->s->unit;
+  bool stuck = n->started && size > 0.5 * n->size;
+  bool level = gain <= (logistic && n->o->l2 == 0 ? 1e-10 : 4 * DBL_EPSILON) * fabs(n->f) + floor;
+  n->flat = stuck && level ? n->flat + 1 : 0;
+  if (n->flat >= 3) {
+    if (logistic && n->o->l2 == 0 && size > 1e-5) {
+      why_moving(n);
+      return ST_OK;
+    }
+    n->r.converged = true;
+    if (size > 1e-6 && !n->r.why[0])
+      snprintf(n->r.why, sizeof n->r.why,
+               "The features are nearly collinear: the coefficients are determined only to about %.0e of the largest.", size);
+    return ST_OK;
+  }
+  if (n->r.iterations >= n->o->max_iterations) {
+    snprintf(n->r.why, sizeof n->r.why, "Not converged after %u iterations: the next step would still change a coefficient by %.1e "
+             "of the largest. Raise max_iterations, or add l2.", n->r.iterations, size);
+    return ST_OK;
+  }
+  n->have_factor = n->have_factor && (!logistic || (size <= CHORD && size <= 0.1 * n->size));
+  n->size = size;
+  n->halvings = 0;
+  set_trial(n, 1);
+  *state = SOLVE_MORE;
+  return ST_OK;
+}
+
+Status newton_step(Newton *n, const Sums *at, SolveState *state, Err *e) {
+  double f = *at->loss / n->s->total;
+  for (uint32_t i = 0; i < n->m; i++) {
+    uint32_t j = n->active[i];
+    f += 0.5 * n->s->penalty[j] * (n->trial.beta[j] * n->trial.beta[j]);
+  }
+  *state = SOLVE_DONE;
+  if (n->started && !(f <= n->f + ARMIJO * n->t * n->slope + 16 * DBL_EPSILON * fabs(n->f))) {
+    double t = 0.5 * n->t;
+    if (f < INFINITY) { /* the minimum of the parabola through value, slope and new value */
+      t = -n->slope * n->t * n->t / (2 * (f - n->f - n->slope * n->t));
+      t = t < 0.1 * n->t ? 0.1 * n->t : t < 0.5 * n->t ? t : 0.5 * n->t;
+    }
+    if (++n->halvings > 30) {
+      n->r.converged = n->size <= 1e-6;
+      if (!n->r.converged)
+        snprintf(n->r.why, sizeof n->r.why, "No step improves the objective any more after %u iterations; add l2.",
+                 n->r.iterations);
+      return ST_OK;
+    }
+    set_trial(n, t);
+    *state = SOLVE_MORE;
+    return ST_OK;
+  }
+  accept(n, f);
+  if (!n->have_factor) {
+    Status st = build_factor(n, at, e);
+    if (st)
+      return st;
+    if (newton_need(n) == NEED_PRODUCTS) {
+      *state = SOLVE_MORE;
+      return ST_OK;
+    }
+    if (!n->have_factor) {
+      snprintf(n->r.why, sizeof n->r.why, "The Hessian is not positive after %u iterations; add l2.", n->r.iterations);
+      return ST_OK;
+    }
+  }
+  if (n->started) {
+    n->r.iterations++;
+    Status st = solve_record(&n->r, f, e);
+    if (st)
+      return st;
+  }
+  Status st = go_on(n, at, state, e);
+  n->started = true;
+  return st;
+}

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# stdlib: the estimators in C, and the functions written in cml, which embed.sh turns into one C file.
+
+noinst_LIBRARIES += libstdlib.a
+libstdlib_a_SOURCES = \
+  stdlib/linear/fit.c stdlib/linear/gradient.c stdlib/linear/lbfgs.c stdlib/linear/linear.h \
+  stdlib/linear/linear_regression.c stdlib/linear/logistic_regression.c stdlib/linear/moments.c \
+  stdlib/linear/newton.c stdlib/metric/auc.c stdlib/metric/classification.c stdlib/metric/input.c \
+  stdlib/metric/metric.h stdlib/metric/regression.c stdlib/metric/sums.c stdlib/metric/values.c \
+  stdlib/registry.c stdlib/registry.h stdlib/sources.h
+stdlib_cml = \
+  stdlib/bin.cml stdlib/encode.cml stdlib/impute.cml stdlib/native.cml stdlib/scale.cml stdlib/time.cml
+nodist_libstdlib_a_SOURCES = stdlib/sources.c
+CLEANFILES += stdlib/sources.c
+stdlib_extra = \
+  stdlib/README.md
+EXTRA_DIST += stdlib/embed.sh $(stdlib_cml) $(stdlib_extra)
+
+stdlib/sources.c: stdlib/embed.sh $(stdlib_cml) stdlib/local.mk
+	$(AM_V_GEN)$(MKDIR_P) stdlib && \
+	  (cd $(srcdir) && $(SHELL) stdlib/embed.sh $(stdlib_cml)) > $@.tmp && mv $@.tmp $@

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lists. A new estimator or metric is one line here and one file beside its family. */
+#include "stdlib/registry.h"
+
+#include "stdlib/linear/linear.h"
+#include "stdlib/metric/metric.h"
+#include "vm/agg.h"
+
+const Estimator *const stdlib_estimators[] = {
+    &linear_regression,
+    &logistic_regression,
+    NULL,
+};
+
+const Metric *const stdlib_metrics[] = {
+    &metric_auc,    &metric_log_loss, &metric_brier,     &metric_accuracy, &metric_precision, &metric_recall,
+    &metric_f1,     &metric_confusion,
+    &metric_rmse,   &metric_mae,      &metric_r2,
+    NULL,
+};
+
+const Pass *const stdlib_passes[] = {
+    &linear_moments,
+    &linear_gradient,
+    &linear_products,
+    &metric_sums,
+    &metric_ranks,
+    &metric_bins,
+    NULL,
+};
+
+const Registry *stdlib_registry(StdlibRegistry *space) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; stdlib_passes[i] && n < STDLIB_PASSES_MAX; i++)
+    space->pass[n++] = stdlib_passes[i];
+  for (uint32_t i = 0; agg_passes[i] && n < STDLIB_PASSES_MAX; i++)
+    space->pass[n++] = agg_passes[i];
+  space->pass[n] = NULL;
+  space->registry = (Registry){stdlib_estimators, stdlib_metrics, space->pass};
+  return &space->registry;
+}
