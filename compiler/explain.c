@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The text of `cmlc explain`. One function a kind of stage, in the order of StageKind; explain_program walks the stages and counts scans. */
+#include "compiler/explain.h"
+
+#include <string.h>
+
+#include "base/num.h"
+#include "vm/interp.h"
+#include "vm/ops.h"
+
+typedef struct Explain {
+  const Program *p;
+  Buf *o;
+  uint32_t scan;
+} Explain;
+
+static void name_list(Buf *o, const char *title, const char *const *v, uint32_t n) {
+  buf_printf(o, "    %-10s", title);
+  for (uint32_t i = 0; i < n; i++)
+    buf_printf(o, "%s%s", i ? ", " : "", v[i]);
+  buf_text(o, n ? "\n" : "-\n");
+}
+
+static void explain_source(Explain *x, const Stage *s) {
+  const char *unread[256];
+  uint32_t n = 0;
+  buf_printf(x->o, "data %s   from %s(\"%s\")\n    %-10s", s->name, s->format, s->path, "reads");
+  for (uint32_t i = 0; i < s->ncolumn; i++)
+    buf_printf(x->o, "%s%s: %s%s", i ? ", " : "", s->column[i].name, kind_name((Kind)s->column[i].kind), s->column[i].nullable ? "?" : "");
+  buf_text(x->o, "\n");
+  for (uint32_t i = 0; i < s->ndeclared && n < 256; i++) {
+    bool read = false;
+    for (uint32_t k = 0; k < s->ncolumn; k++)
+      read |= strcmp(s->column[k].name, s->declared[i]) == 0;
+    if (!read)
+      unread[n++] = s->declared[i];
+  }
+  if (n)
+    name_list(x->o, "not read", unread, n);
+}
+
+static void explain_rows(Explain *x, const Stage *s) {
+  const char *kept[256];
+  uint32_t n = 0, keeps = 0, checks = 0;
+  for (uint32_t i = 0; i < s->prog.nout && n < 256; i++)
+    if (s->prog.out[i].role == OUT_COLUMN)
+      kept[n++] = s->prog.out[i].name;
+  for (uint32_t i = 0; i < s->prog.nval; i++) {
+    keeps += s->prog.val[i].op == OP_KEEP;
+    checks += strncmp(op_info(s->prog.val[i].op)->name, "check.", 6) == 0;
+  }
+  name_list(x->o, "keeps", kept, n);
+  if (s->nparts)
+    name_list(x->o, "parts", s->parts, s->nparts);
+  buf_printf(x->o, "    %-10s%u steps a row, %u filters, %u domain checks%s", "rows", s->prog.nval, keeps, checks, s->folds ? "" : "\n");
+  if (s->folds)
+    buf_printf(x->o, ", %u folds for cross-fitting\n", s->folds);
+  buf_text(x->o, "\n");
+}
+
+static const char *part_of(const Program *p, const Stage *s) {
+  return s->part < 0 ? "all rows" : p->stage[s->from].parts[s->part];
+}
+
+static const char *data_of(const Program *p, const Stage *s) {
+  return p->stage[p->stage[s->from].from].name;
+}
+
+static void scan_line(Explain *x, const Stage *s, const char *what) {
+  buf_printf(x->o, "scan %-3u %s over %s.%s", ++x->scan, what, data_of(x->p, s), part_of(x->p, s));
+}
+
+static bool needs_more(const IrAgg *a) {
+  return !a->nkey && (!strncmp(a->op, "median", 6) || !strncmp(a->op, "quantile", 8));
+}
+
+static void explain_fit(Explain *x, const Stage *s) {
+  bool more = false;
+  scan_line(x, s, "fit");
+  buf_printf(x->o, ", level %u: %u value%s in one scan\n", s->level, s->nagg, s->nagg == 1 ? "" : "s");
+  for (uint32_t i = 0; i < s->nagg; i++) {
+    const IrAgg *a = &s->agg[i];
+    more |= needs_more(a);
+    buf_printf(x->o, "    $%-4u %-50s%s%s", a->fitted, a->text, a->nkey ? " table" : "", a->crossfit ? ", cross-fitted" : "");
+    if (a->line)
+      buf_printf(x->o, "  line %u", a->line);
+    buf_text(x->o, "\n");
+  }
+  if (more)
+    buf_text(x->o, "    exact quantiles: one more scan collects the candidates of all of them (more above 2^16 equal key prefixes)\n");
+  buf_text(x->o, "\n");
+}
+
+/* The fitted values that a step depends on, each once. */
+static void explain_needs(Explain *x, const RowProg *p, uint32_t val) {
+  bool *seen = mem_alloc(p->nval + 1);
+  bool first = true;
+  if (!seen)
+    return;
+  seen[val] = true;
+  for (uint32_t i = val + 1; i-- > 0;) {
+    const IrVal *v = &p->val[i];
+    if (!seen[i])
+      continue;
+    for (uint32_t k = 0; k < v->narg; k++)
+      seen[v->arg[k]] = true;
+    if ((v->op >= OP_FITTED_B && v->op <= OP_FITTED_VOCAB) || v->op == OP_LOOKUP_I64 || v->op == OP_LOOKUP_F64) {
+      buf_printf(x->o, "%s$%lld", first ? "  uses " : " ", (long long)v->i);
+      first = false;
+    }
+  }
+  mem_free(seen);
+}
+
+static void explain_train(Explain *x, const Stage *s) {
+  scan_line(x, s, "train");
+  buf_printf(x->o, ": $%u %s = %s, target %s; then one scan of the cached matrix a step\n", s->fitted, s->name, s->estimator, s->target ? s->target : "");
+  for (uint32_t i = 0; i < s->prog.nout; i++) {
+    const IrOut *out = &s->prog.out[i];
+    const IrVal *v = &s->prog.val[out->val];
+    if (out->role != OUT_SLOT)
+      continue;
+    buf_printf(x->o, "    slot %-14s ", out->name);
+    if (v->type == IR_VEC && v->names)
+      buf_printf(x->o, "%u elements", v->nlist);
+    else
+      buf_text(x->o, v->type == IR_VEC ? "one element a level" : "1 element");
+    explain_needs(x, &s->prog, out->val);
+    buf_text(x->o, "\n");
+  }
+  buf_text(x->o, "    options  ");
+  for (uint32_t i = 0; i < s->noptions; i++) {
+    char t[NUM_MAX];
+    num_print_f64(t, s->options[i].num, false);
+    buf_printf(x->o, "%s%s = %s", i ? ", " : "", s->options[i].name, s->options[i].str ? s->options[i].str : t);
+  }
+  buf_text(x->o, "\n    layout   dense, or CSR when it is wider than 32 and less than a quarter of it is filled\n\n");
+}
+
+static void explain_evaluate(Explain *x, const Stage *s) {
+  scan_line(x, s, "evaluate");
+  buf_printf(x->o, ": %s%s\n", x->p->stage[s->train].name, s->seen ? " (seen rows)" : "");
+  for (uint32_t i = 0; i < s->nmetric; i++)
+    buf_printf(x->o, "    %s%s%s\n", s->metric[i].text, s->metric[i].by ? " by " : "", s->metric[i].by ? s->metric[i].by : "");
+  for (uint32_t i = 0; i < s->nexpect; i++)
+    buf_printf(x->o, "    expect %s   line %u\n", s->expect[i].text, s->expect[i].line);
+  buf_text(x->o, "\n");
+}
+
+static void explain_export(Explain *x, const Stage *s) {
+  if (s->kind == STAGE_PREDICT) {
+    scan_line(x, s, "predict");
+    buf_printf(x->o, " to \"%s\"\n\n", s->path);
+    return;
+  }
+  const Stage *score = &x->p->stage[s->score];
+  buf_printf(x->o, "bundle   \"%s\": scoring reads ", s->path);
+  for (uint32_t i = 0; i < score->ncolumn; i++)
+    buf_printf(x->o, "%s%s: %s%s", i ? ", " : "", score->column[i].name, kind_name((Kind)score->column[i].kind), score->column[i].nullable ? "?" : "");
+  buf_printf(x->o, "; %u steps a row\n\n", score->prog.nval);
+}
+
+void explain_program(const Program *p, const PassReport *report, Buf *out) {
+  Explain x = {.p = p, .o = out};
+  for (uint32_t i = 0; i < p->nstage; i++) {
+    const Stage *s = &p->stage[i];
+    switch (s->kind) {
+    case STAGE_SOURCE: explain_source(&x, s); break;
+    case STAGE_ROWS: explain_rows(&x, s); break;
+    case STAGE_FIT: explain_fit(&x, s); break;
+    case STAGE_TRAIN: explain_train(&x, s); break;
+    case STAGE_SCORE: break;
+    case STAGE_EVALUATE: explain_evaluate(&x, s); break;
+    case STAGE_PREDICT:
+    case STAGE_BUNDLE: explain_export(&x, s); break;
+    }
+  }
+  buf_text(out, "The first scan reads the file; later ones read rows kept in memory, where --memory allows.\n\npasses\n");
+  for (uint32_t i = 0; passes[i].name; i++) {
+    buf_printf(out, "    %-8s %s", passes[i].name, passes[i].purpose);
+    if (report && report[i].skipped)
+      buf_text(out, ": skipped\n");
+    else if (report)
+      buf_printf(out, ": %u changes\n", report[i].changes);
+    else
+      buf_text(out, "\n");
+  }
+}

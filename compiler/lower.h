@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lowering: the checked tree becomes a program of the IR. Types first, then functions by file, in the order they are used.
+ *
+ * The heart is the phase split (phase.c): every aggregate that a model's slots need becomes a fitted value; those that do not depend on
+ * each other share a stage, and so a scan. Everything after that is bookkeeping (lower.c), one expression at a time (prog.c). */
+#ifndef COMPILER_LOWER_H
+#define COMPILER_LOWER_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "lang/diag.h"
+#include "lang/tree.h"
+#include "vm/ir.h"
+
+/* ---- phase.c: which fitted values there are, on which rows, at which level ---- */
+
+typedef struct Instance { /* one fitted value: an aggregate over the rows of a part */
+  const Node *agg;
+  const TData *data;
+  const char *part;   /* NULL: all rows */
+  bool out_of_fold;   /* its slot is cross-fitted and it is, or reads, a table: tables below are taken out of fold */
+  bool crossfit;      /* out_of_fold and grouped: one table for each fold left out, and one of all rows */
+  uint32_t level;     /* 0: needs no other; else one more than the deepest it needs */
+  uint32_t fitted;    /* its number, given by lowering, stage by stage */
+} Instance;
+
+typedef struct Split { /* what the phase split found */
+  Arena *arena;
+  Instance *v;
+  uint32_t n, cap;
+  uint32_t levels;    /* number of levels there are */
+  const Tree *tree;
+  signed char *table; /* by Node id: does it contain a grouped aggregate? -1: not looked yet */
+  signed char **cross; /* by model, then Node id: does it contain one of the model's target? -1 */
+} Split;
+
+typedef struct Context { /* whose slots are lowered: decides which instance an aggregate stands for */
+  const TModel *model;
+  bool crossfit;      /* the slot has a cross-fitted table: then all its tables are */
+} Context;
+
+/* All instances of all models. Reports what cannot be split (tables nested too deep) to d. */
+void phase_split(Split *sp, Arena *a, struct Diags *d, const Tree *t);
+/* Does the slot read a grouped aggregate of the model's target? */
+bool phase_crossfits(const Split *sp, const TModel *m, const Node *slot);
+/* The instance an aggregate stands for in a context. */
+const Instance *phase_find(const Split *sp, const Context *c, const Node *agg);
+
+/* ---- prog.c: expressions to steps ---- */
+
+typedef enum {
+  COLS_FILE,   /* columns are those of the file; derived ones are expanded (rows, score) */
+  COLS_STORED, /* columns are those that the rows stage keeps (fit, train, evaluate, predict) */
+} Cols;
+
+typedef struct Build { /* one row program under construction */
+  Arena *arena;
+  const struct Diags *diags; /* for line numbers */
+  const Tree *tree;
+  const Split *split;
+  Context context;
+  Cols cols;
+  RowProg prog;
+  uint32_t vcap, ocap;
+  int32_t *memo;        /* value of a Node by its id, or -1; per crossfit of the context */
+  int32_t *memo_cross;
+  const TColumn **used; /* columns read, each once, in order of first use */
+  uint32_t nused, ucap;
+} Build;
+
+void prog_init(Build *b, Arena *a, const struct Diags *d, const Tree *t, const Split *sp, Cols cols);
+uint32_t prog_node(Build *b, const Node *n);            /* value number */
+uint32_t prog_float(Build *b, uint32_t val);            /* bool or int widened */
+/* One step by op name; type and nullability from the op table. The caller may set immediates on what it returns a pointer to. */
+IrVal *prog_step(Build *b, const char *op, const uint32_t *arg, uint32_t narg, uint32_t *number);
+uint32_t prog_column(Build *b, const TColumn *c);       /* reads it, with its domain checks where the column is from the file */
+void prog_out(Build *b, OutRole role, const char *name, Kind kind, uint32_t val);
+void prog_place(const Build *b, Span s, uint32_t *line, uint32_t *col); /* where in the program; 0 for none or stdlib */
+Kind prog_kind(Type t);
+
+/* ---- const.c: values known before any row, by the interpreter itself ---- */
+Status const_eval(Arena *a, const struct Diags *d, const Tree *t, const Node *n, IrVal *out, Err *e); /* out: a const.* step */
+
+/* ---- lower.c ---- */
+/* NULL when something was reported to d or e. */
+Program *lower_program(Arena *a, struct Diags *d, const Tree *t, uint64_t seed, Err *e);
+
+/* ---- show.c: expressions as the user would write them ---- */
+struct Buf;
+void show_node(const Node *n, struct Buf *out);
+const char *show_text(Arena *a, const Node *n); /* cut at 120 bytes */
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Expressions to steps. A Node becomes one step, once: the memo makes shared Nodes shared steps. Start reading at prog_node. */
+#include <string.h>
+
+#include "compiler/lower.h"
+#include "vm/ops.h"
+
+void prog_init(Build *b, Arena *a, const struct Diags *d, const Tree *t, const Split *sp, Cols cols) {
+  *b = (Build){.arena = a, .diags = d, .tree = t, .split = sp, .cols = cols};
+  b->memo = NEWN(a, int32_t, t->nnode + 1);
+  b->memo_cross = NEWN(a, int32_t, t->nnode + 1);
+  memset(b->memo, 0xff, sizeof(int32_t) * (t->nnode + 1));
+  memset(b->memo_cross, 0xff, sizeof(int32_t) * (t->nnode + 1));
+}
+
+void prog_place(const Build *b, Span s, uint32_t *line, uint32_t *col) {
+  *line = *col = 0;
+  if (s.file && !b->diags->sources->file[s.file].builtin)
+    source_position(b->diags->sources, s.file, s.from, line, col);
+}
+
+Kind prog_kind(Type t) {
+  switch (t.kind) {
+  case TY_BOOL: return KIND_BOOL;
+  case TY_INT: return KIND_INT;
+  case TY_STRING: return KIND_STRING;
+  case TY_CATEGORY: return KIND_CATEGORY;
+  case TY_TIMESTAMP: return KIND_TIMESTAMP;
+  case TY_DATE: return KIND_DATE;
+  case TY_DURATION: return KIND_DURATION;
+  default: return KIND_FLOAT;
+  }
+}
+
+static IrType type_of(Type t) {
+  switch (t.kind) {
+  case TY_BOOL: return IR_BOOL;
+  case TY_INT:
+  case TY_TIMESTAMP:
+  case TY_DATE:
+  case TY_DURATION: return IR_I64;
+  case TY_STRING:
+  case TY_CATEGORY: return IR_STR;
+  case TY_VECTOR: return IR_VEC;
+  case TY_LIST: return t.elem == TY_CATEGORY || t.elem == TY_STRING ? IR_VOCAB : IR_LIST;
+  default: return IR_F64;
+  }
+}
+
+static const char *suffix(IrType t) {
+  static const char *const s[] = {"b", "i64", "f64", "str", "vec", "list", "vocab"};
+  return s[t];
+}
+
+IrVal *prog_step(Build *b, const char *op, const uint32_t *arg, uint32_t narg, uint32_t *number) {
+  int code = op_find(op);
+  IrVal v = {.op = (uint16_t)(code < 0 ? OP_N : code), .narg = narg};
+  const OpInfo *o = op_info(v.op);
+  bool *nullable = NEWN(b->arena, bool, narg + 1);
+  v.arg = NEWN(b->arena, uint32_t, narg + 1);
+  for (uint32_t i = 0; i < narg; i++) {
+    v.arg[i] = arg[i];
+    nullable[i] = b->prog.val[arg[i]].nullable;
+  }
+  if (o) { /* else the verifier names the unknown op: a fault of native.cml */
+    v.type = (uint8_t)o->result;
+    v.nullable = op_nullable(v.op, nullable, narg);
+    v.scalar = ir_is_scalar(&b->prog, &v);
+  } else {
+    v.s = op;
+  }
+  PUSH(b->arena, b->prog.val, b->prog.nval, b->vcap, v);
+  *number = b->prog.nval - 1;
+  return &b->prog.val[*number];
+}
+
+static uint32_t step1(Build *b, const char *op, uint32_t arg) {
+  uint32_t n;
+  prog_step(b, op, &arg, 1, &n);
+  return n;
+}
+
+uint32_t prog_float(Build *b, uint32_t val) {
+  switch (b->prog.val[val].type) {
+  case IR_BOOL: return step1(b, "cast.b.f64", val);
+  case IR_I64: return step1(b, "cast.i64.f64", val);
+  default: return val;
+  }
+}
+
+void prog_out(Build *b, OutRole role, const char *name, Kind kind, uint32_t val) {
+  IrOut o = {role, name, (uint8_t)kind, val};
+  PUSH(b->arena, b->prog.out, b->prog.nout, b->ocap, o);
+}
+
+/* ---- Columns ---- */
+
+static void note_used(Build *b, const TColumn *c) {
+  for (uint32_t i = 0; i < b->nused; i++)
+    if (b->used[i] == c)
+      return;
+  PUSH(b->arena, b->used, b->nused, b->ucap, c);
+}
+
+/* A domain is checked where the column is read from the file, and nowhere else. */
+static uint32_t check_domain(Build *b, const TColumn *c, uint32_t val) {
+  IrType t = type_of(c->type);
+  uint32_t n = val;
+  if (c->has_min || c->has_max) {
+    IrVal *v = prog_step(b, t == IR_I64 ? "check.range.i64" : "check.range.f64", &val, 1, &n);
+    v->f = c->has_min ? c->min : -__builtin_inf();
+    v->g = c->has_max ? c->max : __builtin_inf();
+    v->s = c->name;
+    prog_place(b, c->span, &v->line, &v->col);
+  } else if (c->nin) {
+    IrVal *v = prog_step(b, "check.in.str", &val, 1, &n);
+    v->names = c->in;
+    v->nlist = c->nin;
+    v->s = c->name;
+    prog_place(b, c->span, &v->line, &v->col);
+  }
+  return n;
+}
+
+uint32_t prog_column(Build *b, const TColumn *c) {
+  if (b->cols == COLS_FILE && c->derive)
+    return prog_node(b, c->derive);
+  uint32_t n;
+  note_used(b, c);
+  IrVal *v = prog_step(b, "col", NULL, 0, &n);
+  v->s = c->name;
+  v->type = (uint8_t)type_of(c->type);
+  v->nullable = c->type.nullable;
+  prog_place(b, c->span, &v->line, &v->col);
+  return b->cols == COLS_FILE ? check_domain(b, c, n) : n;
+}
+
+/* A column is read once, whatever Node mentions it. */
+static uint32_t column_once(Build *b, const Node *node) {
+  const TColumn *c = node->column;
+  for (uint32_t i = 0; i < b->prog.nval && !(b->cols == COLS_FILE && c->derive); i++)
+    if (b->prog.val[i].op == OP_COL && strcmp(b->prog.val[i].s, c->name) == 0) {
+      uint32_t n = i; /* its domain check follows at once */
+      if (b->cols == COLS_FILE && (c->has_min || c->has_max || c->nin))
+        n = i + 1;
+      return n;
+    }
+  return prog_column(b, c);
+}
+
+/* ---- Nodes ---- */
+
+static uint32_t prog_literal(Build *b, const Node *n) {
+  uint32_t number;
+  char op[16] = "const.";
+  strcat(op, suffix(type_of(n->type)));
+  IrVal *v = prog_step(b, op, NULL, 0, &number);
+  switch (v->type) {
+  case IR_BOOL: v->i = n->b; break;
+  case IR_I64: v->i = n->i; break;
+  case IR_F64: v->f = n->f; break;
+  default: v->s = n->s;
+  }
+  return number;
+}
+
+static uint32_t prog_agg(Build *b, const Node *n) {
+  const Instance *in = phase_find(b->split, &b->context, n);
+  uint32_t number;
+  if (!n->nby) {
+    char op[16] = "fitted.";
+    strcat(op, suffix(type_of(n->type)));
+    prog_step(b, op, NULL, 0, &number)->i = in ? in->fitted : 0;
+    return number;
+  }
+  uint32_t *key = NEWN(b->arena, uint32_t, n->nby);
+  for (uint32_t i = 0; i < n->nby; i++)
+    key[i] = prog_node(b, n->by[i]);
+  IrVal *v = prog_step(b, type_of(n->type) == IR_I64 ? "lookup.i64" : "lookup.f64", key, n->nby, &number);
+  v->i = in ? in->fitted : 0;
+  v->g = -1; /* rows of a fold read the table without it */
+  return number;
+}
+
+static uint32_t prog_args(Build *b, const Node *n, const char *op) {
+  uint32_t number, *arg = NEWN(b->arena, uint32_t, n->narg ? n->narg : 1);
+  for (uint32_t i = 0; i < n->narg; i++)
+    arg[i] = prog_node(b, n->arg[i]);
+  IrVal *v = prog_step(b, op, arg, n->narg, &number);
+  if (n->kind == N_VECTOR) {
+    v->nlist = n->narg;
+    v->names = NEWN(b->arena, const char *, n->narg);
+    for (uint32_t i = 0; i < n->narg; i++)
+      v->names[i] = n->names && n->names[i] ? n->names[i] : "";
+  }
+  prog_place(b, n->span, &v->line, &v->col);
+  return number;
+}
+
+/* Of literals a constant; with fitted values in it a step. */
+static uint32_t prog_list(Build *b, const Node *n) {
+  for (uint32_t i = 0; i < n->narg; i++)
+    if (n->arg[i]->kind != N_LIT || n->arg[i]->type.kind != TY_FLOAT)
+      return prog_args(b, n, "list");
+  uint32_t number;
+  IrVal *v = prog_step(b, "const.list", NULL, 0, &number);
+  double *list = NEWN(b->arena, double, n->narg + 1);
+  for (uint32_t i = 0; i < n->narg; i++)
+    list[i] = n->arg[i]->f;
+  v->list = list;
+  v->nlist = n->narg;
+  return number;
+}
+
+uint32_t prog_node(Build *b, const Node *n) {
+  int32_t *memo = b->context.crossfit ? b->memo_cross : b->memo;
+  if (memo[n->id] >= 0)
+    return (uint32_t)memo[n->id];
+  uint32_t v = 0;
+  switch (n->kind) {
+  case N_LIT: v = prog_literal(b, n); break;
+  case N_COLUMN: v = column_once(b, n); break;
+  case N_AGG: v = prog_agg(b, n); break;
+  case N_CALL: v = prog_args(b, n, n->op); break;
+  case N_VECTOR: v = prog_args(b, n, "vec"); break;
+  case N_LIST: v = prog_list(b, n); break;
+  }
+  memo[n->id] = (int32_t)v;
+  return v;
+}
