@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the language core is told about the world: the registry and the data engine in its terms. */
+#include "app/app.h"
+#include "vm/engine.h"
+#include "vm/estimator.h"
+
+static Status columns(void *ctx, Arena *a, const CatSource *src, CatColumn **out, uint32_t *n, Err *e) {
+  (void)ctx;
+  EngineSource s = {.format = src->format, .path = src->path, .dir = src->dir, .option = src->option, .noption = src->noption,
+                    .column = src->column, .ncolumn = src->ncolumn};
+  EngineColumn *c = NULL;
+  if (engine_columns(a, &s, &c, n, e) != ST_OK)
+    return e->code;
+  *out = NEWN(a, CatColumn, *n + 1);
+  if (!*out)
+    return err_memory(e);
+  for (uint32_t i = 0; i < *n; i++)
+    (*out)[i] = (CatColumn){.name = c[i].name, .type = c[i].kind < 0 ? NULL : kind_name((Kind)c[i].kind), .why = c[i].why,
+                            .nullable = c[i].nullable, .inferred = c[i].inferred};
+  return ST_OK;
+}
+
+Status catalog_make(const App *app, Arena *a, bool no_data, Catalog *out, Err *e) {
+  const Registry *r = app->registry;
+  uint32_t n = 0;
+  while (r->estimator[n])
+    n++;
+  CatEstimator *est = NEWN(a, CatEstimator, n + 1);
+  for (uint32_t i = 0; est && i < n; i++)
+    est[i] = (CatEstimator){r->estimator[i]->name, r->estimator[i]->binary ? TASK_BINARY : TASK_REGRESSION, r->estimator[i]->option,
+                            r->estimator[i]->doc};
+  for (n = 0; r->metric[n];)
+    n++;
+  CatMetric *met = NEWN(a, CatMetric, n + 1);
+  for (uint32_t i = 0; met && i < n; i++)
+    met[i] = (CatMetric){r->metric[i]->name, r->metric[i]->binary ? TASK_BINARY : TASK_REGRESSION, r->metric[i]->option,
+                         r->metric[i]->scalar, r->metric[i]->doc};
+  for (n = 0; engine_formats[n].name;)
+    n++;
+  CatFormat *fmt = NEWN(a, CatFormat, n + 1);
+  for (uint32_t i = 0; fmt && i < n; i++)
+    fmt[i] = (CatFormat){engine_formats[i].name, engine_formats[i].option, engine_formats[i].doc};
+  *out = (Catalog){.estimator = est, .metric = met, .format = fmt, .columns = no_data ? NULL : columns};
+  return est && met && fmt ? ST_OK : err_memory(e);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmlc predict: scores a file with a bundle. */
+#include <string.h>
+
+#include "app/app.h"
+#include "app/progress.h"
+#include "vm/score.h"
+
+static const Flag flags[] = {
+    {"--in", NULL, "FILE", "rows to score: .parquet, .csv or .tsv (also compressed), or a glob", false},
+    {"--out", NULL, "FILE", "where predictions go: .parquet or .csv; written whole or not at all", false},
+    {"--keep", NULL, "NAMES", "input columns to write before the predictions, separated by commas; all (default) or none", false},
+    {"--option", NULL, "NAME=VALUE", "option of the input, as in `from csv(..)`: header=false; may be repeated", true},
+    {"--memory", NULL, "SIZE", "most memory to use (1G)", false},
+    {"--quiet", "-q", NULL, "no progress", false},
+    {NULL, NULL, NULL, NULL, false},
+};
+
+static bool ends_with(const char *s, const char *end) {
+  size_t n = strlen(s), k = strlen(end);
+  return n >= k && strcmp(s + n - k, end) == 0;
+}
+
+static const char *format_of(const char *path) {
+  if (ends_with(path, ".parquet") || ends_with(path, ".pq"))
+    return "parquet";
+  const char *const text[] = {".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst"};
+  for (size_t i = 0; i < sizeof text / sizeof *text; i++)
+    if (ends_with(path, text[i]))
+      return "csv";
+  return NULL;
+}
+
+static uint32_t split_names(Arena *a, const char *list, const char *const **out) {
+  uint32_t n = 0, cap = 0;
+  const char **v = NULL;
+  for (const char *s = list; *s;) {
+    size_t k = strcspn(s, ",");
+    const char *name = arena_strndup(a, s, k);
+    PUSH(a, v, n, cap, name);
+    s += k + (s[k] == ',');
+  }
+  *out = v;
+  return n;
+}
+
+static Status usage(const char *what) {
+  fprintf(stderr, "cmlc predict: %s\n  = cmlc predict BUNDLE --in FILE --out FILE\n", what);
+  return ST_USAGE;
+}
+
+static Status prepare(const App *app, Arena *a, const Args *args, ScoreJob *j, Err *e) {
+  const char *in = args_get(args, "--in"), *out = args_get(args, "--out"), *keep = args_get(args, "--keep");
+  const char *memory = args_get(args, "--memory");
+  *j = (ScoreJob){.out = out, .memory = 1u << 30, .cancel = app->cancel};
+  if (args->nword != 1)
+    return usage("name one bundle");
+  if (!in || !out)
+    return usage(in ? "`--out` is missing" : "`--in` is missing");
+  if (memory && !args_size(memory, &j->memory))
+    return usage("`--memory` is a size like 512M or 2G");
+  if (!ends_with(out, ".parquet") && !ends_with(out, ".csv"))
+    return usage("`--out` ends in .parquet or .csv");
+  j->in = (EngineSource){.format = format_of(in), .path = in, .dir = "."};
+  if (!j->in.format)
+    return usage("`--in` ends in .parquet, .csv or .tsv");
+  uint32_t pairs = 0;
+  j->in.option = args_defines(a, args, &pairs, e);
+  j->in.noption = pairs;
+  if (e->code != ST_OK)
+    return e->code;
+  if (!keep || !strcmp(keep, "all"))
+    j->keep_all = true;
+  else if (strcmp(keep, "none"))
+    j->nkeep = split_names(a, keep, &j->keep);
+  return ST_OK;
+}
+
+int cmd_predict(const App *app, int argc, char **argv) {
+  Arena a;
+  jmp_buf oom;
+  Args args;
+  ScoreJob j;
+  ScoreResult r = {0};
+  Bundle *bundle = NULL;
+  Err e = {0};
+  arena_init(&a, &oom);
+  if (setjmp(oom)) {
+    err_memory(&e);
+    app_error(app, &e);
+    return ST_RESOURCE;
+  }
+  Status st = args_parse(&a, argc, argv, "predict", "BUNDLE --in FILE --out FILE [options]", flags, &args);
+  if (st == ST_OK)
+    st = prepare(app, &a, &args, &j, &e);
+  Meter meter;
+  meter_start(&meter, app, args_get(&args, "--quiet") != NULL, "predict");
+  if (st == ST_OK && bundle_read(args.word[0], app->registry, &bundle, &e) == ST_OK) {
+    j.bundle = bundle;
+    j.progress = &meter.progress;
+    score_file(&j, &r, &e);
+  }
+  meter_end(&meter);
+  if (e.code != ST_OK) {
+    app_error(app, &e);
+    st = e.code;
+  } else if (st == ST_OK) {
+    fprintf(stderr, "%llu rows scored, %s written\n", (unsigned long long)r.rows, j.out);
+  }
+  bundle_free(bundle);
+  arena_free(&a);
+  return st == ST_CANCEL && e.code == ST_OK ? ST_OK : st;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmlc version: of the program and of the formats it reads and writes. Loads nothing, so that it answers at once. */
+#include "app/app.h"
+#include "base/hash.h"
+#include "vm/bundle.h"
+
+int cmd_version(const App *app, int argc, char **argv) {
+  static const Flag flags[] = {{NULL, NULL, NULL, NULL, false}};
+  Arena a;
+  Args args;
+  arena_init(&a, NULL);
+  Status st = args_parse(&a, argc, argv, "version", "", flags, &args);
+  arena_free(&a);
+  (void)app;
+  if (st == ST_OK)
+    printf("cmlc %s (bundle %d, ir %d, ops %d, math %d, hash %d)\n", CML_VERSION, BUNDLE_VERSION, IR_VERSION, OPS_VERSION, MATH_VERSION,
+           HASH_VERSION);
+  return st == ST_CANCEL ? ST_OK : st;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A file's way through the compiler: text, tree, checked tree, program, passes. */
+#include <string.h>
+
+#include "app/app.h"
+#include "base/file.h"
+#include "compiler/lower.h"
+#include "stdlib/sources.h"
+
+enum { PROGRAM_MOST = 4 << 20 };
+
+static Status read_text(const CompileOptions *o, Compiled *c, Err *e) {
+  Buf b = {0};
+  if (file_read(strcmp(o->path, "-") ? o->path : "/dev/stdin", PROGRAM_MOST, ST_PROGRAM, &b, e) == ST_OK) {
+    c->ntext = (uint32_t)b.n;
+    c->text = arena_strndup(&c->arena, (const char *)b.p, b.n);
+  }
+  buf_free(&b);
+  return e->code;
+}
+
+static void load_library(Compiled *c) {
+  uint32_t n = 0;
+  while (stdlib_sources[n].name)
+    n++;
+  const char **name = NEWN(&c->arena, const char *, n + 1), **text = NEWN(&c->arena, const char *, n + 1);
+  for (uint32_t i = 0; i < n; i++) {
+    name[i] = arena_printf(&c->arena, "stdlib/%s.cml", stdlib_sources[i].name);
+    text[i] = stdlib_sources[i].text;
+  }
+  c->library = library_new(&c->arena, &c->diags, name, text, n);
+}
+
+Status compile_file(const App *app, const CompileOptions *o, Compiled *c, Buf *dump, Err *e) {
+  memset(c, 0, sizeof *c);
+  arena_init(&c->arena, &c->oom);
+  if (setjmp(c->oom))
+    return err_memory(e);
+  source_init(&c->sources, &c->arena);
+  diag_init(&c->diags, &c->arena, &c->sources);
+  if (read_text(o, c, e) != ST_OK)
+    return e->code;
+  Catalog cat;
+  if (catalog_make(app, &c->arena, o->check.no_data, &cat, e) != ST_OK)
+    return e->code;
+  uint16_t file = source_add(&c->sources, strcmp(o->path, "-") ? o->path : "(standard input)", c->text, c->ntext, false);
+  const Ast *ast = parse_file(&c->arena, &c->diags, file);
+  load_library(c);
+  CheckOptions check = o->check;
+  c->outcome = ST_PROGRAM;
+  check.outcome = &c->outcome;
+  if (!c->diags.errors)
+    c->tree = check_program(&c->arena, &c->diags, ast, c->library, &cat, &check);
+  if (!c->tree || !o->lower)
+    return ST_OK;
+  c->program = lower_program(&c->arena, &c->diags, c->tree, o->seed, e);
+  c->report = NEWN(&c->arena, PassReport, passes_count());
+  if (c->program && passes_run(c->program, &c->arena, o->skip_pass, o->dump_pass, dump, c->report, e) != ST_OK)
+    c->program = NULL;
+  return e->code;
+}
+
+void compile_free(Compiled *c) {
+  arena_free(&c->arena);
+}
+
+void compile_report(const App *app, const Compiled *c) {
+  const Diags *d = &c->diags;
+  if (!d->sources)
+    return;
+  diag_print(d, stderr, app->colour);
+  if (d->errors || d->warnings) {
+    if (d->errors)
+      fprintf(stderr, "%u error%s%s", d->errors, d->errors == 1 ? "" : "s", d->warnings ? ", " : "");
+    if (d->warnings)
+      fprintf(stderr, "%u warning%s", d->warnings, d->warnings == 1 ? "" : "s");
+    fprintf(stderr, "\n");
+  }
+}

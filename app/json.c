@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The object of `run --json`. A writer of our own, since the JSON library prints 0.1 as 0.10000000000000001. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/report.h"
+#include "base/num.h"
+
+/* ---- The writer ---- */
+
+static void quote(Buf *o, const char *s) {
+  buf_u8(o, '"');
+  for (; *s; s++) {
+    unsigned char c = (unsigned char)*s;
+    if (c == '"' || c == '\\')
+      buf_printf(o, "\\%c", c);
+    else if (c < 32)
+      buf_printf(o, "\\u%04x", c);
+    else
+      buf_u8(o, c);
+  }
+  buf_u8(o, '"');
+}
+
+static void lead(Json *j, const char *key) {
+  if (j->comma)
+    buf_u8(j->out, ',');
+  if (j->depth) {
+    buf_u8(j->out, '\n');
+    for (int i = 0; i < j->depth; i++)
+      buf_text(j->out, "  ");
+  }
+  if (key) {
+    quote(j->out, key);
+    buf_text(j->out, ": ");
+  }
+  j->comma = true;
+}
+
+void json_open(Json *j, const char *key, char bracket) {
+  lead(j, key);
+  buf_u8(j->out, (uint8_t)bracket);
+  j->depth++;
+  j->comma = false;
+}
+
+void json_close(Json *j, char bracket) {
+  j->depth--;
+  if (j->comma) {
+    buf_u8(j->out, '\n');
+    for (int i = 0; i < j->depth; i++)
+      buf_text(j->out, "  ");
+  }
+  buf_u8(j->out, (uint8_t)bracket);
+  j->comma = true;
+}
+
+void json_null(Json *j, const char *key) {
+  lead(j, key);
+  buf_text(j->out, "null");
+}
+
+void json_text(Json *j, const char *key, const char *value) {
+  lead(j, key);
+  if (value)
+    quote(j->out, value);
+  else
+    buf_text(j->out, "null");
+}
+
+void json_number(Json *j, const char *key, double value) {
+  char t[NUM_MAX];
+  lead(j, key);
+  if (isfinite(value))
+    num_print_f64(t, value, false);
+  buf_text(j->out, isfinite(value) ? t : "null");
+}
+
+void json_whole(Json *j, const char *key, uint64_t value) {
+  lead(j, key);
+  buf_printf(j->out, "%llu", (unsigned long long)value);
+}
+
+void json_signed(Json *j, const char *key, int64_t value) {
+  lead(j, key);
+  buf_printf(j->out, "%lld", (long long)value);
+}
+
+void json_truth(Json *j, const char *key, bool value) {
+  lead(j, key);
+  buf_text(j->out, value ? "true" : "false");
+}
+
+/* ---- Parts ---- */
+
+static const Option *spec_of(const Option *spec, const char *name) {
+  for (; spec && spec->name; spec++)
+    if (strcmp(spec->name, name) == 0)
+      return spec;
+  return NULL;
+}
+
+void json_options(Json *j, const char *key, const IrOption *v, uint32_t n, const Option *spec) {
+  json_open(j, key, '{');
+  for (uint32_t i = 0; i < n; i++) {
+    const Option *s = spec_of(spec, v[i].name);
+    OptionKind kind = s ? s->kind : OPT_FLOAT;
+    if (v[i].str || kind == OPT_STRING)
+      json_text(j, v[i].name, v[i].str);
+    else if (kind == OPT_BOOL)
+      json_truth(j, v[i].name, v[i].num != 0);
+    else if (kind == OPT_ENUM) {
+      char word[64];
+      const char *w = s->values;
+      for (int k = (int)v[i].num; k > 0 && strchr(w, '|'); k--)
+        w = strchr(w, '|') + 1;
+      snprintf(word, sizeof word, "%.*s", (int)strcspn(w, "|"), w);
+      json_text(j, v[i].name, word);
+    } else {
+      json_number(j, v[i].name, v[i].num);
+    }
+  }
+  json_close(j, '}');
+}
+
+static const Estimator *estimator_of(const Report *r, const char *name) {
+  for (uint32_t i = 0; r->registry->estimator[i]; i++)
+    if (strcmp(r->registry->estimator[i]->name, name) == 0)
+      return r->registry->estimator[i];
+  return NULL;
+}
+
+static void json_data(Json *j, const Report *r) {
+  json_open(j, "data", '{');
+  for (uint32_t i = 0; i < r->run->ndata; i++) {
+    const RunData *d = &r->run->data[i];
+    const Stage *rows = &r->program->stage[d->stage];
+    if (!d->known)
+      continue;
+    json_open(j, r->program->stage[rows->from].name, '{');
+    json_whole(j, "rows", d->read);
+    json_open(j, "parts", '{');
+    for (uint32_t k = 0; k < rows->nparts && k < 64; k++)
+      json_whole(j, rows->parts[k], d->kept[k]);
+    if (!rows->nparts)
+      json_whole(j, "all", d->kept[0]);
+    json_close(j, '}');
+    for (uint32_t k = 0; k < r->ndata; k++)
+      if ((int32_t)r->data[k].stage == rows->from)
+        json_text(j, "digest", r->data[k].digest);
+    json_close(j, '}');
+  }
+  json_close(j, '}');
+}
+
+static void json_tensors(Json *j, const Model *m) {
+  for (uint32_t i = 0; i < m->ntensor; i++) {
+    const Tensor *t = &m->tensor[i];
+    if (t->rows == 1 && t->cols == 1) {
+      json_number(j, t->name, t->v[0]);
+    } else if (t->rows == 1 && t->cols == m->d) {
+      json_open(j, t->name, '{');
+      for (uint32_t k = 0; k < m->d; k++)
+        json_number(j, m->feature[k], t->v[k]);
+      json_close(j, '}');
+    } else {
+      json_open(j, t->name, '[');
+      for (uint64_t k = 0; k < (uint64_t)t->rows * t->cols; k++)
+        json_number(j, NULL, t->v[k]);
+      json_close(j, ']');
+    }
+  }
+}
+
+static void json_models(Json *j, const Report *r) {
+  json_open(j, "models", '{');
+  for (uint32_t i = 0; i < r->program->nstage; i++) {
+    const Stage *s = &r->program->stage[i];
+    const Fitted *f = s->kind == STAGE_TRAIN && s->fitted < r->run->nfitted ? r->run->fitted[s->fitted] : NULL;
+    if (!f || f->type != IR_MODEL)
+      continue;
+    const Model *m = f->model;
+    const Estimator *est = estimator_of(r, s->estimator);
+    json_open(j, s->name, '{');
+    json_text(j, "estimator", s->estimator);
+    json_text(j, "target", s->target);
+    json_options(j, "options", s->options, s->noptions, est ? est->option : NULL);
+    json_open(j, "features", '[');
+    for (uint32_t k = 0; k < m->d; k++)
+      json_text(j, NULL, m->feature[k]);
+    json_close(j, ']');
+    json_whole(j, "rows", m->rows);
+    json_number(j, "weight", m->weight);
+    json_text(j, "solver", m->solver);
+    json_whole(j, "iterations", m->iterations);
+    json_truth(j, "converged", m->converged);
+    json_text(j, "warning", m->warning[0] ? m->warning : NULL);
+    json_open(j, "objective", '[');
+    for (uint32_t k = 0; k < m->nobjective; k++)
+      json_number(j, NULL, m->objective[k]);
+    json_close(j, ']');
+    json_tensors(j, m);
+    json_close(j, '}');
+  }
+  json_close(j, '}');
+}
+
+static void metric_value(Json *j, const IrMetric *m, const MetricValue *v, bool scalar) {
+  if (!v->defined) {
+    json_null(j, m->text);
+  } else if (scalar) {
+    json_number(j, m->text, v->value);
+  } else {
+    static const char *const cell[] = {"true_negative", "false_positive", "false_negative", "true_positive"};
+    json_open(j, m->text, '{');
+    for (int k = 0; k < 4; k++)
+      json_number(j, cell[k], v->cell[k]);
+    json_close(j, '}');
+  }
+}
+
+static bool is_scalar(const Report *r, const char *name) {
+  for (uint32_t i = 0; r->registry->metric[i]; i++)
+    if (strcmp(r->registry->metric[i]->name, name) == 0)
+      return r->registry->metric[i]->scalar;
+  return true;
+}
+
+static void open_evaluation(Json *j, const Report *r, const Stage *s, const char *by, const char *value, uint64_t rows) {
+  const Stage *data = &r->program->stage[s->from];
+  json_open(j, NULL, '{');
+  json_text(j, "model", r->program->stage[s->train].name);
+  Buf on = {0};
+  buf_printf(&on, "%s%s%s", r->program->stage[data->from].name, s->part < 0 ? "" : ".", s->part < 0 ? "" : data->parts[s->part]);
+  json_text(j, "on", buf_str(&on));
+  buf_free(&on);
+  json_truth(j, "seen", s->seen);
+  json_text(j, "by", by);
+  json_text(j, "value", value);
+  json_whole(j, "rows", rows);
+  json_open(j, "metrics", '{');
+}
+
+static void close_evaluation(Json *j) {
+  json_close(j, '}');
+  json_close(j, '}');
+}
+
+void json_evaluations(Json *j, const char *key, const Report *r, int32_t train) {
+  json_open(j, key, '[');
+  for (uint32_t i = 0; i < r->run->nmetric; i++) {
+    const RunMetric *m = &r->run->metric[i];
+    const Stage *s = &r->program->stage[m->stage];
+    const IrMetric *im = &s->metric[m->metric];
+    if (train >= 0 && s->train != train)
+      continue;
+    if (im->by) {
+      for (uint32_t k = 0; k < m->n; k++) {
+        open_evaluation(j, r, s, im->by, m->v[k].slice, m->v[k].rows);
+        metric_value(j, im, &m->v[k], is_scalar(r, im->name));
+        close_evaluation(j);
+      }
+      continue;
+    }
+    bool first = true; /* all unsliced metrics of a stage are one entry, at the first of them */
+    for (uint32_t k = 0; k < i; k++)
+      first &= r->run->metric[k].stage != m->stage || s->metric[r->run->metric[k].metric].by;
+    if (!first || !m->n)
+      continue;
+    open_evaluation(j, r, s, NULL, NULL, m->v[0].rows);
+    for (uint32_t k = i; k < r->run->nmetric; k++) {
+      const RunMetric *o = &r->run->metric[k];
+      if (o->stage == m->stage && !s->metric[o->metric].by && o->n)
+        metric_value(j, &s->metric[o->metric], &o->v[0], is_scalar(r, s->metric[o->metric].name));
+    }
+    close_evaluation(j);
+  }
+  json_close(j, ']');
+}
+
+void report_json(const Report *r, Buf *out) {
+  Json j = {.out = out};
+  json_open(&j, NULL, '{');
+  json_open(&j, "program", '{');
+  json_text(&j, "file", r->path);
+  json_text(&j, "digest", r->digest);
+  json_close(&j, '}');
+  json_signed(&j, "seed", (int64_t)r->program->seed);
+  json_data(&j, r);
+  json_models(&j, r);
+  json_evaluations(&j, "evaluations", r, -1);
+  json_open(&j, "expectations", '[');
+  for (uint32_t i = 0; i < r->run->nexpect; i++) {
+    const RunExpect *x = &r->run->expect[i];
+    const IrExpect *ix = &r->program->stage[x->stage].expect[x->expect];
+    json_open(&j, NULL, '{');
+    json_text(&j, "text", ix->text);
+    json_whole(&j, "line", ix->line);
+    if (x->known)
+      json_number(&j, "value", x->value);
+    else
+      json_null(&j, "value");
+    json_truth(&j, "passed", x->passed);
+    json_close(&j, '}');
+  }
+  json_close(&j, ']');
+  json_open(&j, "exports", '[');
+  for (uint32_t i = 0; i < r->run->nexport; i++) {
+    const RunExport *x = &r->run->export_[i];
+    json_open(&j, NULL, '{');
+    json_text(&j, "kind", x->kind);
+    json_text(&j, "path", x->path);
+    json_whole(&j, "rows", x->rows);
+    json_whole(&j, "bytes", x->bytes);
+    json_text(&j, "digest", x->digest);
+    json_close(&j, '}');
+  }
+  json_close(&j, ']');
+  json_open(&j, "timings", '[');
+  for (uint32_t i = 0; i < r->run->nstage; i++) {
+    const RunStage *s = &r->run->stage[i];
+    if (!s->scans && s->seconds == 0)
+      continue;
+    json_open(&j, NULL, '{');
+    json_text(&j, "stage", s->name);
+    json_number(&j, "seconds", s->seconds);
+    json_whole(&j, "rows", s->rows);
+    json_whole(&j, "bytes", s->bytes);
+    json_whole(&j, "scans", s->scans);
+    json_close(&j, '}');
+  }
+  json_close(&j, ']');
+  json_close(&j, '}');
+  buf_text(out, "\n");
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The summary of a run, for people: data, models, metrics, expectations, files, time. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/report.h"
+#include "base/num.h"
+
+typedef struct Paint {
+  FILE *out;
+  const char *bold, *green, *red, *dim, *end;
+} Paint;
+
+static const char *grouped(char out[NUM_MAX], uint64_t v) {
+  num_print_grouped(out, v);
+  return out;
+}
+
+static void print_data(const Report *r, const Paint *p) {
+  char a[NUM_MAX];
+  for (uint32_t i = 0; i < r->run->ndata; i++) {
+    const RunData *d = &r->run->data[i];
+    const Stage *s = &r->program->stage[d->stage];
+    uint64_t kept = 0;
+    if (!d->known)
+      continue;
+    fprintf(p->out, "%sdata%s   %-14s %s rows read", p->bold, p->end, r->program->stage[s->from].name, grouped(a, d->read));
+    for (uint32_t k = 0; k < s->nparts && k < 64; k++) {
+      fprintf(p->out, ", %s %s", s->parts[k], grouped(a, d->kept[k]));
+      kept += d->kept[k];
+    }
+    if (!s->nparts)
+      kept = d->kept[0];
+    if (kept < d->read)
+      fprintf(p->out, ", filtered out %s", grouped(a, d->read - kept));
+    fprintf(p->out, "\n");
+  }
+}
+
+/* The largest coefficients by themselves say little; how many there are and how the fit went is what one looks at. */
+static void print_models(const Report *r, const Paint *p) {
+  char a[NUM_MAX];
+  for (uint32_t i = 0; i < r->program->nstage; i++) {
+    const Stage *s = &r->program->stage[i];
+    const Fitted *f = s->kind == STAGE_TRAIN && s->fitted < r->run->nfitted ? r->run->fitted[s->fitted] : NULL;
+    if (!f || f->type != IR_MODEL)
+      continue;
+    const Model *m = f->model;
+    fprintf(p->out, "%smodel%s  %-14s %s, %u features, %s rows, %u iteration%s (%s)%s", p->bold, p->end, s->name, s->estimator, m->d,
+            grouped(a, m->rows), m->iterations, m->iterations == 1 ? "" : "s", m->solver, m->converged ? "" : ", not converged");
+    if (m->nobjective) {
+      num_print_f64(a, m->objective[m->nobjective - 1], true);
+      fprintf(p->out, ", objective %.9s", a);
+    }
+    fprintf(p->out, "\n");
+  }
+}
+
+static void print_number(FILE *out, const MetricValue *v) {
+  if (!v->defined)
+    fprintf(out, "%12s", "null");
+  else if (fabs(v->value) >= 1e5 || (v->value != 0 && fabs(v->value) < 1e-3))
+    fprintf(out, "%12.5g", v->value);
+  else
+    fprintf(out, "%12.5f", v->value);
+}
+
+static void print_confusion(FILE *out, const MetricValue *v) {
+  fprintf(out, "                predicted false  predicted true\n");
+  fprintf(out, "    false      %16.10g %15.10g\n    true       %16.10g %15.10g\n", v->cell[0], v->cell[1], v->cell[2], v->cell[3]);
+}
+
+static bool is_confusion(const Report *r, const char *name) {
+  for (uint32_t i = 0; r->registry->metric[i]; i++)
+    if (strcmp(r->registry->metric[i]->name, name) == 0)
+      return !r->registry->metric[i]->scalar;
+  return false;
+}
+
+static void print_metric(const Report *r, const Paint *p, const RunMetric *m) {
+  const IrMetric *im = &r->program->stage[m->stage].metric[m->metric];
+  char a[NUM_MAX];
+  if (im->by) {
+    fprintf(p->out, "  %s by %s\n", im->text, im->by);
+    for (uint32_t k = 0; k < m->n; k++) {
+      if (is_confusion(r, im->name)) {
+        fprintf(p->out, "    %-24s %s%s rows%s\n", m->v[k].slice, p->dim, grouped(a, m->v[k].rows), p->end);
+        print_confusion(p->out, &m->v[k]);
+        continue;
+      }
+      fprintf(p->out, "    %-24s", m->v[k].slice);
+      print_number(p->out, &m->v[k]);
+      fprintf(p->out, "   %s%s rows%s\n", p->dim, grouped(a, m->v[k].rows), p->end);
+    }
+  } else if (m->n && is_confusion(r, im->name)) {
+    fprintf(p->out, "  %s\n", im->text);
+    print_confusion(p->out, &m->v[0]);
+  } else if (m->n) {
+    fprintf(p->out, "  %-26s", im->text);
+    print_number(p->out, &m->v[0]);
+    fprintf(p->out, "\n");
+  }
+}
+
+static void print_evaluations(const Report *r, const Paint *p) {
+  char a[NUM_MAX];
+  for (uint32_t i = 0; i < r->program->nstage; i++) {
+    const Stage *s = &r->program->stage[i];
+    if (s->kind != STAGE_EVALUATE)
+      continue;
+    uint64_t rows = 0;
+    for (uint32_t k = 0; k < r->run->nmetric; k++)
+      if (r->run->metric[k].stage == i && !s->metric[r->run->metric[k].metric].by && r->run->metric[k].n)
+        rows = r->run->metric[k].v[0].rows;
+    fprintf(p->out, "\n%s%s%s", p->bold, s->name, p->end);
+    if (rows)
+      fprintf(p->out, "   %s%s rows%s", p->dim, grouped(a, rows), p->end);
+    fprintf(p->out, "%s\n", s->seen ? "   (seen rows: the model was fitted on them)" : "");
+    for (uint32_t k = 0; k < r->run->nmetric; k++)
+      if (r->run->metric[k].stage == i)
+        print_metric(r, p, &r->run->metric[k]);
+    for (uint32_t k = 0; k < r->run->nexpect; k++) {
+      const RunExpect *x = &r->run->expect[k];
+      const IrExpect *ix = &s->expect[x->expect];
+      if (x->stage != i)
+        continue;
+      fprintf(p->out, "  %s%s%s  expect %s", x->passed ? p->green : p->red, x->passed ? "passed" : "FAILED", p->end, ix->text);
+      if (!x->defined)
+        fprintf(p->out, "   (%s is undefined on these rows)", x->metric ? x->metric : "a metric");
+      else if (!x->passed && x->known)
+        fprintf(p->out, "   (%s is %.6g; %s:%u)", x->metric ? x->metric : "it", x->value, r->path, ix->line);
+      fprintf(p->out, "\n");
+    }
+  }
+}
+
+static void print_exports(const Report *r, const Paint *p) {
+  char a[NUM_MAX];
+  for (uint32_t i = 0; i < r->run->nexport; i++) {
+    const RunExport *x = &r->run->export_[i];
+    fprintf(p->out, "%s%-11s%s %s   %s%s bytes", i ? "" : "\n", x->kind, "", x->path, p->dim, grouped(a, x->bytes));
+    if (x->rows)
+      fprintf(p->out, ", %s rows", grouped(a, x->rows));
+    fprintf(p->out, "%s\n", p->end);
+  }
+}
+
+static void print_timings(const Report *r, const Paint *p) {
+  char a[NUM_MAX];
+  fprintf(p->out, "\n%s%-34s %8s %6s %12s %10s%s\n", p->dim, "stage", "seconds", "scans", "rows", "MB", p->end);
+  for (uint32_t i = 0; i < r->run->nstage; i++) {
+    const RunStage *s = &r->run->stage[i];
+    if (!s->scans && s->seconds < 5e-4)
+      continue;
+    fprintf(p->out, "%s%-34s %8.3f %6u %12s %10.1f%s\n", p->dim, s->name, s->seconds, s->scans, grouped(a, s->rows), (double)s->bytes / 1e6, p->end);
+  }
+  fprintf(p->out, "%s%-34s %8.3f%s\n", p->dim, "total", r->run->seconds, p->end);
+}
+
+void report_print(const Report *r, FILE *out, bool colour) {
+  Paint p = {out, "", "", "", "", ""};
+  if (colour)
+    p = (Paint){out, "\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m"};
+  print_data(r, &p);
+  print_models(r, &p);
+  print_evaluations(r, &p);
+  print_exports(r, &p);
+  print_timings(r, &p);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a run tells: the summary on standard output, the object of --json, the metadata of bundles. */
+#ifndef APP_REPORT_H
+#define APP_REPORT_H
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "vm/run.h"
+
+typedef struct DataDigest { /* of a source stage: SHA-256 of its file, or of the digests of its files in order */
+  uint32_t stage;
+  char digest[DIGEST_HEX];
+} DataDigest;
+
+typedef struct Report {
+  const Program *program;
+  const Registry *registry;
+  const RunResult *run;
+  const char *path;          /* of the program, as given */
+  char digest[DIGEST_HEX];   /* of its text */
+  const DataDigest *data;
+  uint32_t ndata;
+} Report;
+
+void report_print(const Report *r, FILE *out, bool colour);
+void report_json(const Report *r, Buf *out);
+
+/* ---- json.c: a writer whose numbers are the shortest that read back the same; what is not finite is null ---- */
+typedef struct Json {
+  Buf *out;
+  bool comma;   /* something stands before at this level */
+  int depth;
+} Json;
+void json_open(Json *j, const char *key, char bracket); /* key NULL inside arrays and at the top */
+void json_close(Json *j, char bracket);
+void json_text(Json *j, const char *key, const char *value); /* NULL: null */
+void json_number(Json *j, const char *key, double value);
+void json_whole(Json *j, const char *key, uint64_t value);
+void json_signed(Json *j, const char *key, int64_t value);
+void json_truth(Json *j, const char *key, bool value);
+void json_null(Json *j, const char *key);
+void json_options(Json *j, const char *key, const IrOption *v, uint32_t n, const Option *spec);
+/* The metrics of evaluations; `train` >= 0: only of that model. */
+void json_evaluations(Json *j, const char *key, const Report *r, int32_t train);
+
+#endif
