@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by the other scripts: where the source is, messages, and packages of the system.
+# After it: $root is the source tree, and the current directory.
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+
+say() {  # progress of work that is really done; silent when nothing is
+  printf '%s\n' "$*" >&2
+}
+
+die() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+# need_packages PACKAGE ...: installs those Debian packages that are missing. Quick when there are none.
+need_packages() {
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    say "This is no Debian system: please make sure that the equivalents of these are installed: $*"
+    return 0
+  fi
+  missing=
+  installed=" $(dpkg-query -W -f='${db:Status-Abbrev}:${Package} ' "$@" 2>/dev/null || true) "
+  for wanted in "$@"; do
+    case $installed in
+      *" ii :$wanted "*) ;;
+      *) missing="$missing $wanted" ;;
+    esac
+  done
+  [ -n "$missing" ] || return 0
+  as_root=
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "these packages are missing, and there is no sudo to install them:$missing"
+    as_root=sudo
+  fi
+  say "installing packages:$missing"
+  apt_log=$(mktemp)
+  # shellcheck disable=SC2086
+  if ! { $as_root apt-get update -qq &&
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+  } >"$apt_log" 2>&1; then
+    cat "$apt_log" >&2
+    rm -f "$apt_log"
+    die "apt could not install:$missing"
+  fi
+  rm -f "$apt_log"
+}
+
+# run_logged LOG COMMAND ...: the output goes to LOG, and to the terminal only when the command fails.
+run_logged() {
+  log=$1
+  shift
+  if ! "$@" >"$log" 2>&1; then
+    tail -n 60 "$log" >&2
+    die "\"$*\" failed; all of its output is in $log"
+  fi
+}
+
+jobs() {
+  n=$(nproc 2>/dev/null || echo 2)
+  echo "$n"
+}

@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# fuzz.sh: feeds every stored input to its fuzz target, without a fuzzer. An input is a file of
+# tests/fuzz/seeds/TARGET/; a finding of scripts/fuzz becomes a test by being copied there. Prints TAP.
+set -u
+
+root=${CML_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
+build=${CML_BUILDDIR:-$root/build}
+n=0
+failed=0
+log=$(mktemp) || exit 99
+trap 'rm -f "$log"' EXIT
+for replay in "$build"/tests/fuzz/replay_*; do
+  [ -x "$replay" ] && [ -f "$replay" ] || continue
+  target=${replay##*/replay_}
+  n=$((n + 1))
+  seeds=$(find "$root/tests/fuzz/seeds/$target" -type f 2>/dev/null | sort)
+  # The golden programs are good inputs for whatever reads program text.
+  [ "$target" = parser ] && seeds="$seeds $(find "$root/tests/golden" "$root/stdlib" -name '*.cml' | sort)"
+  # shellcheck disable=SC2086
+  if "$replay" $seeds >"$log" 2>&1; then
+    echo "ok $n - $target: $(echo $seeds | wc -w) inputs"
+  else
+    echo "not ok $n - $target"
+    failed=$((failed + 1))
+    tail -n 40 "$log" | sed 's/^/# /'
+  fi
+done
+if [ "$n" -eq 0 ]; then echo "1..0 # SKIP no fuzz target is built"; else echo "1..$n"; fi
+[ "$failed" -eq 0 ]

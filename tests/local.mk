@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# tests: unit tests (each links its layer and those below), the runners of the golden, example and oracle tests,
+# and the fuzz targets replayed over their seeds. Everything speaks TAP.
+
+unit_tests = \
+  tests/unit/test_check tests/unit/test_dot tests/unit/test_engine tests/unit/test_engine_csv \
+  tests/unit/test_exec tests/unit/test_fmt tests/unit/test_interp tests/unit/test_interp_ops \
+  tests/unit/test_linear tests/unit/test_logistic tests/unit/test_math tests/unit/test_matrix \
+  tests/unit/test_metric tests/unit/test_num tests/unit/test_parse tests/unit/test_tree
+fuzz_replays = \
+  tests/fuzz/replay_bundle tests/fuzz/replay_ir tests/fuzz/replay_parser
+
+UNIT_LIBS = $(CMOCKA_LIBS)
+
+# layer of each unit test
+tests_unit_test_check_LDADD = $(LANG_LIBS) $(UNIT_LIBS)
+tests_unit_test_dot_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_engine_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_engine_csv_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_exec_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_fmt_LDADD = $(LANG_LIBS) $(UNIT_LIBS)
+tests_unit_test_interp_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_interp_ops_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_linear_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
+tests_unit_test_logistic_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
+tests_unit_test_math_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_matrix_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_metric_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
+tests_unit_test_num_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_test_parse_LDADD = $(LANG_LIBS) $(UNIT_LIBS)
+tests_unit_test_tree_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+
+# layer of each fuzz target
+tests_fuzz_replay_bundle_SOURCES = tests/fuzz/bundle.c tests/fuzz/replay.c
+tests_fuzz_replay_bundle_LDADD = $(STDLIB_LIBS)
+tests_fuzz_replay_ir_SOURCES = tests/fuzz/ir.c tests/fuzz/replay.c
+tests_fuzz_replay_ir_LDADD = $(VM_LIBS)
+tests_fuzz_replay_parser_SOURCES = tests/fuzz/parser.c tests/fuzz/replay.c
+tests_fuzz_replay_parser_LDADD = $(LANG_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+endif
+check_PROGRAMS += $(fuzz_replays)
+
+TESTS += tests/layers.sh tests/golden.sh tests/fuzz.sh tests/examples.sh tests/oracle.sh
+
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/unit/run
+SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_DRIVER_FLAGS = --ignore-exit
+SH_LOG_COMPILER = $(SHELL)
+TEST_EXTENSIONS = .sh
+AM_TESTS_ENVIRONMENT = \
+  CML_SRCDIR='$(abs_top_srcdir)'; export CML_SRCDIR; \
+  CML_BUILDDIR='$(abs_top_builddir)'; export CML_BUILDDIR; \
+  CML_DATA='$(abs_top_srcdir)/examples/data'; export CML_DATA;
+
+tests/golden.log tests/examples.log tests/oracle.log: cmlc$(EXEEXT)
+tests/fuzz.log: $(fuzz_replays)
+
+tests_extra = \
+  examples/cars examples/flights tests/README.md tests/doc.sh tests/examples.sh tests/fuzz.sh \
+  tests/fuzz/seeds tests/golden tests/golden.sh tests/layers.sh tests/lsan.supp tests/oracle \
+  tests/oracle.sh tests/unit/engine_data.h tests/unit/exec_passes.h tests/unit/interp_kit.h \
+  tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h
+EXTRA_DIST += $(tests_extra) tests/unit/run

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pipelines of examples/ in pandas and scikit-learn, independently: where the thresholds of their `expect` lines come from.
+
+Usage: examples.py [flights|cars ...]    from the project's folder, after scripts/setup. Prints metrics on held-out rows. The splits are
+other ones than cml's, so that figures differ by their sampling error; the thresholds leave room for it.
+"""
+import sys
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, mean_squared_error, r2_score, roc_auc_score
+from sklearn.model_selection import KFold, train_test_split
+
+
+def target_mean(train, test, key, y, smoothing=20.0, folds=5):
+    """Smoothed mean of the target by key; training rows read the value fitted without their own fold."""
+
+    def table(rows):
+        g = rows.groupby(key)[y].agg(["count", "sum"])
+        return (g["sum"] + smoothing * mean) / (g["count"] + smoothing)
+
+    mean = train[y].mean()
+    out = pd.Series(0.0, index=train.index)
+    for fit, apply in KFold(folds, shuffle=True, random_state=0).split(train):
+        out.iloc[apply] = train.iloc[apply][key].map(table(train.iloc[fit])).fillna(mean).to_numpy()
+    return out.to_numpy(), test[key].map(table(train)).fillna(mean).to_numpy()
+
+
+def one_hot(train, test, min_count=1):
+    levels = train.value_counts()
+    levels = sorted(levels[levels >= min_count].index)
+    return [np.stack([(s == v).to_numpy(float) for v in levels], 1) for s in (train, test)]
+
+
+def flights():
+    d = pd.read_parquet("examples/data/flights-3m.parquet")
+    d = d[d.delay > -120].reset_index(drop=True)
+    d["late"] = (d.delay > 15).astype(float)
+    train, test = train_test_split(d, test_size=0.2, random_state=0)
+    columns = []
+    hour = [2 * np.pi * x.date.dt.hour / 24 for x in (train, test)]
+    columns.append([np.stack([np.sin(h), np.cos(h)], 1) for h in hour])
+    columns.append(one_hot(train.date.dt.weekday, test.date.dt.weekday))
+    columns.append(one_hot(train.origin, test.origin, 50))
+    columns.append([x[:, None] for x in target_mean(train, test, "destination", "late")])
+    distance = [np.log1p(x.distance.to_numpy(float))[:, None] for x in (train, test)]
+    mean, std = distance[0].mean(), distance[0].std(ddof=1)
+    columns.append([(x - mean) / std for x in distance])
+    x, xt = (np.concatenate([c[i] for c in columns], 1).astype(np.float32) for i in (0, 1))
+    scale = x.std(0)
+    m = LogisticRegression(C=1 / (1e-4 * len(x)), max_iter=300, tol=1e-5).fit(x / scale, train.late)
+    p = m.predict_proba(xt / scale)[:, 1]
+    print(f"flights: {len(x)} train, {len(xt)} test, {x.shape[1]} features, {m.n_iter_[0]} iterations")
+    print(f"  auc {roc_auc_score(test.late, p):.5f}  log_loss {log_loss(test.late, p):.5f}  accuracy {accuracy_score(test.late, p > .5):.5f}")
+
+
+def cars():
+    d = pd.read_csv("examples/data/cars.csv")
+    d = d[d.Miles_per_Gallon.notna()].reset_index(drop=True)
+    scores = []
+    for seed in range(20):
+        train, test = train_test_split(d, test_size=0.2, random_state=seed)
+        columns = [one_hot(train.Cylinders, test.Cylinders), one_hot(train.Origin, test.Origin)]
+
+        def number(f):
+            a, b = f(train), f(test)
+            columns.append([a.to_numpy(float)[:, None], b.to_numpy(float)[:, None]])
+
+        def standard(f):
+            a = f(train)
+            number(lambda t: (f(t) - a.mean()) / a.std(ddof=1))
+
+        standard(lambda t: t.Displacement)
+        standard(lambda t: t.Horsepower.fillna(train.Horsepower.median()))
+        number(lambda t: t.Horsepower.isna())
+        standard(lambda t: np.log(t.Weight_in_lbs))
+        number(lambda t: (t.Acceleration - train.Acceleration.median()) / (train.Acceleration.quantile(.75) - train.Acceleration.quantile(.25)))
+        number(lambda t: pd.to_datetime(t.Year).dt.year - 1970)
+        x, xt = (np.concatenate([c[i] for c in columns], 1) for i in (0, 1))
+        scale = np.where(x.std(0) > 0, x.std(0), 1)
+        p = Ridge(alpha=0.001 * len(x)).fit(x / scale, train.Miles_per_Gallon).predict(xt / scale)
+        y = test.Miles_per_Gallon
+        scores.append([mean_squared_error(y, p) ** .5, mean_absolute_error(y, p), r2_score(y, p)])
+    s = np.array(scores)
+    print(f"cars, 20 splits: rmse {s[:, 0].mean():.3f} ({s[:, 0].min():.3f}..{s[:, 0].max():.3f})  mae {s[:, 1].mean():.3f}  "
+          f"r2 {s[:, 2].mean():.3f} ({s[:, 2].min():.3f}..{s[:, 2].max():.3f})")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or ["flights", "cars"]:
+        {"flights": flights, "cars": cars}[name]()

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Canonical sums against plain loops that follow dot.h to the letter; every comparison is of bits.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "vm/kernel/dot.h"
+#include "vm/kernel/math.h"
+
+static uint64_t next_random(uint64_t *state)
+{
+  uint64_t z = *state += 0x9e3779b97f4a7c15u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+/* values of many sizes and both signs, so that another order of addition shows; some zeros of both signs */
+static double draw(uint64_t *state)
+{
+  uint64_t u = next_random(state);
+  if (u % 11 == 0)
+    return u & 0x1000 ? -0.0 : 0.0;
+  double v = ldexp((double)(u >> 11), (int)(u % 40) - 70);
+  return u & 0x800 ? -v : v;
+}
+
+/* the order of dot.h, one term after the other */
+static double plain_dot(const double *x, const double *y, size_t n)
+{
+  double s[8] = { 0 };
+  for (size_t i = 0; i < n; i++) {
+    double p = x[i] * y[i];
+    s[i % 8] = s[i % 8] + p;
+  }
+  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+static double plain_sum(const double *x, size_t n)
+{
+  double s[8] = { 0 };
+  for (size_t i = 0; i < n; i++)
+    s[i % 8] = s[i % 8] + x[i];
+  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+/* exactly sized, so that a sanitizer sees a read past the end */
+static void *block(size_t count, size_t size)
+{
+  void *p = malloc(count > 0 ? count * size : 1);
+  assert_non_null(p);
+  return p;
+}
+
+static void assert_same(double a, double b)
+{
+  uint64_t u;
+  uint64_t v;
+  memcpy(&u, &a, sizeof u);
+  memcpy(&v, &b, sizeof v);
+  assert_int_equal(u, v);
+}
+
+static void test_sums(void **state)
+{
+  (void)state;
+  enum { MAX = 1030 };
+  uint64_t seed = 1;
+  for (size_t n = 0; n <= MAX; n += n < 40 ? 1 : 55) {
+    double *x = block(n, sizeof *x);
+    double *w = block(n, sizeof *w);
+    for (size_t i = 0; i < n; i++) {
+      x[i] = draw(&seed);
+      w[i] = draw(&seed);
+    }
+    assert_same(k_sum(x, n), plain_sum(x, n));
+    assert_same(k_dot(x, w, n), plain_dot(x, w, n));
+    assert_same(k_sum_w(x, w, n), plain_dot(x, w, n));
+    for (int isa = 0; isa < K_ISA_COUNT; isa++) {
+      const DotKernels *kernels = k_dot_isa(isa);
+      if (!kernels)
+        continue;
+      assert_same(kernels->sum(x, n), plain_sum(x, n));
+      assert_same(kernels->dot(x, w, n), plain_dot(x, w, n));
+    }
+    free(x);
+    free(w);
+  }
+}
+
+static void test_zero_signs(void **state)
+{
+  (void)state;
+  double minus[] = { -0.0, -0.0, -0.0, -0.0, -0.0, -0.0, -0.0, -0.0, -0.0 };
+  double one[] = { 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+  for (size_t n = 0; n <= 9; n++) {
+    assert_same(k_sum(minus, n), 0.0);
+    assert_same(k_dot(minus, one, n), 0.0);
+  }
+  double cancel[] = { 1, 2, 3, 4, 5, 6, 7, 8, -1, -2, -3, -4, -5, -6, -7, -8 };
+  assert_same(k_sum(cancel, 16), 0.0);
+  double out;
+  k_gemv_rows(minus, 1, 9, one, -0.0, &out);
+  assert_same(out, 0.0);
+  uint32_t ptr[] = { 0, 0 };
+  k_spmv_rows(ptr, NULL, NULL, 1, one, -0.0, &out);
+  assert_same(out, 0.0);
+}
+
+static void test_order_shows(void **state)
+{
+  (void)state;
+  /* in rising order 1 + tiny + ... would lose every tiny term; two lanes keep theirs */
+  double x[16] = { 1, 0x1p-53, 0, 0, 0, 0x1p-53 };
+  assert_same(k_sum(x, 16), 1 + 0x1p-52);
+  double y[9] = { 1e16, 0, 0, 0, -1e16, 0, 0, 0, 1 };
+  assert_same(k_sum(y, 9), 0.0);            /* (1e16 + 1) - 1e16, the 1 rounded away in lane 0 */
+  assert_true(isnan(k_sum((double[]){ INFINITY, -INFINITY }, 2)));
+}
+
+/* dense, each instruction set, and sparse (zeros left out; then with zeros stored) on the same rows */
+static void test_rows(void **state)
+{
+  (void)state;
+  uint64_t seed = 9;
+  const size_t widths[] = { 0, 1, 2, 5, 7, 8, 9, 15, 16, 17, 31, 64, 100, 203 };
+  for (size_t t = 0; t < sizeof widths / sizeof *widths; t++) {
+    size_t d = widths[t];
+    for (size_t n = 0; n < 11; n++) {
+      double *a = block(n * d, sizeof *a);
+      double *b = block(d, sizeof *b);
+      double *dense = block(n, sizeof *dense);
+      double *sparse = block(n, sizeof *sparse);
+      uint32_t *ptr = block(n + 1, sizeof *ptr);
+      uint32_t *col = block(n * d, sizeof *col);
+      double *val = block(n * d, sizeof *val);
+      double b0 = draw(&seed);
+      for (size_t j = 0; j < d; j++)
+        b[j] = draw(&seed);
+      for (size_t i = 0; i < n * d; i++)
+        a[i] = next_random(&seed) % 3 ? 0.0 : draw(&seed);
+      k_gemv_rows(a, n, d, b, b0, dense);
+      for (size_t i = 0; i < n; i++)
+        assert_same(dense[i], b0 + plain_dot(a + i * d, b, d));
+      for (int isa = 0; isa < K_ISA_COUNT; isa++) {
+        if (!k_dot_isa(isa))
+          continue;
+        k_dot_isa(isa)->gemv_rows(a, n, d, b, b0, sparse);
+        assert_memory_equal(dense, sparse, n * sizeof *dense);
+      }
+      for (int keep = 0; keep < 2; keep++) {
+        uint32_t at = 0;
+        for (size_t i = 0; i < n; i++) {
+          ptr[i] = at;
+          for (size_t j = 0; j < d; j++) {
+            if (a[i * d + j] == 0.0 && !(keep && next_random(&seed) & 1))
+              continue;
+            col[at] = (uint32_t)j;
+            val[at++] = a[i * d + j];
+          }
+        }
+        ptr[n] = at;
+        memset(sparse, 0x55, n * sizeof *sparse);
+        k_spmv_rows(ptr, col, val, n, b, b0, sparse);
+        assert_memory_equal(dense, sparse, n * sizeof *dense);
+      }
+      free(a);
+      free(b);
+      free(dense);
+      free(sparse);
+      free(ptr);
+      free(col);
+      free(val);
+    }
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_sums),
+    cmocka_unit_test(test_zero_signs),
+    cmocka_unit_test(test_order_shows),
+    cmocka_unit_test(test_rows),
+  };
+  return cmocka_run_group_tests_name("dot", tests, NULL, NULL);
+}

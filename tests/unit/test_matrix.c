@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vm/matrix.c and the score op: widths and names of slots, the two layouts, what no model takes. */
+#include "tests/unit/interp_kit.h"
+
+#include "vm/estimator.h"
+
+/* A program with a number, a dense vector, two indicators (one over `wide` levels); its slots are outputs
+ * 1.. (0 is a column). */
+static Kit *program(uint32_t wide, const char ***names) {
+  Kit *k = kit_new();
+  Rng g = {7, 7};
+  const char **level = NEWN(&k->a, const char *, wide + 1);
+  for (uint32_t i = 0; i < wide; i++)
+    level[i] = i == 5 ? "abc" : i == 9 ? "test" : arena_printf(&k->a, "level%u", i);
+  *names = level;
+  static const char *few[] = {"a", "train"};
+  static const char *parts[] = {"sin", "", "cos"};
+  Col x = kit_column(k, &g, IR_F64, false), y = kit_column(k, &g, IR_F64, false);
+  for (uint32_t r = 0; r < PANEL_ROWS; r++) {
+    x.f[r] = unit_of(rnd(&g));
+    y.f[r] = (double)(int64_t)(rnd(&g) % 10) - 5;
+  }
+  uint32_t a = kit_col(k, x), b = kit_col(k, y), s = kit_col(k, kit_column(k, &g, IR_STR, false));
+  uint32_t v = STEP(k, OP_VEC, b, a, kit_f64(k, 3));
+  kit_last(k)->names = parts;
+  kit_last(k)->nlist = 3;
+  uint32_t h1 = STEP(k, OP_INDICATOR_STR, s, kit_vocab(k, level, wide)), h2 = STEP(k, OP_INDICATOR_STR, s,
+                                                                                   kit_vocab(k, few, 2));
+  uint32_t one = STEP(k, OP_VEC, a);
+  kit_out(k, a, "a");
+  kit_slot(k, a, "distance");
+  kit_slot(k, v, "hour");
+  kit_slot(k, h1, "origin");
+  kit_slot(k, one, "one");
+  kit_slot(k, h2, "small");
+  kit_slot(k, kit_f64(k, 0.5), "half");
+  return k;
+}
+
+static double cell(const Matrix *m, uint32_t r, uint32_t c) {
+  if (m->a)
+    return m->a[(size_t)r * m->d + c];
+  for (uint32_t i = m->ptr[r]; i < m->ptr[r + 1]; i++) {
+    if (m->col[i] == c)
+      return m->val[i];
+  }
+  return 0;
+}
+
+static double expected(const Kit *k, const char *const *level, uint32_t wide, uint32_t r, uint32_t c) {
+  double a = k->col[0].f[r], b = k->col[1].f[r];
+  Val s = val_at(&k->col[2], r);
+  if (c == 0)
+    return a;
+  if (c <= 3)
+    return c == 1 ? b : c == 2 ? a : 3;
+  c -= 4;
+  if (c < wide)
+    return strlen(level[c]) == s.n && !memcmp(level[c], s.p, s.n);
+  c -= wide;
+  if (c == 0)
+    return a;
+  if (c <= 2)
+    return c == 1 ? s.n == 1 && *s.p == 'a' : s.n == 5 && !memcmp(s.p, "train", 5);
+  return 0.5;
+}
+
+static void test_slots(void **state) {
+  (void)state;
+  const char **level;
+  Kit *k = program(12, &level);
+  Slots s;
+  Err e = {.code = ST_OK};
+  assert_int_equal(slots_of(&k->p, NULL, &s, &e), ST_OK);
+  assert_int_equal(s.n, 6);
+  assert_int_equal(s.d, 20);
+  assert_false(s.sparse);
+  static const char *const want[] = {"distance", "hour_sin", "hour_2", "hour_cos", "origin=level0"};
+  for (uint32_t i = 0; i < 5; i++)
+    assert_string_equal(s.feature[i], want[i]);
+  assert_string_equal(s.feature[9], "origin=abc");
+  assert_string_equal(s.feature[16], "one");
+  assert_string_equal(s.feature[18], "small=train");
+  assert_string_equal(s.feature[19], "half");
+  slots_free(&s);
+  kit_free(k);
+  /* 8 filled of d: sparse from d = 33 on */
+  for (uint32_t wide = 20; wide < 30; wide++) {
+    k = program(wide, &level);
+    assert_int_equal(slots_of(&k->p, NULL, &s, &e), ST_OK);
+    assert_int_equal(s.sparse, wide + 8 > 32);
+    slots_free(&s);
+    kit_free(k);
+  }
+}
+
+static void test_layouts(void **state) {
+  (void)state;
+  for (int layout = 0; layout < 2; layout++) {
+    uint32_t wide = layout ? 300 : 12;
+    const char **level;
+    Kit *k = program(wide, &level);
+    Interp *t = kit_interp(k, NULL);
+    Slots s;
+    Err e = {.code = ST_OK};
+    Col out[8];
+    RowErrors errors;
+    assert_int_equal(slots_of(&k->p, NULL, &s, &e), ST_OK);
+    assert_int_equal(s.sparse, layout);
+    MatrixBuilder *b = matrix_builder(&s, 5 * PANEL_ROWS, &e);
+    size_t bytes = 0;
+    Matrix *none = matrix_take(b, &bytes);
+    assert_non_null(none);
+    assert_true(none->n == 0 && none->d == s.d && (layout ? none->ptr[0] == 0 : none->a != NULL));
+    matrix_free(none);
+    for (int twice = 0; twice < 2; twice++) {
+      for (int panel = 0; panel < 3; panel++) {
+        uint32_t n = panel == 1 ? 3 : PANEL_ROWS;
+        kit_run(k, t, n, out, NULL, &errors);
+        RowsIn in = {.n = n, .col = k->col};
+        assert_int_equal(matrix_append(b, &k->p, out + 1, &in, &errors, &e), ST_OK);
+        assert_int_equal(errors.count, 0);
+      }
+      Matrix *m = matrix_take(b, &bytes);
+      assert_int_equal(m->n, 2 * PANEL_ROWS + 3);
+      assert_int_equal(m->d, s.d);
+      assert_true(bytes >= (layout ? m->ptr[m->n] * 12 : m->n * m->d * 8));
+      for (uint32_t r = 0; r < m->n; r++) {
+        uint32_t row = r < PANEL_ROWS ? r : r < PANEL_ROWS + 3 ? r - PANEL_ROWS : r - PANEL_ROWS - 3;
+        for (uint32_t i = layout ? m->ptr[r] + 1 : 0; layout && i < m->ptr[r + 1]; i++)
+          assert_true(m->col[i - 1] < m->col[i]);
+        for (uint32_t c = 0; c < (r % 50 ? 8 : m->d); c++)
+          assert_true(cell(m, r, c) == expected(k, level, wide, row, c));
+        assert_true(cell(m, r, m->d - 1) == 0.5);
+      }
+      assert_int_equal(matrix_view(b)->n, 0);
+      matrix_free(m);
+    }
+    matrix_builder_free(b);
+    slots_free(&s);
+    interp_free(t);
+    kit_free(k);
+  }
+}
+
+static void test_not_finite(void **state) {
+  (void)state;
+  const char **level;
+  Kit *k = program(12, &level);
+  k->col[0].f[2] = (double)NAN; /* in three slots: one error */
+  k->col[1].f[5] = (double)INFINITY;
+  Interp *t = kit_interp(k, NULL);
+  Slots s;
+  Err e = {.code = ST_OK};
+  Col out[8];
+  RowErrors errors;
+  assert_int_equal(slots_of(&k->p, NULL, &s, &e), ST_OK);
+  MatrixBuilder *b = matrix_builder(&s, PANEL_ROWS, &e);
+  kit_run(k, t, 7, out, NULL, &errors);
+  const uint32_t at[] = {0, 10, 20, 30, 40, 50, 60};
+  RowsIn in = {.n = 7, .col = k->col, .file = 1, .pos = 100, .at = at};
+  assert_int_equal(matrix_append(b, &k->p, out + 1, &in, &errors, &e), ST_OK);
+  assert_int_equal(errors.count, 2);
+  assert_int_equal(errors.v[0].pos, 120);
+  assert_string_equal(errors.v[0].column, "distance");
+  assert_string_equal(errors.v[0].text, "feature distance is NaN, which no model takes");
+  assert_int_equal(errors.v[1].pos, 150);
+  assert_string_equal(errors.v[1].text, "feature hour_sin is infinite, which no model takes");
+  matrix_builder_free(b);
+  slots_free(&s);
+  interp_free(t);
+  kit_free(k);
+}
+
+/* ---- score ---- */
+
+static void weigh(const Model *m, const Matrix *x, double *out) {
+  (void)m;
+  for (uint32_t r = 0; r < x->n; r++) {
+    out[r] = 0;
+    for (uint32_t c = 0; c < x->d; c++)
+      out[r] += cell(x, r, c) * (c + 1);
+  }
+}
+
+static void test_score(void **state) {
+  (void)state;
+  static const Estimator est = {.name = "weigh", .predict = weigh};
+  static const char *names[] = {"distance", "hour", "origin", "one", "small", "half"};
+  for (int layout = 0; layout < 2; layout++) {
+    uint32_t wide = layout ? 300 : 12;
+    const char **level;
+    Kit *k = program(wide, &level);
+    Model model = {.est = &est, .d = wide + 8};
+    Fitted f = {.type = IR_MODEL, .model = &model};
+    const Fitted *v[] = {&f};
+    Env env = {v, 1};
+    uint32_t arg[6];
+    for (uint32_t i = 0; i < 6; i++)
+      arg[i] = k->out[i + 1].val;
+    uint32_t keep = STEP(k, OP_KEEP, STEP(k, OP_NE_F64, k->out[0].val, kit_f64(k, 0.0)));
+    uint32_t score = kit_step(k, OP_SCORE, arg, 6);
+    kit_last(k)->names = names;
+    kit_last(k)->nlist = 6;
+    k->p.nout = 0;
+    kit_out(k, score, "score");
+    kit_out(k, keep, "keep");
+    k->col[0].f[0] = 0; /* leaves, so that its slots do not matter */
+    k->col[1].f[0] = (double)NAN;
+    k->col[1].f[3] = -(double)INFINITY;
+    Interp *t = kit_interp(k, &env);
+    Col out[2];
+    uint8_t kept[PANEL_ROWS];
+    RowErrors errors;
+    kit_run(k, t, PANEL_ROWS, out, kept, &errors);
+    assert_int_equal(errors.count, 1);
+    assert_int_equal(errors.v[0].pos, 1003);
+    assert_string_equal(errors.v[0].column, "hour");
+    assert_string_equal(errors.v[0].text, "feature hour_sin is infinite, which no model takes");
+    assert_int_equal(kept[0], 0);
+    for (uint32_t r = 0; r < PANEL_ROWS; r++) {
+      double want = 0;
+      for (uint32_t c = 0; c < model.d; c++)
+        want += expected(k, level, wide, r, c) * (c + 1);
+      assert_true(out[0].f[r] == (r == 0 || r == 3 ? 0 : want));
+    }
+    interp_free(t);
+    model.d++;
+    Err e = {.code = ST_OK};
+    assert_int_equal(interp_new(&k->p, &env, k->name, k->ncol, &t, &e), ST_FAULT);
+    kit_free(k);
+  }
+}
+
+static void test_no_memory(void **state) {
+  (void)state;
+  const char **level;
+  Kit *k = program(300, &level);
+  Interp *t = kit_interp(k, NULL);
+  Col out[8];
+  RowErrors errors;
+  kit_run(k, t, PANEL_ROWS, out, NULL, &errors);
+  bool done = false;
+  for (long n = 1; !done && n < 1000; n++) {
+    Slots s = {.n = 0};
+    Err e = {.code = ST_OK};
+    RowsIn in = {.n = PANEL_ROWS, .col = k->col};
+    size_t bytes;
+    MatrixBuilder *b = NULL;
+    Matrix *m = NULL;
+    mem_fail_at(n);
+    Status st = slots_of(&k->p, NULL, &s, &e);
+    if (st == ST_OK && !(b = matrix_builder(&s, 2 * PANEL_ROWS, &e)))
+      st = e.code;
+    for (int i = 0; i < 2 && st == ST_OK; i++)
+      st = matrix_append(b, &k->p, out + 1, &in, &errors, &e);
+    if (st == ST_OK && !(m = matrix_take(b, &bytes)))
+      st = ST_RESOURCE;
+    mem_fail_at(0);
+    done = st == ST_OK;
+    assert_true(done || st == ST_RESOURCE);
+    assert_true(!done || m->n == 2 * PANEL_ROWS);
+    matrix_free(m);
+    matrix_builder_free(b);
+    slots_free(&s);
+  }
+  assert_true(done);
+  interp_free(t);
+  kit_free(k);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_slots), cmocka_unit_test(test_layouts),   cmocka_unit_test(test_not_finite),
+      cmocka_unit_test(test_score), cmocka_unit_test(test_no_memory),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metrics against plain sums, the definition of auc over all pairs, and scikit-learn's stored results (tests/oracle/metrics.txt); slices
+ * of all types; the ways to compute auc against one another bit for bit; undefined values; bad rows. */
+#include <math.h>
+
+#include "tests/unit/linear_oracle.h"
+#include "tests/unit/scan.h"
+#include "stdlib/metric/metric.h"
+#include "stdlib/registry.h"
+
+enum { SCORE, TARGET, SLICE, PREDICTED, AMOUNT, NOUT };
+
+typedef struct Data {
+  ScanRows rows;
+  Col col[NOUT];
+  Dict dict;
+  double *w;
+} Data;
+
+static uint32_t offsets[] = {0, 4, 8, 12, 16, 16, 20};
+static char bytes[] = "zeroone two thretwo "; /* codes 0..3, 4: "", 5: "two " once more */
+
+static void make(Data *t, uint64_t key, uint32_t n, int levels, int weighted) {
+  memset(t, 0, sizeof *t);
+  t->dict = (Dict){.n = 6, .off = offsets, .bytes = bytes};
+  t->rows.n = n;
+  t->rows.out = t->col;
+  t->rows.nout = NOUT;
+  for (int k = 0; k < NOUT; k++) {
+    t->col[k].type = k == SLICE ? IR_STR : IR_F64;
+    t->col[k].f = malloc((n + 1) * sizeof(double));
+  }
+  t->col[SLICE].dict = &t->dict;
+  t->w = malloc((n + 1) * sizeof(double));
+  t->rows.weight = weighted ? t->w : NULL;
+  for (uint32_t i = 0; i < n; i++) {
+    double u = scan_random(key * 10 + 1, i);
+    double score = levels ? floor(u * levels) / levels : u;
+    t->col[SCORE].f[i] = score;
+    t->col[TARGET].f[i] = scan_random(key * 10 + 2, i) < 0.3 + 0.5 * (score - 0.25);
+    t->w[i] = i % 13 == 0 ? 0 : 0.25 + 3 * scan_random(key * 10 + 3, i);
+    t->col[AMOUNT].f[i] = 5 + 40 * (score - 0.5) + 7 * (scan_random(key * 10 + 4, i) - 0.5);
+    t->col[PREDICTED].f[i] = 5 + 38 * (score - 0.5);
+    uint32_t part = (uint32_t)(scan_random(key * 10 + 5, i) * 4);
+    t->col[SLICE].code[i] = part == 2 && i % 2 ? 5 : part; /* two codes of one dictionary may be equal strings */
+  }
+}
+
+static void drop(Data *t) {
+  for (int k = 0; k < NOUT; k++) {
+    free(t->col[k].f);
+    free(t->col[k].null);
+  }
+  free(t->w);
+}
+
+static Status run(Data *t, const Metric *m, double threshold, int32_t slice, MetricValue **v, uint32_t *n, Err *e) {
+  IrOption option = {"threshold", threshold, NULL};
+  bool has = m->option && m->option[0].name;
+  MetricInfo info = {.option = &option, .noption = has, .score = m->binary ? SCORE : PREDICTED, .target = m->binary ? TARGET : AMOUNT,
+                     .slice = slice, .rows = t->rows.n};
+  Iter *it = NULL;
+  memset(e, 0, sizeof *e);
+  *v = NULL;
+  *n = 0;
+  Status st = m->begin(m, &info, &it, e);
+  if (!st)
+    st = scan_run(&t->rows, it, e);
+  if (!st)
+    st = m->finish(it, v, n, e);
+  if (it)
+    it->free(it);
+  return st;
+}
+
+static MetricValue one(Data *t, const Metric *m, double threshold) {
+  MetricValue *v, out;
+  uint32_t n;
+  Err e;
+  if (run(t, m, threshold, -1, &v, &n, &e))
+    fail_msg("%s: %s", m->name, e.cause);
+  assert_int_equal(n, 1);
+  assert_null(v[0].slice);
+  out = v[0];
+  metric_values_free(v, n);
+  return out;
+}
+
+static const Metric *find(const char *name) {
+  for (int i = 0; stdlib_metrics[i]; i++)
+    if (strcmp(stdlib_metrics[i]->name, name) == 0)
+      return stdlib_metrics[i];
+  return NULL;
+}
+
+static void near(const char *what, double got, double want) {
+  if (!(fabs(got - want) <= 1e-12 * fmax(1, fabs(want))))
+    fail_msg("%s: %.17g, expected %.17g", what, got, want);
+}
+
+static void test_scikit_learn(void **state) {
+  (void)state;
+  FILE *f = oracle_open("metrics.txt");
+  char line[4096], name[64];
+  Data t = {0};
+  int cases = 0, slices = 0;
+  double value, threshold = 0.5;
+  while (fgets(line, sizeof line, f)) {
+    uint64_t key;
+    uint32_t n, rows;
+    int levels, weighted, at = 0, level;
+    double w;
+    if (sscanf(line, "case %lu %u %d %d %lf%n", &key, &n, &levels, &weighted, &threshold, &at) == 5) {
+      if (cases++)
+        drop(&t);
+      make(&t, key, n, levels, weighted);
+      MetricValue c = one(&t, &metric_confusion, threshold);
+      const char *cell[] = {"tn", "fp", "fn", "tp"};
+      for (int more = 0; sscanf(line + at, " %63s %lf%n", name, &value, &more) == 2; at += more) {
+        bool is_cell = false;
+        for (int k = 0; k < 4; k++)
+          if (strcmp(name, cell[k]) == 0) {
+            near(name, c.cell[k] / c.weight, value / c.weight);
+            is_cell = true;
+          }
+        if (is_cell)
+          continue;
+        MetricValue v = one(&t, find(name), threshold);
+        assert_true(v.defined);
+        assert_int_equal(v.rows, n);
+        near(name, v.value, value);
+      }
+    } else if (sscanf(line, "slice %lu %d %u %lf%n", &key, &level, &rows, &w, &at) == 4) {
+      const char *text[] = {"zero", "one ", "two ", "thre"};
+      for (int more = 0; sscanf(line + at, " %63s %lf%n", name, &value, &more) == 2; at += more) {
+        MetricValue *v;
+        uint32_t count;
+        Err e;
+        bool seen = false;
+        assert_int_equal(run(&t, find(name), threshold, SLICE, &v, &count, &e), ST_OK);
+        assert_int_equal(count, 4);
+        for (uint32_t k = 0; k < count; k++) {
+          assert_true(k == 0 || v[k - 1].rows > v[k].rows || (v[k - 1].rows == v[k].rows && strcmp(v[k - 1].slice, v[k].slice) < 0));
+          if (strcmp(v[k].slice, text[level]) != 0)
+            continue;
+          seen = true;
+          assert_int_equal(v[k].rows, rows);
+          near("weight", v[k].weight / w, 1);
+          near(name, v[k].value, value);
+        }
+        assert_true(seen);
+        metric_values_free(v, count);
+      }
+      slices++;
+    }
+  }
+  fclose(f);
+  drop(&t);
+  assert_true(cases >= 6 && slices >= 24);
+}
+
+/* The definition, over all pairs. */
+static void test_auc_pairs(void **state) {
+  (void)state;
+  Data t;
+  for (int weighted = 0; weighted < 2; weighted++) {
+    make(&t, 31 + (uint64_t)weighted, 300, 16, weighted);
+    for (uint32_t i = 0; i < 300; i += 7)
+      t.col[SCORE].f[i] = i % 2 ? -0.0 : 0.0; /* one and the same score */
+    long double sum = 0, all = 0;
+    for (uint32_t i = 0; i < 300; i++)
+      for (uint32_t k = 0; k < 300; k++) {
+        if (t.col[TARGET].f[i] != 1 || t.col[TARGET].f[k] != 0)
+          continue;
+        long double w = weighted ? (long double)t.w[i] * t.w[k] : 1;
+        double a = t.col[SCORE].f[i], b = t.col[SCORE].f[k];
+        all += w;
+        sum += a > b ? w : a == b ? w / 2 : 0;
+      }
+    near("auc", one(&t, &metric_auc, 0).value, (double)(sum / all));
+    drop(&t);
+  }
+}
+
+static double auc_held(Data *t, uint64_t most, int32_t slice, uint32_t *scans, double *second) {
+  MetricInfo info = {.score = SCORE, .target = TARGET, .slice = slice, .rows = t->rows.n};
+  Iter *it = NULL;
+  Err e = {0};
+  MetricValue *v;
+  uint32_t n;
+  assert_int_equal(auc_begin(&info, most, &it, &e), ST_OK);
+  assert_int_equal(scan_run(&t->rows, it, &e), ST_OK);
+  assert_int_equal(metric_auc.finish(it, &v, &n, &e), ST_OK);
+  *scans = t->rows.scans;
+  double out = v[0].value;
+  *second = n > 1 ? v[1].value : 0;
+  metric_values_free(v, n);
+  it->free(it);
+  return out;
+}
+
+/* In one scan, in few, in many: the same bits; with few distinct scores, too. */
+static void test_auc_ranges(void **state) {
+  (void)state;
+  Data t;
+  for (int kind = 0; kind < 8; kind++) {
+    make(&t, 40 + (uint64_t)kind, 6000, kind & 2 ? 5 : 0, kind & 1);
+    if (kind & 4)
+      t.col[SCORE].f[77] = 0, t.col[SCORE].f[78] = 1, t.col[SCORE].f[79] = 1e-300, t.col[SCORE].f[80] = 7;
+    for (int sliced = 0; sliced < 2; sliced++) {
+      uint32_t scans;
+      double second, again;
+      double whole = auc_held(&t, 1000000, sliced ? SLICE : -1, &scans, &second);
+      assert_int_equal(scans, 1);
+      uint64_t most[] = {4000, 500, 30};
+      for (int k = 0; k < 3; k++) {
+        double part = auc_held(&t, most[k], sliced ? SLICE : -1, &scans, &again);
+        assert_true(scans > 2);
+        assert_memory_equal(&whole, &part, sizeof whole);
+        assert_memory_equal(&second, &again, sizeof second);
+      }
+    }
+    drop(&t);
+  }
+}
+
+/* Counts are exact, so unweighted metrics do not depend on how rows are cut. */
+static void test_cuts(void **state) {
+  (void)state;
+  Data t;
+  make(&t, 60, 3000, 0, 0);
+  double auc = one(&t, &metric_auc, 0).value, f1 = one(&t, &metric_f1, 0.5).value, loss = one(&t, &metric_log_loss, 0).value;
+  t.rows.cut = 3;
+  t.rows.leaf = 2;
+  double auc3 = one(&t, &metric_auc, 0).value, f13 = one(&t, &metric_f1, 0.5).value, loss3 = one(&t, &metric_log_loss, 0).value;
+  assert_memory_equal(&auc, &auc3, sizeof auc);
+  assert_memory_equal(&f1, &f13, sizeof f1);
+  assert_true(fabs(loss - loss3) <= 1e-16);
+  drop(&t);
+}
+
+static void test_undefined(void **state) {
+  (void)state;
+  Data t;
+  make(&t, 70, 50, 0, 0);
+  for (uint32_t i = 0; i < 50; i++) {
+    t.col[TARGET].f[i] = 0;
+    t.col[AMOUNT].f[i] = 0.1;
+  }
+  assert_false(one(&t, &metric_auc, 0).defined);
+  assert_false(one(&t, &metric_recall, 0.5).defined);
+  assert_false(one(&t, &metric_precision, 2).defined);
+  assert_false(one(&t, &metric_f1, 2).defined);
+  assert_false(one(&t, &metric_r2, 0).defined);
+  assert_true(one(&t, &metric_log_loss, 0).defined);
+  assert_true(one(&t, &metric_accuracy, 0.5).defined);
+  t.rows.n = 0;
+  for (int i = 0; stdlib_metrics[i]; i++) {
+    MetricValue v = one(&t, stdlib_metrics[i], 0.5);
+    assert_false(v.defined);
+    assert_int_equal(v.rows, 0);
+  }
+  MetricValue *v;
+  uint32_t n;
+  Err e;
+  assert_int_equal(run(&t, &metric_auc, 0, SLICE, &v, &n, &e), ST_OK);
+  assert_int_equal(n, 0);
+  metric_values_free(v, n);
+  drop(&t);
+}
+
+/* A sure and wrong prediction is clipped at 2^-52, as scikit-learn does. */
+static void test_clipping(void **state) {
+  (void)state;
+  Data t;
+  make(&t, 71, 2, 0, 0);
+  t.col[SCORE].f[0] = 0;
+  t.col[TARGET].f[0] = 1;
+  t.col[SCORE].f[1] = 0;
+  t.col[TARGET].f[1] = 0;
+  near("log_loss", one(&t, &metric_log_loss, 0).value, 52 * log(2) / 2);
+  drop(&t);
+}
+
+static void test_slice_types(void **state) {
+  (void)state;
+  Data t;
+  MetricValue *v;
+  uint32_t n;
+  Err e;
+  make(&t, 72, 60, 0, 0);
+  t.col[SLICE].type = IR_I64;
+  t.col[SLICE].dict = NULL;
+  t.col[SLICE].null = calloc(60, 1);
+  for (int i = 0; i < 60; i++) {
+    t.col[SLICE].i[i] = i < 20 ? -5 : i < 40 ? 3 : 11;
+    t.col[SLICE].null[i] = i >= 55;
+    if (i >= 55)
+      t.col[SLICE].i[i] = 0;
+  }
+  assert_int_equal(run(&t, &metric_mae, 0, SLICE, &v, &n, &e), ST_OK);
+  assert_int_equal(n, 4);
+  assert_string_equal(v[0].slice, "-5"); /* equal rows: by value */
+  assert_string_equal(v[1].slice, "3");
+  assert_string_equal(v[2].slice, "11");
+  assert_string_equal(v[3].slice, "null");
+  assert_int_equal(v[3].rows, 5);
+  metric_values_free(v, n);
+  t.col[SLICE].type = IR_BOOL;
+  memset(t.col[SLICE].b, 0, 60);
+  memset(t.col[SLICE].b, 1, 9);
+  assert_int_equal(run(&t, &metric_brier, 0, SLICE, &v, &n, &e), ST_OK);
+  assert_int_equal(n, 3);
+  assert_string_equal(v[0].slice, "false");
+  assert_string_equal(v[1].slice, "true");
+  assert_int_equal(v[1].rows, 9);
+  metric_values_free(v, n);
+  /* constant columns hold one element */
+  t.col[SLICE].constant = t.col[SCORE].constant = true;
+  t.col[SLICE].null[0] = 0;
+  assert_int_equal(run(&t, &metric_auc, 0, SLICE, &v, &n, &e), ST_OK);
+  assert_int_equal(n, 1);
+  assert_true(v[0].defined && v[0].value == 0.5);
+  metric_values_free(v, n);
+  drop(&t);
+}
+
+static void test_bad_rows(void **state) {
+  (void)state;
+  Data t;
+  MetricValue *v;
+  uint32_t n;
+  Err e;
+  for (int k = 0; k < 4; k++) {
+    make(&t, 73, 100, 0, 1);
+    const char *column[] = {"prediction", "target", "weight", "prediction"};
+    if (k == 0)
+      t.col[SCORE].f[30] = NAN;
+    else if (k == 1)
+      t.col[TARGET].f[30] = 0.5;
+    else if (k == 2)
+      t.w[30] = -1;
+    else
+      (t.col[SCORE].null = calloc(100, 1))[30] = 1;
+    const Metric *m[] = {&metric_auc, &metric_f1};
+    for (int j = 0; j < 2; j++) {
+      assert_int_equal(run(&t, m[j], 0.5, SLICE, &v, &n, &e), ST_DATA);
+      assert_int_equal(t.rows.errors.count, 1);
+      assert_int_equal(t.rows.errors.v[0].pos, 30);
+      assert_string_equal(t.rows.errors.v[0].column, column[k]);
+    }
+    drop(&t);
+  }
+}
+
+/* Loading never trusts bytes: every cut and every flipped byte of a partial gives an error or a partial that can be freed. */
+static void test_damaged(void **state) {
+  (void)state;
+  Data t;
+  make(&t, 74, 40, 0, 1);
+  const Pass *pass[] = {&metric_sums, &metric_ranks};
+  for (int k = 0; k < 2; k++) {
+    MetricPar p = {.kind = SUM_R2, .binary = true, .score = SCORE, .target = TARGET, .slice = SLICE, .high = 65535};
+    Buf par = {0}, saved = {0};
+    Err e = {0};
+    metric_par_put(&p, &par);
+    void *open = pass[k]->open(buf_bytes(&par), &e);
+    uint32_t at[40] = {0};
+    void *partial = scan_leaf(&t.rows, pass[k], open, 0, 40, at, &e);
+    assert_int_equal(pass[k]->save(open, partial, &saved, &e), ST_OK);
+    pass[k]->free(open, partial);
+    for (size_t n = 0; n < saved.n; n++) {
+      Err ignored = {0};
+      uint8_t *copy = malloc(n + 1);
+      memcpy(copy, saved.p, n);
+      assert_null(pass[k]->load(open, (Bytes){copy, n}, &ignored));
+      free(copy);
+      uint8_t old = saved.p[n];
+      saved.p[n] ^= (uint8_t)(1 + n % 255);
+      err_clear(&ignored);
+      void *odd = pass[k]->load(open, buf_bytes(&saved), &ignored);
+      if (odd)
+        pass[k]->free(open, odd);
+      saved.p[n] = old;
+    }
+    pass[k]->close(open);
+    buf_free(&par);
+    buf_free(&saved);
+  }
+  drop(&t);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_scikit_learn), cmocka_unit_test(test_auc_pairs),    cmocka_unit_test(test_auc_ranges),
+      cmocka_unit_test(test_cuts),         cmocka_unit_test(test_undefined),    cmocka_unit_test(test_clipping),
+      cmocka_unit_test(test_slice_types),  cmocka_unit_test(test_bad_rows),     cmocka_unit_test(test_damaged),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
