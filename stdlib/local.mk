@@ -5,9 +5,9 @@ noinst_LIBRARIES += libstdlib.a
 libstdlib_a_SOURCES = \
   stdlib/linear/fit.c stdlib/linear/gradient.c stdlib/linear/lbfgs.c stdlib/linear/linear.h \
   stdlib/linear/linear_regression.c stdlib/linear/logistic_regression.c stdlib/linear/moments.c \
-  stdlib/linear/newton.c stdlib/metric/auc.c stdlib/metric/classification.c stdlib/metric/input.c \
-  stdlib/metric/metric.h stdlib/metric/regression.c stdlib/metric/sums.c stdlib/metric/values.c \
-  stdlib/registry.c stdlib/registry.h stdlib/sources.h
+  stdlib/linear/newton.c stdlib/linear/products.c stdlib/linear/rank.c stdlib/metric/auc.c \
+  stdlib/metric/classification.c stdlib/metric/input.c stdlib/metric/metric.h stdlib/metric/regression.c \
+  stdlib/metric/sums.c stdlib/metric/values.c stdlib/registry.c stdlib/registry.h stdlib/sources.h
 stdlib_cml = \
   stdlib/bin.cml stdlib/encode.cml stdlib/impute.cml stdlib/native.cml stdlib/scale.cml stdlib/time.cml
 nodist_libstdlib_a_SOURCES = stdlib/sources.c

@@ -15,8 +15,11 @@ for replay in "$build"/tests/fuzz/replay_*; do
   target=${replay##*/replay_}
   n=$((n + 1))
   seeds=$(find "$root/tests/fuzz/seeds/$target" -type f 2>/dev/null | sort)
-  # The golden programs are good inputs for whatever reads program text.
-  [ "$target" = parser ] && seeds="$seeds $(find "$root/tests/golden" "$root/stdlib" -name '*.cml' | sort)"
+  # The golden cases are good inputs for whatever reads their kind of text.
+  case $target in
+    parser) seeds="$seeds $(find "$root/tests/golden" "$root/stdlib" -name '*.cml' | sort)" ;;
+    ir) seeds="$seeds $(find "$root/tests/golden" -name '*.ir' | sort)" ;;
+  esac
   # shellcheck disable=SC2086
   if "$replay" $seeds >"$log" 2>&1; then
     echo "ok $n - $target: $(echo $seeds | wc -w) inputs"

@@ -3,21 +3,24 @@
 # and the fuzz targets replayed over their seeds. Everything speaks TAP.
 
 unit_tests = \
-  tests/unit/test_check tests/unit/test_dot tests/unit/test_engine tests/unit/test_engine_csv \
-  tests/unit/test_exec tests/unit/test_fmt tests/unit/test_interp tests/unit/test_interp_ops \
-  tests/unit/test_linear tests/unit/test_logistic tests/unit/test_math tests/unit/test_matrix \
-  tests/unit/test_metric tests/unit/test_num tests/unit/test_parse tests/unit/test_tree
+  tests/unit/test_agg tests/unit/test_check tests/unit/test_dot tests/unit/test_engine \
+  tests/unit/test_engine_csv tests/unit/test_exec tests/unit/test_fitted tests/unit/test_fmt \
+  tests/unit/test_interp tests/unit/test_interp_ops tests/unit/test_linear tests/unit/test_logistic \
+  tests/unit/test_math tests/unit/test_matrix tests/unit/test_metric tests/unit/test_num \
+  tests/unit/test_parse tests/unit/test_tree
 fuzz_replays = \
   tests/fuzz/replay_bundle tests/fuzz/replay_ir tests/fuzz/replay_parser
 
 UNIT_LIBS = $(CMOCKA_LIBS)
 
 # layer of each unit test
+tests_unit_test_agg_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_check_LDADD = $(LANG_LIBS) $(UNIT_LIBS)
 tests_unit_test_dot_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_engine_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_engine_csv_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_exec_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_fitted_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_fmt_LDADD = $(LANG_LIBS) $(UNIT_LIBS)
 tests_unit_test_interp_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_interp_ops_LDADD = $(VM_LIBS) $(UNIT_LIBS)

@@ -169,6 +169,8 @@ ListView step_list(const Step *s, uint32_t arg) {
   const Step *a = &s->t->step[s->v->arg[arg]];
   if (a->fitted)
     return (ListView){a->fitted->list, a->fitted->n};
+  if (a->v->op == OP_LIST)
+    return (ListView){a->state, a->v->narg};
   return (ListView){a->v->list, a->v->nlist};
 }
 
@@ -485,12 +487,32 @@ static Status own_string(Interp *t, Step *s, Err *e) {
   return t->own[s->number] ? ST_OK : err_memory(e);
 }
 
+/* A list of values that are known by now. */
+static Status make_list(Interp *t, Step *s, Err *e) {
+  double *v = mem_alloc(s->v->narg * sizeof *v);
+  if (!v)
+    return err_memory(e);
+  s->state = v;
+  s->drop = mem_free;
+  for (uint32_t k = 0; k < s->v->narg; k++) {
+    const Col *c = &t->reg[s->v->arg[k]];
+    if (!c->constant)
+      return fault(e, s->number, "a list of values that differ from row to row");
+    if (c->null && c->null[0])
+      return err_set(e, ST_DATA, "CML0415", "Give it a value with coalesce(..).", "An element of a list has no value.");
+    v[k] = c->f[0];
+  }
+  return ST_OK;
+}
+
 /* Constants are computed here, once. */
 static Status compute_constants(Interp *t, Err *e) {
   t->err = e;
   memset(t->live, 1, sizeof t->live);
   for (uint32_t i = 0; i < t->nval; i++) {
     Step *s = &t->step[i];
+    if (s->v->op == OP_LIST && make_list(t, s, e) != ST_OK)
+      return e->code;
     if (!is_column(t->reg[i].type))
       continue;
     Prepare prepare = prepare_of(s->v->op);
@@ -685,6 +707,10 @@ void step_FITTED_STR(Step *s) {
 
 /* Lists and vocabularies have no register: steps look at them with step_list and step_vocab_at. */
 void step_CONST_LIST(Step *s) {
+  (void)s;
+}
+
+void step_LIST(Step *s) {
   (void)s;
 }
 

@@ -74,6 +74,8 @@ static bool verify_val(Verify *v, const RowProg *p, uint32_t number) {
          need(v, x->nullable == op_nullable(x->op, np, x->narg), "a step is nullable where it should not be, or the other way");
   if (np != nullable)
     mem_free(np);
+  for (uint32_t i = 0; ok && x->op == OP_LIST && i < x->narg; i++)
+    ok = need(v, p->val[x->arg[i]].scalar, "a list of values that differ from row to row");
   return ok && need(v, x->scalar == ir_is_scalar(p, x), "a step is scalar where it should not be, or the other way") &&
          verify_fields(v, o, x) && verify_reference(v, x) &&
          need(v, (x->op != OP_VEC && x->op != OP_SCORE) || x->nlist == x->narg, "a step has not one name for each argument");

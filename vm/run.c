@@ -397,6 +397,8 @@ static Status run_metrics(Run *r, uint32_t stage, Err *e) {
     *m = (RunMetric){.stage = stage, .metric = i};
     const Metric *q = metric_of(r->reg, s->metric[i].name);
     st = q->finish(v[i].it, &m->v, &m->n, e);
+    for (int64_t top = s->metric[i].top; !st && top > 0 && m->n > top;) /* sorted by rows: the most frequent come first */
+      mem_free(m->v[--m->n].slice);
     r->out->nmetric += !st;
   }
   for (uint32_t i = 0; v && i < s->nmetric; i++)

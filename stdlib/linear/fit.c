@@ -93,6 +93,7 @@ static Status make_space(LinFit *f, const Moments *m, LinPoint *start, Err *e) {
   s->sparse = f->sparse;
   s->intercept = f->o.intercept;
   s->rows = rows;
+  s->given = f->weight;
   for (int c = 0; c < MOMENT_CLASSES; c++) {
     s->weight[c] = m->classes && f->o.balanced ? f->weight / (2 * m->weight[c]) : 1;
     if (c && m->classes)

@@ -75,6 +75,7 @@ typedef struct Space { /* the coordinates, made from Moments; d entries each */
   bool sparse, intercept;
   double weight[MOMENT_CLASSES]; /* what a row's weight is multiplied with, by class (squared loss: 1) */
   double total;            /* W */
+  double given;            /* the same without class weights */
   double rows;
   double unit;             /* size of f that matters: 1 for logistic, the deviation of y for squared loss */
   double *shift, *inv;     /* inv = 0: the column is constant and takes no part */

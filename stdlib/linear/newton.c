@@ -215,7 +215,7 @@ Status newton_products(Newton *n, const double *products, Err *e) {
   double column = 0; /* active columns have about unit size in u: along a unit direction, scale^2 */
   for (uint32_t i = 0; i < n->m; i++)
     column = n->scale[i] * n->scale[i] > column ? n->scale[i] * n->scale[i] : column;
-  Status st = rank_decide(&n->look, products, n->s->total, column, e);
+  Status st = rank_decide(&n->look, products, n->s->given, column, e);
   return st ? st : keep_basis(n, e);
 }
 

@@ -355,7 +355,8 @@ static Ref *reference(const Data *d, int arg, int where, bool weighted, const ui
 }
 
 static long double variance(const Ref *f) {
-  return f->n < 2 ? 0 : f->squares / (f->w - f->w2 / f->w);
+  long double den = f->w - f->w2 / f->w;
+  return den > 1e-15L * f->w ? f->squares / den : 0;
 }
 
 static int cmp_f64(const void *a, const void *b) {

@@ -229,6 +229,33 @@ static void test_constants(void **state) {
   kit_free(k);
 }
 
+/* A list made of fitted and constant numbers serves as cuts; its parts must be known before the rows. */
+static void test_list(void **state) {
+  (void)state;
+  Kit *k = kit_new();
+  Rng g = {1, 2};
+  Fitted mean = {.type = IR_F64, .f = 2.5};
+  const Fitted *v[] = {&mean};
+  Env env = {v, 1};
+  uint32_t x = kit_col(k, kit_column(k, &g, IR_F64, false));
+  for (uint32_t r = 0; r < PANEL_ROWS; r++)
+    k->col[0].f[r] = r % 5;
+  uint32_t m = kit_step(k, OP_FITTED_F64, NULL, 0);
+  uint32_t cuts = STEP(k, OP_LIST, m, STEP(k, OP_ADD_F64, m, kit_f64(k, 1)));
+  kit_out(k, STEP(k, OP_CUT_F64, x, cuts), "cut");
+  Interp *t = kit_interp(k, &env);
+  Col out;
+  RowErrors errors;
+  kit_run(k, t, PANEL_ROWS, &out, NULL, &errors);
+  for (uint32_t r = 0; r < PANEL_ROWS; r++)
+    assert_int_equal(out.i[r], r % 5 < 3 ? 0 : r % 5 == 3 ? 1 : 2);
+  interp_free(t);
+  STEP(k, OP_LIST, x);
+  Err e = {.code = ST_OK};
+  assert_int_equal(interp_new(&k->p, &env, k->name, k->ncol, &t, &e), ST_FAULT);
+  kit_free(k);
+}
+
 static void test_constant_input(void **state) {
   (void)state;
   Kit *k = kit_new();
@@ -648,6 +675,7 @@ int main(void) {
       cmocka_unit_test(test_row_errors),
       cmocka_unit_test(test_registers),
       cmocka_unit_test(test_constants),
+      cmocka_unit_test(test_list),
       cmocka_unit_test(test_constant_input),
       cmocka_unit_test(test_dictionaries),
       cmocka_unit_test(test_growing_dictionary),
