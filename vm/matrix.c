@@ -135,7 +135,27 @@ static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, u
   return st;
 }
 
+/* The slots that a score step takes. */
+static Status slots_scored(const RowProg *p, const Env *env, const IrVal *v, Slots *out, Err *e) {
+  SlotDef *def = mem_alloc((v->narg + (size_t)1) * sizeof *def);
+  memset(out, 0, sizeof *out);
+  if (!def)
+    return err_memory(e);
+  for (uint32_t k = 0; k < v->narg; k++)
+    def[k] = (SlotDef){v->nlist && v->names[k] ? v->names[k] : "", &p->val[v->arg[k]]};
+  Status st = slots_make(p, env, def, v->narg, out, e);
+  mem_free(def);
+  return st;
+}
+
+Status slots_of_step(const Interp *t, const Step *s, Slots *out, Err *e) {
+  return slots_scored(t->p, t->env, s->v, out, e);
+}
+
 Status slots_of(const RowProg *p, const Env *env, Slots *out, Err *e) {
+  for (uint32_t i = 0; i < p->nval; i++)
+    if (p->val[i].op == OP_SCORE)
+      return slots_scored(p, env, &p->val[i], out, e);
   SlotDef *def = mem_alloc((p->nout + (size_t)1) * sizeof *def);
   uint32_t n = 0;
   memset(out, 0, sizeof *out);
@@ -146,18 +166,6 @@ Status slots_of(const RowProg *p, const Env *env, Slots *out, Err *e) {
       def[n++] = (SlotDef){p->out[k].name ? p->out[k].name : "", &p->val[p->out[k].val]};
   }
   Status st = slots_make(p, env, def, n, out, e);
-  mem_free(def);
-  return st;
-}
-
-Status slots_of_step(const Interp *t, const Step *s, Slots *out, Err *e) {
-  SlotDef *def = mem_alloc((s->v->narg + (size_t)1) * sizeof *def);
-  memset(out, 0, sizeof *out);
-  if (!def)
-    return err_memory(e);
-  for (uint32_t k = 0; k < s->v->narg; k++)
-    def[k] = (SlotDef){s->v->nlist && s->v->names[k] ? s->v->names[k] : "", &t->p->val[s->v->arg[k]]};
-  Status st = slots_make(t->p, t->env, def, s->v->narg, out, e);
   mem_free(def);
   return st;
 }

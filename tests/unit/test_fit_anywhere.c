@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every estimator and metric on the real executors: the same bytes of models and metrics on 1, 2 and 7 threads, with little memory, and
+ * in forked children that are repeated, reordered and killed. Both layouts of the matrix, both solvers, weights, slices. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/hash.h"
+#include "stdlib/registry.h"
+#include "vm/run.h"
+
+enum { ROWS = BLOCK * 2 + CHUNK * 3 + 5, LEVELS = 40 };
+
+static char dir[64];
+
+static const char head[] =
+    "cml-ir 1\n"
+    "program \"t.cml\" seed 0 fitted 5\n"
+    "source \"d\" {\n"
+    "  format \"csv\"\n"
+    "  path \"d.csv\"\n"
+    "  column \"a\" float\n"
+    "  column \"b\" float\n"
+    "  column \"k\" category\n"
+    "  column \"y\" bool\n"
+    "  column \"z\" float\n"
+    "  declared \"a\" \"b\" \"k\" \"y\" \"z\"\n"
+    "}\n"
+    "rows \"d.rows\" from \"d\" {\n"
+    "  %0 = col s=\"a\" : f64\n"
+    "  %1 = col s=\"b\" : f64\n"
+    "  %2 = col s=\"k\" : str\n"
+    "  %3 = col s=\"y\" : b\n"
+    "  %4 = col s=\"z\" : f64\n"
+    "  %5 = rng i=11 : f64\n"
+    "  %6 = const.list list=[0.75] : list\n"
+    "  %7 = cut.f64 %5 %6 : i64\n"
+    "  %8 = rng i=12 : f64\n"
+    "  out column \"a\" float %0\n"
+    "  out column \"b\" float %1\n"
+    "  out column \"k\" category %2\n"
+    "  out column \"y\" bool %3\n"
+    "  out column \"z\" float %4\n"
+    "  out part %7\n"
+    "  out weight %8\n"
+    "  parts \"train\" \"test\"\n"
+    "}\n";
+
+/* Columns a, b, and in wide programs the indicators of k; the target as a number. Returns the number of the target's value. */
+static int values(Buf *b, bool logistic, bool wide) {
+  int n = 2;
+  buf_text(b, "  %0 = col s=\"a\" : f64\n  %1 = col s=\"b\" : f64\n");
+  if (wide) {
+    buf_text(b, "  %2 = col s=\"k\" : str\n  %3 = const.vocab names=[");
+    for (int i = 10; i < 10 + LEVELS; i++)
+      buf_printf(b, "%s\"k%d\"", i > 10 ? ", " : "", i);
+    buf_text(b, "] : vocab\n  %4 = indicator.str %2 %3 : vec\n");
+    n = 5;
+  }
+  if (logistic)
+    buf_printf(b, "  %%%d = col s=\"y\" : b\n  %%%d = cast.b.f64 %%%d : f64\n", n, n + 1, n);
+  else
+    buf_printf(b, "  %%%d = col s=\"z\" : f64\n", n);
+  return logistic ? n + 1 : n;
+}
+
+static void options(Buf *b, const Option *o, double solver, double l2, const char *indent) {
+  for (; o->name; o++)
+    buf_printf(b, "%sset \"%s\" %.17g\n", indent, o->name, !strcmp(o->name, "solver") ? solver : !strcmp(o->name, "l2") ? l2 : o->def);
+}
+
+/* A model and its evaluation by every metric that fits, whole and by k. */
+static void model(Buf *b, int number, const Estimator *est, bool wide, double solver, double l2) {
+  buf_printf(b, "train \"m%d\" from \"d.rows\" part 0 {\n", number);
+  int target = values(b, est->binary, wide);
+  buf_printf(b, "  out slot \"a\" %%0\n  out slot \"b\" %%1\n%s  out target %%%d\n", wide ? "  out slot \"k\" %4\n" : "", target);
+  buf_printf(b, "  estimator \"%s\"\n", est->name);
+  options(b, est->option, solver, l2, "  ");
+  buf_printf(b, "  fitted $%d\n  target \"t\"\n%s}\n", number, est->binary ? "  binary\n" : "");
+  buf_printf(b, "evaluate \"m%d.test\" from \"d.rows\" part 1 {\n", number);
+  target = values(b, est->binary, wide);
+  buf_printf(b, "  %%%d = score %%0 %%1%s i=%d names=[\"a\", \"b\"%s] : f64\n", target + 1, wide ? " %4" : "", number, wide ? ", \"k\"" : "");
+  buf_printf(b, "  %%%d = col s=\"k\" : str\n", target + 2);
+  buf_printf(b, "  out score %%%d\n  out target %%%d\n  out column \"k\" category %%%d\n", target + 1, target, target + 2);
+  buf_printf(b, "  fitted $%d\n%s  train \"m%d\"\n", number, est->binary ? "  binary\n" : "", number);
+  for (int i = 0; stdlib_metrics[i]; i++) {
+    if (stdlib_metrics[i]->binary != est->binary)
+      continue;
+    for (int by = 0; by < 2; by++) {
+      buf_printf(b, "  metric \"%s\" text \"t\"%s {\n", stdlib_metrics[i]->name, by ? " by \"k\" top 0" : "");
+      options(b, stdlib_metrics[i]->option, 0, 0, "    ");
+      buf_text(b, "  }\n");
+    }
+  }
+  buf_text(b, "}\n");
+}
+
+static int set_up(void **state) {
+  (void)state;
+  char path[128];
+  strcpy(dir, "/tmp/cml-fit-XXXXXX");
+  if (!mkdtemp(dir))
+    return -1;
+  snprintf(path, sizeof path, "%s/d.csv", dir);
+  FILE *o = fopen(path, "w");
+  if (!o)
+    return -1;
+  fputs("a,b,k,y,z\n", o);
+  for (uint64_t r = 0; r < ROWS; r++) {
+    double a = unit_of(rng_word(1, r)), b = unit_of(rng_word(2, r)) * 1e5 + 3e6, e = unit_of(rng_word(3, r));
+    int k = (int)(unit_of(rng_word(4, r)) * LEVELS);
+    double f = a - (b - 3e6) / 1e5 + 0.01 * k;
+    fprintf(o, "%.17g,%.17g,k%d,%s,%.17g\n", a, b, 10 + k, f + 2 * (e - 0.5) > 0.2 ? "true" : "false", f + e);
+  }
+  return fclose(o);
+}
+
+static int tear_down(void **state) {
+  char path[128];
+  (void)state;
+  snprintf(path, sizeof path, "%s/d.csv", dir);
+  unlink(path);
+  return rmdir(dir);
+}
+
+static void program(Buf *b) {
+  buf_text(b, head);
+  model(b, 0, &logistic_regression, true, 0, 1e-4);
+  model(b, 1, &logistic_regression, false, 0, 0);
+  model(b, 2, &linear_regression, true, 0, 0); /* all indicators and an intercept: collinear */
+  model(b, 3, &linear_regression, false, 2, 1e-3);
+  model(b, 4, &logistic_regression, true, 2, 1e-3);
+}
+
+/* All bytes that come out of a run. */
+static void run(bool loopback, uint32_t threads, uint64_t memory, const Buf *text, Buf *all) {
+  Arena a;
+  Err e = {0};
+  Program *p = NULL;
+  Executor *x = NULL;
+  RunResult r;
+  StdlibRegistry space;
+  arena_init(&a, NULL);
+  if (ir_parse(&a, (const char *)text->p, (uint32_t)text->n, &p, &e) || ir_verify(p, &e))
+    fail_msg("%s %s", e.where, e.cause);
+  Limits l = {.threads = threads, .memory = memory, .dir = dir};
+  assert_int_equal(loopback ? exec_loopback(&x, &e) : exec_local(&x, &e), ST_OK);
+  if (run_program(p, x, stdlib_registry(&space), &l, NULL, &r, &e))
+    fail_msg("%s %s", e.where, e.cause);
+  for (uint32_t i = 0; i < r.nfitted; i++) {
+    const Model *m = r.fitted[i]->model;
+    assert_true(m->converged);
+    assert_int_equal(fitted_save(r.fitted[i], all, &e), ST_OK);
+  }
+  for (uint32_t i = 0; i < r.nmetric; i++) {
+    const RunMetric *m = &r.metric[i];
+    assert_int_equal(m->n, m->v[0].slice ? LEVELS : 1);
+    for (uint32_t k = 0; k < m->n; k++) {
+      assert_true(m->v[k].defined);
+      buf_cstr(all, m->v[k].slice);
+      buf_u64(all, m->v[k].rows);
+      buf_f64(all, m->v[k].weight);
+      buf_f64(all, m->v[k].value);
+      for (int c = 0; c < 4; c++)
+        buf_f64(all, m->v[k].cell[c]);
+    }
+  }
+  assert_int_equal(r.nmetric, 3 * 16 + 2 * 6);
+  run_free(&r);
+  x->close(x);
+  arena_free(&a);
+}
+
+static void test_same_bytes(void **state) {
+  (void)state;
+  Buf text = {0}, want = {0};
+  program(&text);
+  run(false, 1, UINT64_C(1) << 30, &text, &want);
+  assert_true(want.n > 10000);
+  for (int way = 0; way < 4; way++) {
+    Buf got = {0};
+    run(way == 3, way == 0 ? 2 : way == 1 ? 7 : 2, way == 2 ? UINT64_C(24) << 20 : UINT64_C(1) << 30, &text, &got);
+    assert_int_equal(got.n, want.n);
+    assert_memory_equal(got.p, want.p, want.n);
+    buf_free(&got);
+  }
+  buf_free(&want);
+  buf_free(&text);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_bytes)};
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
