@@ -118,9 +118,7 @@ static void print_default(const Option *o) {
   case OPT_BOOL: printf("%s", o->def != 0 ? "true" : "false"); break;
   case OPT_STRING: printf("\"%s\"", !strcmp(v, "\t") ? "\\t" : v); break;
   case OPT_ENUM:
-    for (double i = 0; i < o->def && strchr(v, '|'); i++)
-      v = strchr(v, '|') + 1;
-    n = strcspn(v, "|");
+    n = (size_t)option_word(o, (int)o->def, &v);
     printf("\"%.*s\"", (int)n, v);
     break;
   default: printf("%g", o->def);

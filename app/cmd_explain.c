@@ -123,7 +123,7 @@ int cmd_explain(const App *app, int argc, char **argv) {
   } else if (args_get(&args, "--ir")) {
     ir_print(c.program, &out);
   } else {
-    explain_program(c.program, c.report, &out);
+    explain_program(c.program, app->registry, c.report, &out);
   }
   fwrite(out.p, 1, out.n, stdout);
   buf_free(&out);

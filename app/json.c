@@ -94,17 +94,10 @@ void json_truth(Json *j, const char *key, bool value) {
 
 /* ---- Parts ---- */
 
-static const Option *spec_of(const Option *spec, const char *name) {
-  for (; spec && spec->name; spec++)
-    if (strcmp(spec->name, name) == 0)
-      return spec;
-  return NULL;
-}
-
 void json_options(Json *j, const char *key, const IrOption *v, uint32_t n, const Option *spec) {
   json_open(j, key, '{');
   for (uint32_t i = 0; i < n; i++) {
-    const Option *s = spec_of(spec, v[i].name);
+    const Option *s = option_find(spec, v[i].name);
     OptionKind kind = s ? s->kind : OPT_FLOAT;
     if (v[i].str || kind == OPT_STRING)
       json_text(j, v[i].name, v[i].str);
@@ -112,10 +105,9 @@ void json_options(Json *j, const char *key, const IrOption *v, uint32_t n, const
       json_truth(j, v[i].name, v[i].num != 0);
     else if (kind == OPT_ENUM) {
       char word[64];
-      const char *w = s->values;
-      for (int k = (int)v[i].num; k > 0 && strchr(w, '|'); k--)
-        w = strchr(w, '|') + 1;
-      snprintf(word, sizeof word, "%.*s", (int)strcspn(w, "|"), w);
+      const char *w;
+      int len = option_word(s, (int)v[i].num, &w);
+      snprintf(word, sizeof word, "%.*s", len, w);
       json_text(j, v[i].name, word);
     } else {
       json_number(j, v[i].name, v[i].num);
@@ -157,9 +149,10 @@ static void json_data(Json *j, const Report *r) {
 static void json_tensors(Json *j, const Model *m) {
   for (uint32_t i = 0; i < m->ntensor; i++) {
     const Tensor *t = &m->tensor[i];
-    if (t->rows == 1 && t->cols == 1) {
+    bool by_feature = t->rows == 1 && t->cols == m->d && (m->d != 1 || !strcmp(t->name, "coefficients"));
+    if (t->rows == 1 && t->cols == 1 && !by_feature) {
       json_number(j, t->name, t->v[0]);
-    } else if (t->rows == 1 && t->cols == m->d) {
+    } else if (by_feature) {
       json_open(j, t->name, '{');
       for (uint32_t k = 0; k < m->d; k++)
         json_number(j, m->feature[k], t->v[k]);

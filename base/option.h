@@ -17,4 +17,9 @@ typedef struct Option {
   const char *doc;    /* one sentence with the unit */
 } Option;             /* a table ends with name == NULL */
 
+/* The option of a table with this name, or NULL; the table may be NULL. */
+const Option *option_find(const Option *table, const char *name);
+/* The i-th word of an OPT_ENUM's values ("a|b|c"): its length, and where it begins. */
+int option_word(const Option *o, int i, const char **word);
+
 #endif

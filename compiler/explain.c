@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "base/num.h"
-#include "vm/interp.h"
+#include "vm/estimator.h"
 #include "vm/ops.h"
 
 typedef struct Explain {
   const Program *p;
+  const Registry *registry;
   Buf *o;
   uint32_t scan;
 } Explain;
@@ -59,7 +60,7 @@ static void explain_rows(Explain *x, const Stage *s) {
 }
 
 static const char *part_of(const Program *p, const Stage *s) {
-  return s->part < 0 ? "all rows" : p->stage[s->from].parts[s->part];
+  return s->part < 0 ? "" : p->stage[s->from].parts[s->part];
 }
 
 static const char *data_of(const Program *p, const Stage *s) {
@@ -67,7 +68,7 @@ static const char *data_of(const Program *p, const Stage *s) {
 }
 
 static void scan_line(Explain *x, const Stage *s, const char *what) {
-  buf_printf(x->o, "scan %-3u %s over %s.%s", ++x->scan, what, data_of(x->p, s), part_of(x->p, s));
+  buf_printf(x->o, "scan %-3u %s over %s%s%s", ++x->scan, what, data_of(x->p, s), s->part < 0 ? "" : ".", part_of(x->p, s));
 }
 
 static bool needs_more(const IrAgg *a) {
@@ -81,9 +82,9 @@ static void explain_fit(Explain *x, const Stage *s) {
   for (uint32_t i = 0; i < s->nagg; i++) {
     const IrAgg *a = &s->agg[i];
     more |= needs_more(a);
-    buf_printf(x->o, "    $%-4u %-50s%s%s", a->fitted, a->text, a->nkey ? " table" : "", a->crossfit ? ", cross-fitted" : "");
+    buf_printf(x->o, "    $%-4u %-44s %-20s", a->fitted, a->text, a->crossfit ? "table, cross-fitted" : a->nkey ? "table" : "");
     if (a->line)
-      buf_printf(x->o, "  line %u", a->line);
+      buf_printf(x->o, "line %u", a->line);
     buf_text(x->o, "\n");
   }
   if (more)
@@ -112,6 +113,30 @@ static void explain_needs(Explain *x, const RowProg *p, uint32_t val) {
   mem_free(seen);
 }
 
+static void explain_options(Explain *x, const Stage *s) {
+  const Option *table = NULL;
+  for (uint32_t i = 0; x->registry->estimator[i]; i++)
+    if (!strcmp(x->registry->estimator[i]->name, s->estimator))
+      table = x->registry->estimator[i]->option;
+  buf_text(x->o, "    options  ");
+  for (uint32_t i = 0; i < s->noptions; i++) {
+    const IrOption *v = &s->options[i];
+    const Option *o = option_find(table, v->name);
+    const char *word;
+    char t[NUM_MAX];
+    buf_printf(x->o, "%s%s = ", i ? ", " : "", v->name);
+    num_print_f64(t, v->num, false);
+    if (o && o->kind == OPT_ENUM) {
+      int n = option_word(o, (int)v->num, &word);
+      buf_printf(x->o, "%.*s", n, word);
+    } else if (o && o->kind == OPT_BOOL) {
+      buf_text(x->o, v->num != 0 ? "true" : "false");
+    } else {
+      buf_text(x->o, v->str ? v->str : t);
+    }
+  }
+}
+
 static void explain_train(Explain *x, const Stage *s) {
   scan_line(x, s, "train");
   buf_printf(x->o, ": $%u %s = %s, target %s; then one scan of the cached matrix a step\n", s->fitted, s->name, s->estimator, s->target ? s->target : "");
@@ -128,20 +153,19 @@ static void explain_train(Explain *x, const Stage *s) {
     explain_needs(x, &s->prog, out->val);
     buf_text(x->o, "\n");
   }
-  buf_text(x->o, "    options  ");
-  for (uint32_t i = 0; i < s->noptions; i++) {
-    char t[NUM_MAX];
-    num_print_f64(t, s->options[i].num, false);
-    buf_printf(x->o, "%s%s = %s", i ? ", " : "", s->options[i].name, s->options[i].str ? s->options[i].str : t);
-  }
+  explain_options(x, s);
   buf_text(x->o, "\n    layout   dense, or CSR when it is wider than 32 and less than a quarter of it is filled\n\n");
 }
 
 static void explain_evaluate(Explain *x, const Stage *s) {
   scan_line(x, s, "evaluate");
   buf_printf(x->o, ": %s%s\n", x->p->stage[s->train].name, s->seen ? " (seen rows)" : "");
-  for (uint32_t i = 0; i < s->nmetric; i++)
-    buf_printf(x->o, "    %s%s%s\n", s->metric[i].text, s->metric[i].by ? " by " : "", s->metric[i].by ? s->metric[i].by : "");
+  for (uint32_t i = 0; i < s->nmetric; i++) {
+    buf_printf(x->o, "    %s%s%s", s->metric[i].text, s->metric[i].by ? " by " : "", s->metric[i].by ? s->metric[i].by : "");
+    if (s->metric[i].top)
+      buf_printf(x->o, " top %lld", (long long)s->metric[i].top);
+    buf_text(x->o, "\n");
+  }
   for (uint32_t i = 0; i < s->nexpect; i++)
     buf_printf(x->o, "    expect %s   line %u\n", s->expect[i].text, s->expect[i].line);
   buf_text(x->o, "\n");
@@ -160,8 +184,8 @@ static void explain_export(Explain *x, const Stage *s) {
   buf_printf(x->o, "; %u steps a row\n\n", score->prog.nval);
 }
 
-void explain_program(const Program *p, const PassReport *report, Buf *out) {
-  Explain x = {.p = p, .o = out};
+void explain_program(const Program *p, const Registry *r, const PassReport *report, Buf *out) {
+  Explain x = {.p = p, .registry = r, .o = out};
   for (uint32_t i = 0; i < p->nstage; i++) {
     const Stage *s = &p->stage[i];
     switch (s->kind) {

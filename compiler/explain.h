@@ -5,8 +5,10 @@
 
 #include "base/buf.h"
 #include "compiler/pass.h"
+#include "vm/exec.h"
 #include "vm/ir.h"
 
-void explain_program(const Program *p, const PassReport *report, Buf *out);
+/* The registry names the values of enum options; report may be NULL. */
+void explain_program(const Program *p, const Registry *r, const PassReport *report, Buf *out);
 
 #endif

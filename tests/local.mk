@@ -3,23 +3,25 @@
 # and the fuzz targets replayed over their seeds. Everything speaks TAP.
 
 unit_tests = \
-  tests/unit/test_agg tests/unit/test_check tests/unit/test_dot tests/unit/test_engine \
-  tests/unit/test_engine_csv tests/unit/test_exec tests/unit/test_fitted tests/unit/test_fmt \
-  tests/unit/test_interp tests/unit/test_interp_ops tests/unit/test_linear tests/unit/test_logistic \
-  tests/unit/test_math tests/unit/test_matrix tests/unit/test_metric tests/unit/test_num \
-  tests/unit/test_parse tests/unit/test_tree
+  tests/unit/test_agg tests/unit/test_bundle tests/unit/test_check tests/unit/test_dot \
+  tests/unit/test_engine tests/unit/test_engine_csv tests/unit/test_exec tests/unit/test_fit_anywhere \
+  tests/unit/test_fitted tests/unit/test_fmt tests/unit/test_interp tests/unit/test_interp_ops \
+  tests/unit/test_linear tests/unit/test_logistic tests/unit/test_math tests/unit/test_matrix \
+  tests/unit/test_metric tests/unit/test_num tests/unit/test_parse tests/unit/test_tree
 fuzz_replays = \
-  tests/fuzz/replay_bundle tests/fuzz/replay_ir tests/fuzz/replay_parser
+  tests/fuzz/replay_bundle tests/fuzz/replay_fitted tests/fuzz/replay_ir tests/fuzz/replay_parser
 
 UNIT_LIBS = $(CMOCKA_LIBS)
 
 # layer of each unit test
 tests_unit_test_agg_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_bundle_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_check_LDADD = $(LANG_LIBS) $(UNIT_LIBS)
 tests_unit_test_dot_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_engine_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_engine_csv_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_exec_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_fit_anywhere_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_fitted_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_fmt_LDADD = $(LANG_LIBS) $(UNIT_LIBS)
 tests_unit_test_interp_LDADD = $(VM_LIBS) $(UNIT_LIBS)
@@ -36,6 +38,8 @@ tests_unit_test_tree_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 # layer of each fuzz target
 tests_fuzz_replay_bundle_SOURCES = tests/fuzz/bundle.c tests/fuzz/replay.c
 tests_fuzz_replay_bundle_LDADD = $(STDLIB_LIBS)
+tests_fuzz_replay_fitted_SOURCES = tests/fuzz/fitted.c tests/fuzz/replay.c
+tests_fuzz_replay_fitted_LDADD = $(VM_LIBS)
 tests_fuzz_replay_ir_SOURCES = tests/fuzz/ir.c tests/fuzz/replay.c
 tests_fuzz_replay_ir_LDADD = $(VM_LIBS)
 tests_fuzz_replay_parser_SOURCES = tests/fuzz/parser.c tests/fuzz/replay.c
@@ -66,6 +70,6 @@ tests/fuzz.log: $(fuzz_replays)
 tests_extra = \
   examples/cars examples/flights tests/README.md tests/doc.sh tests/examples.sh tests/fuzz.sh \
   tests/fuzz/seeds tests/golden tests/golden.sh tests/layers.sh tests/lsan.supp tests/oracle \
-  tests/oracle.sh tests/unit/engine_data.h tests/unit/exec_passes.h tests/unit/interp_kit.h \
-  tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h
+  tests/oracle.sh tests/unit/agg_kit.h tests/unit/engine_data.h tests/unit/exec_passes.h \
+  tests/unit/interp_kit.h tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h
 EXTRA_DIST += $(tests_extra) tests/unit/run

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pass "agg.collect_by": grouped medians and quantiles. Keeps every value with the number of its key and its fold; sorts at the end.
  * Exact in any order. At most COLLECT_MOST values: more is an error, since they are in memory. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "vm/agg_parts.h"
@@ -207,32 +206,46 @@ const Pass pass_collect_by = {"agg.collect_by", RED_EXACT, open_par, close_par, 
 
 /* ---- Results ---- */
 
-static int by_value(const void *x, const void *y) {
-  const ByValue *a = x, *b = y;
-  return (a->key > b->key) - (a->key < b->key);
+/* Sorts by value, from the lowest byte to the highest; v is changed, tmp is as large. Returns which of the two holds the result. */
+static ByValue *radix_sort(ByValue *v, ByValue *tmp, uint64_t n) {
+  for (uint32_t shift = 0; shift < 64; shift += 8) {
+    uint64_t at[257] = {0};
+    for (uint64_t k = 0; k < n; k++)
+      at[(v[k].key >> shift & 0xff) + 1]++;
+    if (n && at[(v[0].key >> shift & 0xff) + 1] == n)
+      continue; /* the byte is the same in all */
+    for (uint32_t b = 0; b < 256; b++)
+      at[b + 1] += at[b];
+    for (uint64_t k = 0; k < n; k++)
+      tmp[at[v[k].key >> shift & 0xff]++] = v[k];
+    ByValue *x = v;
+    v = tmp;
+    tmp = x;
+  }
+  return v;
 }
 
-/* The values sorted by (number, value); start[k] is where those of number k begin. */
-static ByValue *values_sorted(const By *b, const ByItem *it, uint64_t **start, Err *e) {
-  uint64_t *at = mem_alloc(((size_t)b->keys.n + 2) * sizeof *at);
-  ByValue *v = mem_alloc(((size_t)it->n + 1) * sizeof *v);
-  if (!at || !v) {
-    mem_free(at);
-    mem_free(v);
+/* Sorts the values of an item by (number, value); start[k] is where those of number k begin. mem_alloc'ed; NULL: memory. */
+static uint64_t *sort_values(const By *b, ByItem *it, Err *e) {
+  uint64_t *start = mem_alloc(((size_t)b->keys.n + 2) * sizeof *start);
+  ByValue *tmp = mem_alloc(((size_t)it->n + 1) * sizeof *tmp);
+  if (!start || !tmp) {
+    mem_free(start);
+    mem_free(tmp);
     err_memory(e);
     return NULL;
   }
+  ByValue *from = radix_sort(it->v, tmp, it->n), *to = from == tmp ? it->v : tmp;
   for (uint64_t k = 0; k < it->n; k++)
-    at[it->v[k].number + 2]++;
+    start[from[k].number + 2]++;
   for (uint32_t k = 2; k < b->keys.n + 2; k++)
-    at[k] += at[k - 1];
+    start[k] += start[k - 1];
   for (uint64_t k = 0; k < it->n; k++)
-    v[at[it->v[k].number + 1]++] = it->v[k];
-  for (uint32_t k = 0; k < b->keys.n; k++)
-    if (at[k + 1] - at[k] > 1)
-      qsort(v + at[k], (size_t)(at[k + 1] - at[k]), sizeof *v, by_value);
-  *start = at;
-  return v;
+    to[start[from[k].number + 1]++] = from[k];
+  mem_free(from);
+  it->v = to;
+  it->cap = it->n;
+  return start;
 }
 
 /* The quantile of those values that a variant sees; false: there are none. */
@@ -257,11 +270,11 @@ static bool quantile_of(const ByValue *v, uint64_t n, uint32_t variant, int32_t 
   return true;
 }
 
-Status by_fitted(const By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvariant, int32_t leave_out, Fitted *out, Err *e) {
-  uint64_t *start = NULL;
+Status by_fitted(By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvariant, int32_t leave_out, Fitted *out, Err *e) {
   Order *o = keys_sorted(&b->keys, e);
-  ByValue *v = o ? values_sorted(b, &b->item[item], &start, e) : NULL;
-  Table *t = v ? table_new(o, b->keys.n, nkey, IR_F64, nvariant, e) : NULL;
+  uint64_t *start = o ? sort_values(b, &b->item[item], e) : NULL;
+  const ByValue *v = b->item[item].v;
+  Table *t = start ? table_new(o, b->keys.n, nkey, IR_F64, nvariant, e) : NULL;
   out->type = IR_TABLE;
   out->table = t;
   for (uint32_t variant = 0; t && variant < nvariant; variant++)
@@ -274,7 +287,6 @@ Status by_fitted(const By *b, uint32_t item, double q, uint32_t nkey, uint32_t n
         t->f[at] = x == x ? x : f64_of_key(f64_key(x));
     }
   mem_free(start);
-  mem_free(v);
   mem_free(o);
   return t ? table_index(t, e) : e->code;
 }

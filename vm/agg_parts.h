@@ -45,8 +45,23 @@ const int64_t *agg_i64s(const Panel *p, int32_t out, const Sel *s, Ctx *c);
 const Col *agg_col(const Panel *p, int32_t out, int type, Ctx *c); /* type -1: any */
 
 /* Order of doubles as integers: -inf .. -0 = 0 .. inf, NaN (one for all) last. */
-uint64_t f64_key(double v);
-double f64_of_key(uint64_t k);
+static inline uint64_t f64_key(double v) {
+  union {
+    double f;
+    uint64_t u;
+  } x = {v + 0.0}; /* -0 becomes 0 */
+  if (v != v)
+    return UINT64_C(0xfff8000000000000);
+  return x.u >> 63 ? ~x.u : x.u | UINT64_C(1) << 63;
+}
+
+static inline double f64_of_key(uint64_t k) {
+  union {
+    uint64_t u;
+    double f;
+  } x = {k >> 63 ? k ^ UINT64_C(1) << 63 : ~k};
+  return x.f;
+}
 
 /* For each row the number of its key in `keys`, UINT32_MAX where a part is null; keys that are new are added. */
 Status agg_group(const Panel *p, const int32_t *key, uint32_t nkey, Map *keys, uint64_t *bytes, Ctx *c, const uint32_t **out);
@@ -62,7 +77,9 @@ typedef union Word {
   double f;
 } Word;
 
-typedef enum StateKind { STATE_COUNT, STATE_ISUM, STATE_SUM, STATE_WSUM, STATE_VAR, STATE_WVAR, STATE_IMIN, STATE_IMAX, STATE_FMIN, STATE_FMAX, STATE_N } StateKind;
+typedef enum StateKind {
+  STATE_COUNT, STATE_ISUM, STATE_SUM, STATE_WSUM, STATE_VAR, STATE_WVAR, STATE_IMIN, STATE_IMAX, STATE_FMIN, STATE_FMAX, STATE_N,
+} StateKind;
 /* Word 0 counts rows. A state of zeros is the empty one.
  *   ISUM  1, 2: the sum, 128 bits          SUM   1, 2: the sum, high and low       WSUM  3, 4: sum of weights, high and low
  *   VAR   1: mean, 2: squares around it    WVAR  3: sum of weights, 4: of squared weights     others 1: the value */
@@ -196,6 +213,7 @@ typedef struct By { /* partial of pass_collect_by */
   uint32_t n;
   ByItem *item;
 } By;
-Status by_fitted(const By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvariant, int32_t leave_out, Fitted *out, Err *e);
+/* Sorts the item's values. */
+Status by_fitted(By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvariant, int32_t leave_out, Fitted *out, Err *e);
 
 #endif

@@ -112,27 +112,48 @@ static void hist_free(const void *par, void *partial) {
   mem_free(h);
 }
 
+/* Entries i .. end - 1 have one source and depth, and ascending prefixes: each key is in one of them at most. */
+static uint32_t run_of(const HistPar *q, uint32_t i) {
+  uint32_t end = i + 1;
+  while (end < q->n && same_src(&q->entry[end].src, &q->entry[i].src) && q->entry[end].depth == q->entry[i].depth &&
+         q->entry[end].prefix > q->entry[end - 1].prefix)
+    end++;
+  return end;
+}
+
+static void count_deep(const HistEntry *t, uint32_t nentry, uint64_t *bin, const uint64_t *key, uint32_t n) {
+  uint32_t shift = 48 - 16 * t->depth;
+  for (uint32_t k = 0; k < n; k++) {
+    uint64_t prefix = key[k] >> shift >> 16;
+    uint32_t lo = 0, hi = nentry;
+    while (lo < hi) {
+      uint32_t mid = lo + (hi - lo) / 2;
+      if (t[mid].prefix < prefix)
+        lo = mid + 1;
+      else
+        hi = mid;
+    }
+    if (lo < nentry && t[lo].prefix == prefix)
+      bin[(size_t)lo * BINS + (key[k] >> shift & 0xffff)]++;
+  }
+}
+
 static Status hist_map(const void *par, const Panel *p, void *partial, Ctx *c) {
   const HistPar *q = par;
   Hist *h = partial;
-  const uint64_t *key = NULL;
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < q->n; i++) {
+  for (uint32_t i = 0, end; i < q->n; i = end) {
     const HistEntry *t = &q->entry[i];
     uint64_t *bin = h->bin + (size_t)i * BINS;
-    if (!i || !same_src(&t->src, &q->entry[i - 1].src))
-      key = keys_of(p, &t->src, &n, c);
+    uint32_t n;
+    const uint64_t *key = keys_of(p, &t->src, &n, c);
+    end = run_of(q, i);
     if (!key)
       return c->err->code;
-    uint32_t shift = 48 - 16 * t->depth;
-    if (!t->depth) {
+    if (t->depth)
+      count_deep(t, end - i, bin, key, n);
+    else
       for (uint32_t k = 0; k < n; k++)
         bin[key[k] >> 48]++;
-      continue;
-    }
-    for (uint32_t k = 0; k < n; k++)
-      if (key[k] >> shift >> 16 == t->prefix)
-        bin[key[k] >> shift & 0xffff]++;
   }
   return ST_OK;
 }

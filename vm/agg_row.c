@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows for aggregates: selection, values side by side, numbers of keys and levels. All of it lives in the scratch arena of the panel. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "vm/agg_parts.h"
 
 void src_put(Buf *b, const AggSrc *s) {
@@ -141,28 +141,6 @@ const int64_t *agg_i64s(const Panel *p, int32_t out, const Sel *s, Ctx *c) {
   return v;
 }
 
-/* ---- Order of doubles ---- */
-
-static const uint64_t sign = UINT64_C(1) << 63;
-
-uint64_t f64_key(double v) {
-  union {
-    double f;
-    uint64_t u;
-  } x = {v + 0.0}; /* -0 becomes 0 */
-  if (v != v)
-    return UINT64_C(0x7ff8000000000000) | sign;
-  return x.u & sign ? ~x.u : x.u | sign;
-}
-
-double f64_of_key(uint64_t k) {
-  union {
-    uint64_t u;
-    double f;
-  } x = {k & sign ? k ^ sign : ~k};
-  return x.f;
-}
-
 /* ---- Numbers of strings and keys ---- */
 
 static int64_t number_of(Map *m, const void *p, size_t n, uint64_t *bytes, Err *e) {
@@ -245,6 +223,47 @@ static void put_part(Buf *b, const Col *col, uint32_t row) {
     key_put_str(b, col->dict->bytes + col->dict->off[col->code[r]], col->dict->off[col->code[r] + 1] - col->dict->off[col->code[r]]);
 }
 
+/* Keys that came lately, by what identifies a part inside a panel: a value, or a code. */
+enum { RECENT = 512, RECENT_PARTS = 4 };
+typedef struct Recent {
+  uint64_t part[RECENT_PARTS];
+  uint32_t number; /* of the key + 1; 0: free */
+} Recent;
+
+static Recent *recent_of(Recent *table, const Col *const *col, uint32_t nkey, uint32_t r, uint64_t part[RECENT_PARTS]) {
+  uint64_t h = 0;
+  for (uint32_t k = 0; k < nkey; k++) {
+    uint32_t at = col[k]->constant ? 0 : r;
+    part[k] = col[k]->type == IR_BOOL ? col[k]->b[at] : col[k]->type == IR_I64 ? (uint64_t)col[k]->i[at] : col[k]->code[at];
+    h = hash_mix(h ^ part[k]);
+  }
+  return &table[(h ^ h >> 32) % RECENT];
+}
+
+/* The number of row r's key, by its bytes. */
+static int64_t key_number(const Col *const *col, uint32_t nkey, uint32_t r, Buf *b, Map *keys, uint64_t *bytes, Err *e) {
+  buf_clear(b);
+  for (uint32_t k = 0; k < nkey; k++)
+    put_part(b, col[k], r);
+  if (!b->bad)
+    return number_of(keys, b->p, b->n, bytes, e);
+  err_memory(e);
+  return -1;
+}
+
+static int64_t number_by_recent(Recent *table, const Col *const *col, uint32_t nkey, uint32_t r, Buf *b, Map *keys, uint64_t *bytes, Err *e) {
+  uint64_t part[RECENT_PARTS] = {0};
+  Recent *x = recent_of(table, col, nkey, r, part);
+  if (x->number && !memcmp(x->part, part, sizeof part))
+    return (int64_t)x->number - 1;
+  int64_t v = key_number(col, nkey, r, b, keys, bytes, e);
+  if (v >= 0) {
+    memcpy(x->part, part, sizeof part);
+    x->number = (uint32_t)v + 1;
+  }
+  return v;
+}
+
 Status agg_group(const Panel *p, const int32_t *key, uint32_t nkey, Map *keys, uint64_t *bytes, Ctx *c, const uint32_t **out) {
   const Col *col[KEY_PARTS];
   uint32_t *no = scratch(c, p->n * sizeof *no);
@@ -260,24 +279,18 @@ Status agg_group(const Panel *p, const int32_t *key, uint32_t nkey, Map *keys, u
   }
   Buf b = {0};
   uint32_t *seen = nkey == 1 && col[0]->type == IR_STR ? memo(col[0], p->n, c) : NULL;
+  Recent *recent = seen || nkey > RECENT_PARTS ? NULL : arena_alloc(c->scratch, RECENT * sizeof *recent);
   for (uint32_t r = 0; r < p->n; r++) {
     bool null = false;
     for (uint32_t k = 0; k < nkey; k++)
       null |= is_null(col[k], r);
     int64_t v = UINT32_MAX;
-    if (r && constant) {
+    if (r && constant)
       v = no[0];
-    } else if (null) {
-    } else if (seen) {
-      v = string_number(col[0], r, true, seen, &b, keys, bytes, c->err);
-    } else {
-      buf_clear(&b);
-      for (uint32_t k = 0; k < nkey; k++)
-        put_part(&b, col[k], r);
-      v = b.bad ? -1 : number_of(keys, b.p, b.n, bytes, c->err);
-      if (b.bad)
-        err_memory(c->err);
-    }
+    else if (!null)
+      v = seen     ? string_number(col[0], r, true, seen, &b, keys, bytes, c->err)
+          : recent ? number_by_recent(recent, col, nkey, r, &b, keys, bytes, c->err)
+                   : key_number(col, nkey, r, &b, keys, bytes, c->err);
     if (v < 0)
       break;
     no[r] = (uint32_t)v;

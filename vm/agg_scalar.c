@@ -138,11 +138,13 @@ static void add_i64(StateKind kind, Acc *a, const int64_t *x, uint32_t n) {
 }
 
 static void add_extreme(StateKind kind, Acc *a, const double *x, uint32_t n) {
-  Word s[2] = {{.u = a->n}, a->w[0]};
-  Col col = {.type = IR_F64, .f = (double *)x};
-  for (uint32_t i = 0; i < n; i++)
-    state_add(kind, s, &col, i, 1);
-  a->w[0] = s[1];
+  uint64_t best = a->n ? f64_key(a->w[0].f) : kind == STATE_FMIN ? UINT64_MAX : 0;
+  for (uint32_t i = 0; i < n; i++) {
+    uint64_t k = f64_key(x[i]);
+    best = kind == STATE_FMIN ? (k < best ? k : best) : k > best ? k : best;
+  }
+  if (a->n || n)
+    a->w[0].f = f64_of_key(best);
 }
 
 static Status map_item(const Item *it, Acc *a, const Panel *p, Ctx *c) {
