@@ -266,6 +266,16 @@ static int32_t prog_output(Build *b, const Node *n, bool widen) {
   return (int32_t)v;
 }
 
+/* `weight w` in `data` weighs cross-fitted tables too; any other aggregate says it itself. A count counts rows. */
+static const Node *weight_of(const Instance *in, const AggOp *op) {
+  if (in->agg->weight || !in->crossfit || !op || !op->weighted)
+    return in->agg->weight;
+  for (uint32_t i = 0; i < in->data->nstep; i++)
+    if (in->data->step[i].kind == STEP_WEIGHT)
+      return in->data->step[i].expr;
+  return NULL;
+}
+
 static void lower_agg(Lower *l, Build *b, const Instance *in, IrAgg *a) {
   const Node *n = in->agg;
   const AggOp *op = agg_op(n->op);
@@ -274,7 +284,7 @@ static void lower_agg(Lower *l, Build *b, const Instance *in, IrAgg *a) {
   bool has_arg = op && op->arg >= 0;
   a->arg = prog_output(b, has_arg && n->narg ? n->arg[0] : NULL, false);
   a->where = prog_output(b, n->where, false);
-  a->weight = prog_output(b, n->weight, true);
+  a->weight = prog_output(b, weight_of(in, op), true);
   a->nkey = n->nby;
   a->key = NEWN(l->arena, uint32_t, n->nby + 1);
   for (uint32_t i = 0; i < n->nby; i++)

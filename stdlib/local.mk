@@ -8,6 +8,8 @@ libstdlib_a_SOURCES = \
   stdlib/linear/newton.c stdlib/linear/products.c stdlib/linear/rank.c stdlib/metric/auc.c \
   stdlib/metric/classification.c stdlib/metric/input.c stdlib/metric/metric.h stdlib/metric/regression.c \
   stdlib/metric/sums.c stdlib/metric/values.c stdlib/registry.c stdlib/registry.h stdlib/sources.h
+# loops over rows and columns are worth vectorising
+libstdlib_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS)
 stdlib_cml = \
   stdlib/bin.cml stdlib/encode.cml stdlib/impute.cml stdlib/native.cml stdlib/scale.cml stdlib/time.cml
 nodist_libstdlib_a_SOURCES = stdlib/sources.c

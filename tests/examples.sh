@@ -21,11 +21,26 @@ cp -R "$root/examples/." "$work/" 2>/dev/null
 chmod -R u+w "$work"
 rm -rf "$work/data"
 ln -s "$data" "$work/data"
+# In the hostile build a chunk has a few rows: millions of rows would take an hour (CML_SMALL is set there).
+large_input() {  # large_input PROGRAM: a file of more than 1 MB that it reads, or nothing
+  find "$data" -type f -size +1024k | while IFS= read -r file; do
+    if grep -q -F "${file##*/}" "$1"; then
+      echo "${file##*/}"
+      break
+    fi
+  done
+}
+
 for program in "$work"/*/*.cml; do
   [ -f "$program" ] || continue
   case ${program##*/} in _*) continue ;; esac
   name=${program#"$work"/}
   n=$((n + 1))
+  large=$(large_input "$program")
+  if [ -n "${CML_SMALL:-}" ] && [ -n "$large" ]; then
+    echo "ok $n - $name # SKIP $large is too large for this build"
+    continue
+  fi
   if (cd "$work" && NO_COLOR=1 "$CMLC" run "$name") >"$work/log" 2>&1 </dev/null; then
     echo "ok $n - $name"
   else

@@ -53,6 +53,10 @@ check_PROGRAMS += $(fuzz_replays)
 
 TESTS += tests/layers.sh tests/golden.sh tests/fuzz.sh tests/examples.sh tests/oracle.sh
 
+if HOSTILE
+SMALL_INPUTS = CML_SMALL=1; export CML_SMALL;
+endif
+
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/unit/run
 SH_LOG_DRIVER = $(LOG_DRIVER)
@@ -62,7 +66,8 @@ TEST_EXTENSIONS = .sh
 AM_TESTS_ENVIRONMENT = \
   CML_SRCDIR='$(abs_top_srcdir)'; export CML_SRCDIR; \
   CML_BUILDDIR='$(abs_top_builddir)'; export CML_BUILDDIR; \
-  CML_DATA='$(abs_top_srcdir)/examples/data'; export CML_DATA;
+  CML_DATA='$(abs_top_srcdir)/examples/data'; export CML_DATA; \
+  $(SMALL_INPUTS)
 
 tests/golden.log tests/examples.log tests/oracle.log: cmlc$(EXEEXT)
 tests/fuzz.log: $(fuzz_replays)

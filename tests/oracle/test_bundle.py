@@ -179,7 +179,7 @@ def refusals():
     refused("outside of its domain", bad("b6.parquet", T.assign(floors=T.floors.where(T.id != 7, 99))), 4, "b6.parquet", "8", "floors", "99")
     refused("no such file", ["m.cmlm", "--in", "nowhere.csv"], 4, "nowhere.csv")
     refused("no such bundle", ["nowhere.cmlm", "--in", "t.csv"], 4, "nowhere.cmlm")
-    refused("a column to keep that is not there", ["m.cmlm", "--in", "t.csv", "--keep", "id,towm"], 4, "towm")
+    refused("a column to keep that is not there", ["m.cmlm", "--in", "t.csv", "--keep", "id,towm"], 2, "towm")
     refused("--out of no known kind", ["m.cmlm", "--in", "t.csv"], 2, "--out", out="no.txt")
     with open("m.cmlm", "rb") as f:
         raw = f.read()

@@ -16,7 +16,12 @@
 #include "stdlib/registry.h"
 #include "vm/run.h"
 
-enum { ROWS = BLOCK * 2 + CHUNK * 3 + 5, LEVELS = 40 };
+#ifdef CML_HOSTILE
+enum { ROWS = BLOCK * 60 + 5 };
+#else
+enum { ROWS = BLOCK * 2 + CHUNK * 3 + 5 };
+#endif
+enum { LEVELS = 40 };
 
 static char dir[64];
 
