@@ -7,7 +7,8 @@ unit_tests = \
   tests/unit/test_engine tests/unit/test_engine_csv tests/unit/test_exec tests/unit/test_fit_anywhere \
   tests/unit/test_fitted tests/unit/test_fmt tests/unit/test_interp tests/unit/test_interp_ops \
   tests/unit/test_linear tests/unit/test_logistic tests/unit/test_math tests/unit/test_matrix \
-  tests/unit/test_metric tests/unit/test_num tests/unit/test_parse tests/unit/test_tree
+  tests/unit/test_metric tests/unit/test_num tests/unit/test_parse tests/unit/test_run \
+  tests/unit/test_tree
 fuzz_replays = \
   tests/fuzz/replay_bundle tests/fuzz/replay_fitted tests/fuzz/replay_ir tests/fuzz/replay_parser
 
@@ -33,6 +34,7 @@ tests_unit_test_matrix_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_metric_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_num_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_test_parse_LDADD = $(LANG_LIBS) $(UNIT_LIBS)
+tests_unit_test_run_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_tree_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 
 # layer of each fuzz target
@@ -51,7 +53,7 @@ TESTS += $(unit_tests)
 endif
 check_PROGRAMS += $(fuzz_replays)
 
-TESTS += tests/layers.sh tests/golden.sh tests/fuzz.sh tests/examples.sh tests/oracle.sh
+TESTS += tests/layers.sh tests/golden.sh tests/doc.sh tests/fuzz.sh tests/examples.sh tests/oracle.sh
 
 if HOSTILE
 SMALL_INPUTS = CML_SMALL=1; export CML_SMALL;
@@ -69,7 +71,7 @@ AM_TESTS_ENVIRONMENT = \
   CML_DATA='$(abs_top_srcdir)/examples/data'; export CML_DATA; \
   $(SMALL_INPUTS)
 
-tests/golden.log tests/examples.log tests/oracle.log: cmlc$(EXEEXT)
+tests/golden.log tests/doc.log tests/examples.log tests/oracle.log: cmlc$(EXEEXT)
 tests/fuzz.log: $(fuzz_replays)
 
 tests_extra = \

@@ -1,0 +1,4 @@
+# What honestly differs from run to run and from version to version.
+s/"seconds": [0-9.e+-]+/"seconds": TIME/
+s/"digest": "[0-9a-f]{64}"/"digest": DIGEST/
+s/"bytes": [0-9]+/"bytes": BYTES/

@@ -1,0 +1,1 @@
+run {} -q -p file=good
