@@ -14,7 +14,7 @@ typedef enum AggFn {
 enum {
   FOLDS_MOST = 256,
   KEY_PARTS = 16,                /* parts of a key at most */
-  WORDS_MOST = 5,                /* of a state */
+  WORDS_MOST = 6,                /* of a state */
 };
 #define LEVELS_MOST UINT32_C(10000000)        /* levels of a vocabulary, keys of a table */
 #define LEVEL_BYTES_MOST (UINT64_C(1) << 30)  /* their bytes together */

@@ -19,11 +19,11 @@ typedef struct Par {
 
 enum { LANES = 8 };
 
-/* SUM: a, b high and low; WSUM: c, d of the weights. VAR: a mean, b squares, c weight; WVAR: d squared weights. */
+/* SUM: a, b high and low; WSUM: c, d of the weights. VAR: a, m mean high and low, b squares, c weight; WVAR: d squared weights. */
 typedef struct Acc {
   uint64_t n;
   Word w[2]; /* ISUM: the sum; extremes: the value */
-  double a[LANES], b[LANES], c[LANES], d[LANES];
+  double a[LANES], b[LANES], c[LANES], d[LANES], m[LANES];
 } Acc;
 
 struct Scalar {
@@ -104,19 +104,19 @@ static void add_product(double *hi, double *lo, uint64_t n0, const double *x, co
 }
 
 static inline void welford(Acc *a, uint32_t l, double x) {
-  double d = x - a->a[l];
+  double d = x - a->a[l] - a->m[l];
   a->c[l] += 1;
-  a->a[l] += d / a->c[l];
-  a->b[l] += d * (x - a->a[l]);
+  sum_add(&a->a[l], &a->m[l], d / a->c[l]);
+  a->b[l] += d * (x - a->a[l] - a->m[l]);
 }
 
 static inline void welford_weighted(Acc *a, uint32_t l, double x, double w) {
-  double d = x - a->a[l];
+  double d = x - a->a[l] - a->m[l];
   a->c[l] += w;
   a->d[l] += w * w;
   if (w > 0) {
-    a->a[l] += d * (w / a->c[l]);
-    a->b[l] += w * d * (x - a->a[l]);
+    sum_add(&a->a[l], &a->m[l], d * (w / a->c[l]));
+    a->b[l] += w * d * (x - a->a[l] - a->m[l]);
   }
 }
 
@@ -209,6 +209,8 @@ static void lane_state(StateKind k, const Acc *a, uint32_t l, Word *s) {
   s[2].f = a->b[l];
   s[3].f = a->c[l];
   s[4].f = a->d[l];
+  if (var)
+    s[k == STATE_VAR ? 3 : 5].f = a->m[l];
   if (k == STATE_VAR)
     s[0].u = (uint64_t)a->c[l];
   else if (var && !(a->c[l] > 0))
@@ -240,7 +242,8 @@ static void unfold(StateKind k, const Word *s, Acc *a) {
     a->a[0] = s[1].f;
     a->b[0] = s[2].f;
     a->c[0] = k == STATE_VAR ? (double)s[0].u : s[3].f;
-    a->d[0] = s[4].f;
+    a->d[0] = k == STATE_VAR ? 0 : s[4].f;
+    a->m[0] = k == STATE_VAR ? s[3].f : k == STATE_WVAR ? s[5].f : 0;
   } else {
     a->w[0] = s[1];
     a->w[1] = s[2];

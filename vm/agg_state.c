@@ -35,7 +35,7 @@ StateKind state_kind(AggFn fn, bool weighted) {
 }
 
 uint32_t state_words(StateKind k) {
-  static const uint8_t words[STATE_N] = {1, 3, 3, 5, 3, 5, 2, 2, 2, 2};
+  static const uint8_t words[STATE_N] = {1, 3, 3, 5, 4, 6, 2, 2, 2, 2};
   return words[k];
 }
 
@@ -68,18 +68,18 @@ void state_add(StateKind k, Word *s, const Col *arg, uint32_t row, double w) {
     sum_add(&s[3].f, &s[4].f, w);
     break;
   case STATE_VAR: {
-    double d = arg->f[r] - s[1].f;
-    s[1].f += d / (double)s[0].u;
-    s[2].f += d * (arg->f[r] - s[1].f);
+    double d = arg->f[r] - s[1].f - s[3].f;
+    sum_add(&s[1].f, &s[3].f, d / (double)s[0].u);
+    s[2].f += d * (arg->f[r] - s[1].f - s[3].f);
     break;
   }
   case STATE_WVAR: {
-    double d = arg->f[r] - s[1].f;
+    double d = arg->f[r] - s[1].f - s[5].f;
     s[3].f += w;
     s[4].f += w * w;
     if (w > 0) {
-      s[1].f += d * (w / s[3].f);
-      s[2].f += w * d * (arg->f[r] - s[1].f);
+      sum_add(&s[1].f, &s[5].f, d * (w / s[3].f));
+      s[2].f += w * d * (arg->f[r] - s[1].f - s[5].f);
     }
     break;
   }
@@ -105,17 +105,19 @@ static void merge_sum(Word *l, const Word *r) {
   l[1].f += r[1].f;
 }
 
-/* mean and squares at [1], [2]; wl and wr are the weights of both. */
-static void merge_var(Word *l, const Word *r, double wl, double wr) {
+/* Mean and squares at [1], [2], the mean's rounding errors at [lo]: of values that lie far from 0 and close together the difference of two
+ * means is small, and the mean's last bit would be a large part of it. wl and wr are the weights of both. */
+static void merge_var(Word *l, const Word *r, int lo, double wl, double wr) {
   if (!(wr > 0))
     return;
   if (!(wl > 0)) {
     l[1] = r[1];
     l[2] = r[2];
+    l[lo] = r[lo];
     return;
   }
-  double w = wl + wr, d = r[1].f - l[1].f;
-  l[1].f += d * (wr / w);
+  double w = wl + wr, d = r[1].f - l[1].f + (r[lo].f - l[lo].f);
+  sum_add(&l[1].f, &l[lo].f, d * (wr / w));
   l[2].f += r[2].f + d * d * (wl * (wr / w));
 }
 
@@ -140,10 +142,10 @@ void state_merge(StateKind k, Word *l, const Word *r) {
     merge_sum(l + 3, r + 3);
     break;
   case STATE_VAR:
-    merge_var(l, r, (double)nl, (double)nr);
+    merge_var(l, r, 3, (double)nl, (double)nr);
     break;
   case STATE_WVAR:
-    merge_var(l, r, l[3].f, r[3].f);
+    merge_var(l, r, 5, l[3].f, r[3].f);
     l[3].f += r[3].f;
     l[4].f += r[4].f;
     break;

@@ -296,6 +296,24 @@ static bool check_versions(In *in) {
   return true;
 }
 
+/* Every byte behind the header is of one tensor: nothing is cut off, nothing hides behind. */
+static bool check_extent(In *in) {
+  const char *key;
+  json_t *t;
+  uint64_t sum = 0, end = 0;
+  json_object_foreach(in->header, key, t) {
+    json_t *off = json_object_get(t, "data_offsets");
+    if (strcmp(key, "__metadata__") == 0)
+      continue;
+    json_int_t from = json_integer_value(json_array_get(off, 0)), to = json_integer_value(json_array_get(off, 1));
+    if (json_array_size(off) != 2 || from < 0 || to < from || (uint64_t)to > in->n)
+      return bad(in, "wrong offsets of", key);
+    sum += (uint64_t)(to - from);
+    end = (uint64_t)to > end ? (uint64_t)to : end;
+  }
+  return sum == in->n && end == in->n ? true : bad(in, "its tensors and its length do not agree", NULL);
+}
+
 static bool read_program(In *in, Bundle *b) {
   uint64_t n;
   const uint8_t *text = tensor(in, "program", "U8", &n);
@@ -353,7 +371,7 @@ Status bundle_parse(Bytes file, const Registry *r, Bundle **out, Err *e) {
   }
   in.data = rd.p;
   in.n = (uint64_t)(rd.end - rd.p);
-  if (!check_versions(&in) || !read_program(&in, b))
+  if (!check_versions(&in) || !check_extent(&in) || !read_program(&in, b))
     goto done;
   b->nfitted = b->program->nfitted;
   b->fitted = mem_alloc(sizeof *b->fitted * ((size_t)b->nfitted + 1));

@@ -221,14 +221,14 @@ def diamonds():
     t.add("flat", np.log(d.x * d.y / d.z ** 2))
     for c in ("cut", "color", "clarity"):
         t.one_hot(c, d[c])
-    # `weight` weighs the training loss and the metrics; tables of target_mean count rows
+    # `weight` weighs the training loss, the metrics and cross-fitted means; a count counts rows
     w = d.carat.to_numpy(float)
     prior = y[t.fit].mean()
 
     def level(rows, of):
-        g = pd.DataFrame({"k": d.clarity[rows], "n": 1.0, "y": y[rows]}).groupby("k").sum()
+        g = pd.DataFrame({"k": d.clarity[rows], "n": 1.0, "w": w[rows], "wy": w[rows] * y[rows]}).groupby("k").sum()
         n = d.clarity[of].map(g.n).fillna(0)
-        m = d.clarity[of].map(g.y / g.n).fillna(0)
+        m = d.clarity[of].map(g.wy / g.w).fillna(0)
         return (n * m + 20 * prior) / (n + 20)
 
     out = np.empty(len(d))

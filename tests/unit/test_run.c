@@ -51,7 +51,7 @@ static const char program[] =
     "  %0 = col s=\"x\" : f64\n"
     "  out column \"\" float %0\n"
     "  level 0\n"
-    "  agg $0 mean.f64 arg=%0 text \"mean(x)\"\n"
+    "  agg $0 mean.f64 arg=%0 \"mean(x)\"\n"
     "}\n"
     "train \"m\" from \"d.rows\" part 0 {\n"
     "  %0 = col s=\"x\" : f64\n"
