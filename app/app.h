@@ -46,10 +46,11 @@ typedef struct Args {
 /* ST_USAGE with a message printed when it does not fit; ST_CANCEL when help was asked for (and printed). */
 Status args_parse(Arena *a, int argc, char **argv, const char *command, const char *synopsis, const Flag *flags, Args *out);
 const char *args_get(const Args *a, const char *name);
-/* NAME=VALUE of every -p as name, value, name, value, ...; ST_USAGE in e where there is no `=`. */
+/* NAME=VALUE of every repeated option (-p) as name, value, name, value, ...; ST_USAGE in e where there is no `=`. */
 const char *const *args_defines(Arena *a, const Args *args, uint32_t *pairs, Err *e);
 Status args_seed(const Args *args, uint64_t *seed);  /* --seed; ST_USAGE, with a message, when it is no whole number */
-bool args_size(const char *text, uint64_t *bytes);   /* 512M, 1G, 2g, 1000000 */
+Status args_passes(const Args *args, const char *name); /* --skip-pass, --pass: ST_USAGE, with a message, when a pass is unknown */
+bool args_size(const char *text, uint64_t *bytes);   /* 512M, 1G, 2g, 1000000; at least 64M */
 bool args_count(const char *text, uint32_t lo, uint32_t hi, uint32_t *n);
 
 /* ---- compile.c ---- */
@@ -66,6 +67,7 @@ typedef struct Compiled {
   Status outcome;          /* with errors: ST_PROGRAM, or what looking at the data gave when that is all that failed */
   const char *text;        /* of the program */
   uint32_t ntext;
+  uint16_t file;           /* its number in sources */
 } Compiled;
 
 typedef struct CompileOptions {
@@ -76,7 +78,13 @@ typedef struct CompileOptions {
   const char *skip_pass, *dump_pass;
 } CompileOptions;
 
-/* Fills c; diagnostics are in c->diags, a failure that is none in e. compile_free always. */
+/* The steps, for commands that need not all of them. They leave by c->oom when memory is used up, so the caller has set it; compile_open must
+ * be the first, outside of that. */
+void compile_open(Compiled *c);
+Status compile_read(Compiled *c, const char *path, Err *e);  /* text, as the one source of c; path "-": standard input */
+void compile_library(Compiled *c);                           /* the cml files of stdlib */
+
+/* All of them. Fills c; diagnostics are in c->diags, a failure that is none in e. compile_free always. */
 Status compile_file(const App *app, const CompileOptions *o, Compiled *c, Buf *dump, Err *e);
 void compile_free(Compiled *c);
 /* Prints diagnostics and a last line "2 errors, 1 warning" to standard error. */
@@ -85,8 +93,19 @@ void compile_report(const App *app, const Compiled *c);
 /* ---- catalog.c ---- */
 Status catalog_make(const App *app, Arena *a, bool no_data, Catalog *out, Err *e);
 
+/* By name, in the registry; NULL: there is none. */
+const struct Estimator *catalog_estimator(const Registry *r, const char *name);
+const struct Metric *catalog_metric(const Registry *r, const char *name);
+
+/* ---- codes.c ---- */
+const char *code_page(const char *code); /* what `cmlc doc CML0430` prints: a code of the front end or of the runtime; NULL: there is none */
+
 /* ---- Messages ---- */
 void app_error(const App *app, const Err *e); /* one failure, as cause, place and remedy, to standard error */
+
+/* ---- outputs.c: before a run; ST_RESOURCE where a file cannot be written, ST_PROGRAM where it would replace one that is read ---- */
+Status output_check(const char *path, const char *const *input, uint32_t n, Err *e);
+Status outputs_check(const Program *p, const char *dir, const char *program, Err *e); /* every predict and bundle stage */
 
 /* ---- Commands ---- */
 typedef struct Command {

@@ -5,6 +5,8 @@
 #include "app/app.h"
 #include "base/num.h"
 
+#define LEAST_MEMORY (UINT64_C(64) << 20)
+
 static void help(const char *command, const char *synopsis, const Flag *flags) {
   printf("usage: cmlc %s %s\n", command, synopsis);
   if (flags->name)
@@ -67,6 +69,10 @@ Status args_parse(Arena *a, int argc, char **argv, const char *command, const ch
       unknown(command, flags, w);
       return ST_USAGE;
     }
+    if (!flags[k].value && eq) {
+      fprintf(stderr, "cmlc %s: `%s` takes no value\n", command, flags[k].name);
+      return ST_USAGE;
+    }
     if (!flags[k].value) {
       out->value[k] = "";
       continue;
@@ -96,7 +102,10 @@ const char *const *args_defines(Arena *a, const Args *args, uint32_t *pairs, Err
   for (uint32_t i = 0; out && i < args->nmany; i++) {
     const char *eq = strchr(args->many[i], '=');
     if (!eq || eq == args->many[i]) {
-      err_set(e, ST_USAGE, "", "Write -p NAME=VALUE.", "`-p %s` has no name and value", args->many[i]);
+      const Flag *f = &args->flag[args->many_flag[i]];
+      char remedy[96];
+      snprintf(remedy, sizeof remedy, "Write %s NAME=VALUE.", f->alias ? f->alias : f->name);
+      err_set(e, ST_USAGE, "", remedy, "`%s %s` has no name and value", f->alias ? f->alias : f->name, args->many[i]);
       break;
     }
     out[2 * *pairs] = arena_strndup(a, args->many[i], (size_t)(eq - args->many[i]));
@@ -110,10 +119,28 @@ Status args_seed(const Args *args, uint64_t *seed) {
   const char *s = args_get(args, "--seed");
   int64_t v = 0;
   if (s && !num_parse_i64(s, strlen(s), &v)) {
-    fprintf(stderr, "cmlc: `--seed %s` is no whole number\n", s);
+    fprintf(stderr, "cmlc: `--seed` is a whole number, not `%s`\n", s);
     return ST_USAGE;
   }
   *seed = (uint64_t)v;
+  return ST_OK;
+}
+
+Status args_passes(const Args *args, const char *name) {
+  for (const char *s = args_get(args, name); s && *s;) {
+    size_t k = strcspn(s, ",");
+    bool found = false;
+    for (uint32_t i = 0; passes[i].name; i++)
+      found |= strlen(passes[i].name) == k && strncmp(s, passes[i].name, k) == 0;
+    if (!found) {
+      fprintf(stderr, "cmlc: `%s`: there is no pass `%.*s`; there are", name, (int)k, s);
+      for (uint32_t i = 0; passes[i].name; i++)
+        fprintf(stderr, "%s %s", i ? "," : "", passes[i].name);
+      fprintf(stderr, "\n");
+      return ST_USAGE;
+    }
+    s += k + (s[k] == ',');
+  }
   return ST_OK;
 }
 
@@ -129,7 +156,7 @@ bool args_size(const char *text, uint64_t *bytes) {
   if (!num_parse_f64(text, n, &v) || !(v > 0) || v * (double)(UINT64_C(1) << shift) >= 0x1p62)
     return false;
   *bytes = (uint64_t)(v * (double)(UINT64_C(1) << shift));
-  return true;
+  return *bytes >= LEAST_MEMORY;
 }
 
 bool args_count(const char *text, uint32_t lo, uint32_t hi, uint32_t *n) {

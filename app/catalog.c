@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the language core is told about the world: the registry and the data engine in its terms. */
+#include <string.h>
+
 #include "app/app.h"
 #include "vm/engine.h"
 #include "vm/estimator.h"
@@ -42,4 +44,18 @@ Status catalog_make(const App *app, Arena *a, bool no_data, Catalog *out, Err *e
     fmt[i] = (CatFormat){engine_formats[i].name, engine_formats[i].option, engine_formats[i].doc};
   *out = (Catalog){.estimator = est, .metric = met, .format = fmt, .columns = no_data ? NULL : columns};
   return est && met && fmt ? ST_OK : err_memory(e);
+}
+
+const Estimator *catalog_estimator(const Registry *r, const char *name) {
+  for (uint32_t i = 0; r->estimator[i]; i++)
+    if (!strcmp(r->estimator[i]->name, name))
+      return r->estimator[i];
+  return NULL;
+}
+
+const Metric *catalog_metric(const Registry *r, const char *name) {
+  for (uint32_t i = 0; r->metric[i]; i++)
+    if (!strcmp(r->metric[i]->name, name))
+      return r->metric[i];
+  return NULL;
 }

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmlc doc: the catalogue. Functions come from the doc comments of the cml files of stdlib, estimators, metrics and formats from their tables, error codes
- * from lang/diag.def: nothing is written twice. */
+ * from lang/diag.def and app/codes.def: nothing is written twice. */
 #include <string.h>
 
 #include "app/app.h"
-#include "stdlib/sources.h"
 
 typedef struct Doc {
-  const App *app;
-  Arena *arena;
-  Sources sources;
-  Diags diags;
-  Library *library;
+  Compiled c; /* of no program: the library alone */
   Catalog catalog;
 } Doc;
 
@@ -36,7 +31,7 @@ static void print_signature(const Doc *d, const Decl *f) {
     printf("%s: ", p->name);
     print_type(p->type);
     if (p->def)
-      printf(" = %.*s", (int)(p->def->span.to - p->def->span.from), d->sources.file[p->def->span.file].text + p->def->span.from);
+      printf(" = %.*s", (int)(p->def->span.to - p->def->span.from), d->c.sources.file[p->def->span.file].text + p->def->span.from);
     if (p->next)
       printf(", ");
   }
@@ -47,13 +42,33 @@ static void print_signature(const Doc *d, const Decl *f) {
   }
 }
 
-static void first_line(const char *doc) {
-  size_t n = strcspn(doc ? doc : "", "\n");
-  printf("%.*s", (int)n, doc ? doc : "");
+/* A text without the newlines it ends in, then one. */
+static void print_text(const char *text) {
+  size_t n = strlen(text);
+  while (n && text[n - 1] == '\n')
+    n--;
+  printf("%.*s\n", (int)n, text);
+}
+
+enum { GIST_WIDTH = 92 };
+
+/* What a list says of an entry: its first line, or of a long one its first sentence, or what stands before the first colon or semicolon. */
+static void print_gist(const char *doc) {
+  size_t n = strcspn(doc, "\n"), k = 0;
+  if (n > GIST_WIDTH || doc[n ? n - 1 : 0] != '.')
+    for (k = 0; k + 1 < n && !(doc[k] == '.' && doc[k + 1] == ' ' && k > 1 && doc[k - 2] != ' '); k++) /* "G. Brier" goes on */
+      ;
+  if (k && k + 1 < n)
+    n = k + 1;
+  else if (n > GIST_WIDTH)
+    n = strcspn(doc, ":;\n");
+  while (n && strchr(":;,", doc[n - 1]))
+    n--;
+  printf("%.*s\n", (int)n, doc);
 }
 
 static const Decl *decls_of(const Doc *d, uint32_t module) {
-  const Ast *a = library_ast(d->library, module);
+  const Ast *a = library_ast(d->c.library, module);
   return a ? a->decls : NULL;
 }
 
@@ -69,46 +84,58 @@ static bool is_operator_name(const Decl *f) {
   return f->kind == D_NATIVE && !f->doc;
 }
 
-static void list_functions(const Doc *d, const char *title, bool native, bool aggregate) {
+static void list_some(const Doc *d, const char *title, bool native, bool aggregate) {
   printf("%s\n", title);
-  for (uint32_t m = 0; library_ast(d->library, m); m++)
+  for (uint32_t m = 0; library_ast(d->c.library, m); m++)
     for (const Decl *f = decls_of(d, m); f; f = f->next) {
       if ((f->kind == D_NATIVE) != native || (native && f->aggregate != aggregate) || is_operator_name(f) || !first_of_name(d, m, f))
         continue;
-      printf("  %-18s ", f->name);
-      first_line(f->doc);
-      printf("\n");
+      printf("  %-20s ", f->name);
+      print_gist(f->doc ? f->doc : "");
     }
-  printf("\n");
 }
 
-static void list_all_functions(const Doc *d) {
-  list_functions(d, "Features (written in cml; `cmlc doc NAME` shows how)", false, false);
-  list_functions(d, "Aggregates (fitted over the training rows)", true, true);
-  list_functions(d, "Row functions", true, false);
+static void list_functions(const Doc *d) {
+  list_some(d, "Features (written in cml; `cmlc doc NAME` shows how)", false, false);
+  list_some(d, "\nAggregates (fitted over the training rows)", true, true);
+  list_some(d, "\nRow functions", true, false);
 }
 
-static void list_all(const Doc *d) {
-  list_all_functions(d);
+static void list_estimators(const Doc *d) {
   printf("Estimators\n");
   for (const CatEstimator *e = d->catalog.estimator; e->name; e++) {
     printf("  %-20s ", e->name);
-    first_line(e->doc);
-    printf("\n");
+    print_gist(e->doc);
   }
-  printf("\nMetrics\n");
+}
+
+static void list_metrics(const Doc *d) {
+  printf("Metrics\n");
   for (const CatMetric *m = d->catalog.metric; m->name; m++) {
-    printf("  %-18s ", m->name);
-    first_line(m->doc);
-    printf("\n");
+    printf("  %-20s ", m->name);
+    print_gist(m->doc);
   }
-  printf("\nSources\n");
+}
+
+static void list_sources(const Doc *d) {
+  printf("Sources\n");
   for (const CatFormat *f = d->catalog.format; f->name; f++) {
-    printf("  %-18s ", f->name);
-    first_line(f->doc);
+    printf("  %-20s ", f->name);
+    print_gist(f->doc);
+  }
+}
+
+static const struct {
+  const char *name;
+  void (*print)(const Doc *d);
+} lists[] = {{"functions", list_functions}, {"estimators", list_estimators}, {"metrics", list_metrics}, {"sources", list_sources}};
+
+static void list_all(const Doc *d) {
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+    lists[i].print(d);
     printf("\n");
   }
-  printf("\n`cmlc doc NAME` shows one entry in full, `cmlc doc CML0204` an error code.\n");
+  printf("`cmlc doc NAME` shows one entry in full, `cmlc doc functions` (estimators, metrics, sources) one list, `cmlc doc CML0204` an error code.\n");
 }
 
 static void print_default(const Option *o) {
@@ -116,7 +143,7 @@ static void print_default(const Option *o) {
   const char *v = o->values ? o->values : "";
   switch (o->kind) {
   case OPT_BOOL: printf("%s", o->def != 0 ? "true" : "false"); break;
-  case OPT_STRING: printf("\"%s\"", !strcmp(v, "\t") ? "\\t" : v); break;
+  case OPT_STRING: printf(strchr(v, '"') ? "'%s'" : "\"%s\"", v); break;
   case OPT_ENUM:
     n = (size_t)option_word(o, (int)o->def, &v);
     printf("\"%.*s\"", (int)n, v);
@@ -148,7 +175,7 @@ static void print_options(const Option *o) {
 static bool doc_function(const Doc *d, const char *name) {
   const char *doc = NULL;
   bool found = false;
-  for (uint32_t m = 0; library_ast(d->library, m); m++)
+  for (uint32_t m = 0; library_ast(d->c.library, m); m++)
     for (const Decl *f = decls_of(d, m); f; f = f->next) {
       if (strcmp(f->name, name) != 0)
         continue;
@@ -157,39 +184,45 @@ static bool doc_function(const Doc *d, const char *name) {
       doc = doc ? doc : f->doc;
       found = true;
       if (f->kind == D_FN)
-        printf("\n%.*s\n", (int)(f->span.to - f->span.from), d->sources.file[f->span.file].text + f->span.from);
+        printf("\n%.*s\n", (int)(f->span.to - f->span.from), d->c.sources.file[f->span.file].text + f->span.from);
     }
-  if (doc)
-    printf("\n%s\n", doc);
+  if (doc) {
+    printf("\n");
+    print_text(doc);
+  }
   return found;
 }
 
 static bool doc_one(const Doc *d, const char *name) {
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    if (!strcmp(lists[i].name, name)) {
+      lists[i].print(d);
+      return true;
+    }
   bool found = doc_function(d, name);
-  if (!strcmp(name, "functions")) {
-    list_all_functions(d);
-    return true;
-  }
-  const char *page = diag_page(name);
+  const char *page = code_page(name);
   if (page) {
-    printf("%s\n", page);
+    print_text(page);
     found = true;
   }
   for (const CatEstimator *e = d->catalog.estimator; e->name; e++)
     if (!strcmp(e->name, name)) {
-      printf("%s(target ~ features, options)\n\n%s\n", e->name, e->doc);
+      printf("%s(target ~ features, options)\n\n", e->name);
+      print_text(e->doc);
       print_options(e->options);
       found = true;
     }
   for (const CatMetric *m = d->catalog.metric; m->name; m++)
     if (!strcmp(m->name, name)) {
-      printf("metric %s, of %s\n\n%s\n", m->name, m->task == TASK_BINARY ? "classifiers" : "regressions", m->doc);
+      printf("%smetric %s, of %s\n\n", found ? "\n" : "", m->name, m->task == TASK_BINARY ? "classifiers" : "regressions");
+      print_text(m->doc);
       print_options(m->options);
       found = true;
     }
   for (const CatFormat *f = d->catalog.format; f->name; f++)
     if (!strcmp(f->name, name)) {
-      printf("from %s(\"PATH\", options)\n\n%s\n", f->name, f->doc);
+      printf("from %s(\"PATH\", options)\n\n", f->name);
+      print_text(f->doc);
       print_options(f->options);
       found = true;
     }
@@ -199,49 +232,38 @@ static bool doc_one(const Doc *d, const char *name) {
 static const char *nearest_entry(const Doc *d, const char *name) {
   const char *names[512];
   unsigned n = 0;
-  for (uint32_t m = 0; library_ast(d->library, m); m++)
+  for (uint32_t m = 0; library_ast(d->c.library, m); m++)
     for (const Decl *f = decls_of(d, m); f && n < 480; f = f->next)
       names[n++] = f->name;
   for (const CatEstimator *e = d->catalog.estimator; e->name && n < 512; e++)
     names[n++] = e->name;
   for (const CatMetric *m = d->catalog.metric; m->name && n < 512; m++)
     names[n++] = m->name;
+  for (const CatFormat *f = d->catalog.format; f->name && n < 512; f++)
+    names[n++] = f->name;
+  for (size_t i = 0; i < sizeof lists / sizeof *lists && n < 512; i++)
+    names[n++] = lists[i].name;
   return diag_nearest(name, names, n);
-}
-
-static void doc_open(Doc *d, const App *app, Arena *a) {
-  uint32_t n = 0;
-  *d = (Doc){.app = app, .arena = a};
-  source_init(&d->sources, a);
-  diag_init(&d->diags, a, &d->sources);
-  while (stdlib_sources[n].name)
-    n++;
-  const char **name = NEWN(a, const char *, n + 1), **text = NEWN(a, const char *, n + 1);
-  for (uint32_t i = 0; i < n; i++) {
-    name[i] = arena_printf(a, "stdlib/%s.cml", stdlib_sources[i].name);
-    text[i] = stdlib_sources[i].text;
-  }
-  d->library = library_new(a, &d->diags, name, text, n);
 }
 
 int cmd_doc(const App *app, int argc, char **argv) {
   static const Flag flags[] = {{NULL, NULL, NULL, NULL, false}};
-  Arena a;
-  jmp_buf oom;
   Args args;
   Doc d;
   Err e = {0};
-  arena_init(&a, &oom);
-  if (setjmp(oom)) {
+  compile_open(&d.c);
+  if (setjmp(d.c.oom)) {
     err_memory(&e);
     app_error(app, &e);
-    arena_free(&a);
+    compile_free(&d.c);
     return ST_RESOURCE;
   }
-  Status st = args_parse(&a, argc, argv, "doc", "[NAME ...]", flags, &args);
+  Status st = args_parse(&d.c.arena, argc, argv, "doc", "[NAME ...]", flags, &args);
   if (st == ST_OK) {
-    doc_open(&d, app, &a);
-    catalog_make(app, &a, true, &d.catalog, &e);
+    source_init(&d.c.sources, &d.c.arena);
+    diag_init(&d.c.diags, &d.c.arena, &d.c.sources);
+    compile_library(&d.c);
+    catalog_make(app, &d.c.arena, true, &d.catalog, &e);
     if (!args.nword)
       list_all(&d);
     for (uint32_t i = 0; i < args.nword; i++) {
@@ -255,6 +277,6 @@ int cmd_doc(const App *app, int argc, char **argv) {
       st = ST_USAGE;
     }
   }
-  arena_free(&a);
+  compile_free(&d.c);
   return st == ST_CANCEL ? ST_OK : st;
 }

@@ -18,24 +18,6 @@ static const Flag flags[] = {
     {NULL, NULL, NULL, NULL, false},
 };
 
-static bool known_passes(const char *list) {
-  for (const char *s = list; s && *s;) {
-    size_t k = strcspn(s, ",");
-    bool found = false;
-    for (uint32_t i = 0; passes[i].name; i++)
-      found |= strlen(passes[i].name) == k && strncmp(s, passes[i].name, k) == 0;
-    if (!found) {
-      fprintf(stderr, "cmlc explain: there is no pass `%.*s`; there are", (int)k, s);
-      for (uint32_t i = 0; passes[i].name; i++)
-        fprintf(stderr, "%s %s", i ? "," : "", passes[i].name);
-      fprintf(stderr, "\n");
-      return false;
-    }
-    s += k + (s[k] == ',');
-  }
-  return true;
-}
-
 static Status print_stages(const Program *p, const char *stage, Buf *out) {
   bool found = false;
   for (uint32_t i = 0; i < p->nstage; i++)
@@ -51,28 +33,33 @@ static Status print_stages(const Program *p, const char *stage, Buf *out) {
   return ST_USAGE;
 }
 
+static Status ir_text(Arena *a, const char *path, const char *pass, const char *stage, Buf *text, Buf *out, Err *e) {
+  Program *p = NULL;
+  if (file_read(path, 64 << 20, ST_PROGRAM, text, e) != ST_OK)
+    return e->code;
+  if (ir_parse(a, (const char *)text->p, (uint32_t)text->n, &p, e) != ST_OK)
+    return err_at(e, "%s", path);
+  for (uint32_t i = 0, changes = 0; pass && passes[i].name; i++)
+    if (!strcmp(passes[i].name, pass) && passes[i].run(p, a, &changes, e) == ST_OK)
+      ir_verify(p, e);
+  if (e->code != ST_OK)
+    return e->code;
+  if (stage)
+    return print_stages(p, stage, out);
+  ir_print(p, out);
+  return ST_OK;
+}
+
 /* A program that is IR already: as the reader takes it or, with --pass, as that one pass leaves it. How passes are tested. */
-static Status explain_ir(const char *path, const char *pass, Buf *out, Err *e) {
+static Status explain_ir(const char *path, const char *pass, const char *stage, Buf *out, Err *e) {
   Arena a;
   jmp_buf oom;
   Buf text = {0};
-  Program *p = NULL;
   arena_init(&a, &oom);
-  if (setjmp(oom)) {
-    err_memory(e);
-    goto done;
-  }
-  if (file_read(path, 64 << 20, ST_PROGRAM, &text, e) != ST_OK || ir_parse(&a, (const char *)text.p, (uint32_t)text.n, &p, e) != ST_OK)
-    goto done;
-  for (uint32_t i = 0, changes = 0; pass && passes[i].name; i++)
-    if (!strcmp(passes[i].name, pass) && passes[i].run(p, &a, &changes, e) == ST_OK)
-      ir_verify(p, e);
-  if (e->code == ST_OK)
-    ir_print(p, out);
-done:
+  Status st = setjmp(oom) ? err_memory(e) : ir_text(&a, path, pass, stage, &text, out, e);
   buf_free(&text);
   arena_free(&a);
-  return e->code;
+  return st;
 }
 
 int cmd_explain(const App *app, int argc, char **argv) {
@@ -83,14 +70,16 @@ int cmd_explain(const App *app, int argc, char **argv) {
   Err e = {0};
   memset(&c, 0, sizeof c);
   arena_init(&a, NULL);
-  Status st = args_parse(&a, argc, argv, "explain", "FILE.cml [options]", flags, &args);
+  Status st = args_parse(&a, argc, argv, "explain", "FILE.cml | FILE.ir [options]", flags, &args);
   CompileOptions o = {.lower = true};
   if (st == ST_OK && args.nword != 1) {
     fprintf(stderr, "cmlc explain: name one program: cmlc explain FILE.cml\n");
     st = ST_USAGE;
   }
-  if (st == ST_OK && (!known_passes(args_get(&args, "--pass")) || !known_passes(args_get(&args, "--skip-pass"))))
-    st = ST_USAGE;
+  if (st == ST_OK)
+    st = args_passes(&args, "--pass");
+  if (st == ST_OK)
+    st = args_passes(&args, "--skip-pass");
   if (st == ST_OK)
     st = args_seed(&args, &o.seed);
   if (st != ST_OK) {
@@ -101,25 +90,26 @@ int cmd_explain(const App *app, int argc, char **argv) {
   o.check.no_data = args_get(&args, "--no-data") != NULL;
   o.skip_pass = args_get(&args, "--skip-pass");
   o.dump_pass = args_get(&args, "--pass");
+  const char *stage = args_get(&args, "--stage");
   o.check.define = args_defines(&a, &args, &o.check.ndefine, &e);
   size_t n = strlen(o.path);
   bool ir = n > 3 && !strcmp(o.path + n - 3, ".ir");
   if (e.code == ST_OK && ir)
-    st = explain_ir(o.path, o.dump_pass, &out, &e);
+    st = explain_ir(o.path, o.dump_pass, stage, &out, &e);
   else if (e.code == ST_OK)
     compile_file(app, &o, &c, &dump, &e);
   compile_report(app, &c);
   if (e.code != ST_OK) {
     app_error(app, &e);
     st = e.code;
-  } else if (ir) {
-    st = ST_OK;
-  } else if (!c.program) {
+  } else if (!ir && !c.program) {
     st = c.outcome;
+  } else if (ir) {
+    /* printed already */
   } else if (o.dump_pass) {
     buf_put(&out, dump.p, dump.n);
-  } else if (args_get(&args, "--stage")) {
-    st = print_stages(c.program, args_get(&args, "--stage"), &out);
+  } else if (stage) {
+    st = print_stages(c.program, stage, &out);
   } else if (args_get(&args, "--ir")) {
     ir_print(c.program, &out);
   } else {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmlc fmt: programs in their canonical form, in place or to standard output. A program with syntax errors is not touched. */
+/* cmlc fmt: programs in their canonical form, in place or to standard output. A program with syntax errors is not touched, others still are. */
 #include <string.h>
 
 #include "app/app.h"
@@ -11,46 +11,39 @@ static const Flag flags[] = {
     {NULL, NULL, NULL, NULL, false},
 };
 
-static Status fmt_one(const App *app, const char *path, bool check, bool print, Err *e) {
+static Status fmt_text(const App *app, Compiled *c, const char *path, bool check, bool print, Buf *out, Err *e) {
+  if (compile_read(c, path, e) != ST_OK)
+    return e->code;
+  const Ast *ast = parse_file(&c->arena, &c->diags, c->file);
+  if (c->diags.errors) {
+    compile_report(app, c);
+    return ST_PROGRAM;
+  }
+  fmt_print(ast, &c->sources, out);
+  if (out->bad)
+    return err_memory(e);
+  bool same = out->n == c->ntext && memcmp(out->p, c->text, out->n) == 0;
+  if (check && !same)
+    printf("%s\n", path);
+  if (check)
+    return same ? ST_OK : ST_EXPECT;
+  if (print || !strcmp(path, "-"))
+    fwrite(out->p, 1, out->n, stdout);
+  else if (!same)
+    file_write_whole(path, buf_bytes(out), e);
+  return e->code;
+}
+
+static Status fmt_one(const App *app, const char *path, bool check, bool print) {
   Compiled c;
-  Buf text = {0}, out = {0};
-  Status st = ST_OK;
-  memset(&c, 0, sizeof c);
-  arena_init(&c.arena, &c.oom);
-  if (setjmp(c.oom)) {
-    st = err_memory(e);
-    goto done;
-  }
-  source_init(&c.sources, &c.arena);
-  diag_init(&c.diags, &c.arena, &c.sources);
-  if ((st = file_read(strcmp(path, "-") ? path : "/dev/stdin", 4 << 20, ST_PROGRAM, &text, e)) != ST_OK)
-    goto done;
-  uint16_t file = source_add(&c.sources, path, buf_str(&text), (uint32_t)text.n, false);
-  const Ast *ast = parse_file(&c.arena, &c.diags, file);
-  if (c.diags.errors) {
-    compile_report(app, &c);
-    st = ST_PROGRAM;
-    goto done;
-  }
-  fmt_print(ast, &c.sources, &out);
-  if (out.bad) {
-    st = err_memory(e);
-    goto done;
-  }
-  bool same = out.n == text.n && memcmp(out.p, text.p, out.n) == 0;
-  if (check) {
-    if (!same)
-      printf("%s\n", path);
-    st = same ? ST_OK : ST_EXPECT;
-  } else if (print || !strcmp(path, "-")) {
-    fwrite(out.p, 1, out.n, stdout);
-  } else if (!same) {
-    st = file_write_whole(path, buf_bytes(&out), e);
-  }
-done:
-  buf_free(&text);
+  Buf out = {0};
+  Err e = {0};
+  compile_open(&c);
+  Status st = setjmp(c.oom) ? err_memory(&e) : fmt_text(app, &c, path, check, print, &out, &e);
+  if (e.code != ST_OK)
+    app_error(app, &e);
   buf_free(&out);
-  arena_free(&c.arena);
+  compile_free(&c);
   return st;
 }
 
@@ -63,11 +56,8 @@ int cmd_fmt(const App *app, int argc, char **argv) {
     fprintf(stderr, "cmlc fmt: name a program: cmlc fmt FILE.cml\n");
     st = ST_USAGE;
   }
-  for (uint32_t i = 0; i < args.nword && (st == ST_OK || st == ST_EXPECT); i++) {
-    Err e = {0};
-    Status one = fmt_one(app, args.word[i], args_get(&args, "--check") != NULL, args_get(&args, "--stdout") != NULL, &e);
-    if (e.code != ST_OK)
-      app_error(app, &e);
+  for (uint32_t i = 0; i < args.nword && st != ST_USAGE && st != ST_CANCEL; i++) { /* every file has its turn, also after a wrong one */
+    Status one = fmt_one(app, args.word[i], args_get(&args, "--check") != NULL, args_get(&args, "--stdout") != NULL);
     if (one > st)
       st = one;
   }

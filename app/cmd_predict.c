@@ -4,6 +4,7 @@
 
 #include "app/app.h"
 #include "app/progress.h"
+#include "base/num.h"
 #include "vm/score.h"
 
 static const Flag flags[] = {
@@ -12,7 +13,7 @@ static const Flag flags[] = {
     {"--keep", NULL, "NAMES", "input columns to write before the predictions, separated by commas; all (default) or none", false},
     {"--option", NULL, "NAME=VALUE", "option of the input, as in `from csv(..)`: header=false; may be repeated", true},
     {"--memory", NULL, "SIZE", "most memory to use (1G)", false},
-    {"--quiet", "-q", NULL, "no progress", false},
+    {"--quiet", "-q", NULL, "no progress, and no word at the end", false},
     {NULL, NULL, NULL, NULL, false},
 };
 
@@ -31,17 +32,21 @@ static const char *format_of(const char *path) {
   return NULL;
 }
 
-static uint32_t split_names(Arena *a, const char *list, const char *const **out) {
+static Status split_names(Arena *a, const char *list, ScoreJob *j, Err *e) {
   uint32_t n = 0, cap = 0;
   const char **v = NULL;
   for (const char *s = list; *s;) {
     size_t k = strcspn(s, ",");
     const char *name = arena_strndup(a, s, k);
+    for (uint32_t i = 0; i < n; i++)
+      if (!strcmp(v[i], name))
+        return err_set(e, ST_USAGE, "", "Name each column once.", "`--keep` names `%s` twice", name);
     PUSH(a, v, n, cap, name);
     s += k + (s[k] == ',');
   }
-  *out = v;
-  return n;
+  j->keep = v;
+  j->nkeep = n;
+  return ST_OK;
 }
 
 static Status usage(const char *what) {
@@ -58,7 +63,7 @@ static Status prepare(const App *app, Arena *a, const Args *args, ScoreJob *j, E
   if (!in || !out)
     return usage(in ? "`--out` is missing" : "`--in` is missing");
   if (memory && !args_size(memory, &j->memory))
-    return usage("`--memory` is a size like 512M or 2G");
+    return usage("`--memory` is a size of at least 64M, like 512M or 2G");
   if (!ends_with(out, ".parquet") && !ends_with(out, ".csv"))
     return usage("`--out` ends in .parquet or .csv");
   j->in = (EngineSource){.format = format_of(in), .path = in, .dir = "."};
@@ -72,8 +77,43 @@ static Status prepare(const App *app, Arena *a, const Args *args, ScoreJob *j, E
   if (!keep || !strcmp(keep, "all"))
     j->keep_all = true;
   else if (strcmp(keep, "none"))
-    j->nkeep = split_names(a, keep, &j->keep);
-  return ST_OK;
+    split_names(a, keep, j, e);
+  return e->code;
+}
+
+/* The file to be written can be, and is none of those that are read. */
+static Status check_out(const ScoreJob *j, Err *e) {
+  Arena a;
+  const char **file = NULL;
+  uint32_t n = 0;
+  arena_init(&a, NULL);
+  if (engine_files(&a, &j->in, &file, &n, e) == ST_OK)
+    output_check(j->out, file, n, e);
+  arena_free(&a);
+  return e->code;
+}
+
+static Status predict(const App *app, ScoreJob *j, const char *path, bool quiet, Err *e) {
+  Bundle *bundle = NULL;
+  ScoreResult r = {0};
+  Meter meter;
+  char rows[NUM_MAX];
+  if (bundle_read(path, app->registry, &bundle, e) != ST_OK)
+    return e->code;
+  if (check_out(j, e) != ST_OK) {
+    bundle_free(bundle);
+    return e->code == ST_PROGRAM ? ST_USAGE : e->code;
+  }
+  meter_start(&meter, app, quiet, "predict");
+  j->bundle = bundle;
+  j->progress = &meter.progress;
+  Status st = score_file(j, &r, e);
+  meter_end(&meter);
+  bundle_free(bundle);
+  num_print_grouped(rows, r.rows);
+  if (st == ST_OK && !quiet)
+    fprintf(stderr, "%s rows scored, %s written\n", rows, j->out);
+  return st == ST_PROGRAM ? ST_USAGE : st; /* options of the input come from the command line here */
 }
 
 int cmd_predict(const App *app, int argc, char **argv) {
@@ -81,33 +121,22 @@ int cmd_predict(const App *app, int argc, char **argv) {
   jmp_buf oom;
   Args args;
   ScoreJob j;
-  ScoreResult r = {0};
-  Bundle *bundle = NULL;
   Err e = {0};
   arena_init(&a, &oom);
   if (setjmp(oom)) {
     err_memory(&e);
     app_error(app, &e);
+    arena_free(&a);
     return ST_RESOURCE;
   }
   Status st = args_parse(&a, argc, argv, "predict", "BUNDLE --in FILE --out FILE [options]", flags, &args);
+  bool help = st == ST_CANCEL;
   if (st == ST_OK)
     st = prepare(app, &a, &args, &j, &e);
-  Meter meter;
-  meter_start(&meter, app, args_get(&args, "--quiet") != NULL, "predict");
-  if (st == ST_OK && bundle_read(args.word[0], app->registry, &bundle, &e) == ST_OK) {
-    j.bundle = bundle;
-    j.progress = &meter.progress;
-    score_file(&j, &r, &e);
-  }
-  meter_end(&meter);
-  if (e.code != ST_OK) {
+  if (st == ST_OK)
+    st = predict(app, &j, args.word[0], args_get(&args, "--quiet") != NULL, &e);
+  if (e.code != ST_OK)
     app_error(app, &e);
-    st = e.code;
-  } else if (st == ST_OK) {
-    fprintf(stderr, "%llu rows scored, %s written\n", (unsigned long long)r.rows, j.out);
-  }
-  bundle_free(bundle);
   arena_free(&a);
-  return st == ST_CANCEL && e.code == ST_OK ? ST_OK : st;
+  return help ? ST_OK : st;
 }

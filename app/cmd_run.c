@@ -38,6 +38,8 @@ typedef struct Settings {
 typedef struct Digests {
   pthread_t thread;
   bool started;
+  atomic_bool stop;           /* nobody wants them any more: the run has failed */
+  const atomic_bool *cancel;
   Arena arena;
   const Program *program;
   const char *dir;
@@ -45,6 +47,11 @@ typedef struct Digests {
   uint32_t n;
   Err err;
 } Digests;
+
+static bool unwanted(void *ctx) {
+  const Digests *d = ctx;
+  return atomic_load(&d->stop) || atomic_load(d->cancel);
+}
 
 static void digest_source(Digests *d, uint32_t stage) {
   const Stage *s = &d->program->stage[stage];
@@ -56,7 +63,7 @@ static void digest_source(Digests *d, uint32_t stage) {
   if (engine_files(&d->arena, &src, &file, &n, &d->err) != ST_OK)
     return;
   for (uint32_t i = 0; i < n && d->err.code == ST_OK; i++) {
-    digest_file(file[i], out->digest, NULL, &d->err);
+    digest_file_unless(file[i], unwanted, d, out->digest, NULL, &d->err);
     buf_text(&all, out->digest);
     buf_text(&all, "\n");
   }
@@ -77,22 +84,29 @@ static void *digest_thread(void *arg) {
   return NULL;
 }
 
-static void digests_start(Digests *d, const Program *p, const char *dir) {
-  *d = (Digests){.program = p, .dir = dir};
+static void digests_start(Digests *d, const Program *p, const char *dir, const atomic_bool *cancel) {
+  *d = (Digests){.program = p, .dir = dir, .cancel = cancel};
   arena_init(&d->arena, NULL);
   d->v = NEWN(&d->arena, DataDigest, p->nstage + 1);
-  d->started = d->v && pthread_create(&d->thread, NULL, digest_thread, d) == 0;
+  if (!d->v)
+    err_memory(&d->err);
+  else if (pthread_create(&d->thread, NULL, digest_thread, d) != 0)
+    err_set(&d->err, ST_RESOURCE, "CML0504", "Raise the limit on threads, or end other programs.", "no thread could be started");
+  else
+    d->started = true;
 }
 
-/* Waits for them. A failure is none of the run's: the digest is then missing. */
-static void digests_finish(Digests *d) {
+/* Waits for them. */
+static Status digests_finish(Digests *d, Err *e) {
   if (d->started)
     pthread_join(d->thread, NULL);
   d->started = false;
+  if (d->err.code != ST_OK && e->code == ST_OK)
+    *e = d->err;
+  return e->code;
 }
 
 static void digests_free(Digests *d) {
-  digests_finish(d);
   arena_free(&d->arena);
 }
 
@@ -116,14 +130,12 @@ static Status on_bundle(void *ctx, const Program *p, uint32_t stage, const char 
   const Stage *s = &p->stage[stage], *train = &p->stage[s->train];
   Buf options = {0}, metrics = {0}, data = {0};
   char seed[32];
-  digests_finish(h->digests);
+  if (digests_finish(h->digests, e) != ST_OK)
+    return e->code;
   h->report.run = so_far;
   h->report.data = h->digests->v;
   h->report.ndata = h->digests->n;
-  const Estimator *est = NULL;
-  for (uint32_t i = 0; h->app->registry->estimator[i]; i++)
-    if (!strcmp(h->app->registry->estimator[i]->name, train->estimator))
-      est = h->app->registry->estimator[i];
+  const Estimator *est = catalog_estimator(h->app->registry, train->estimator);
   Json j = {.out = &options};
   json_options(&j, NULL, train->options, train->noptions, est ? est->option : NULL);
   j = (Json){.out = &metrics};
@@ -178,11 +190,15 @@ static Status run_compiled(const App *app, const Settings *s, const Compiled *c,
   Executor *x = NULL;
   RunResult r;
   Digests digests;
+  if (outputs_check(c->program, s->limits.dir, s->compile.path, e) != ST_OK) {
+    app_error(app, e);
+    return e->code;
+  }
   memset(&r, 0, sizeof r);
   Hooks h = {.app = app, .digests = &digests};
   h.report = (Report){.program = c->program, .registry = app->registry, .run = &r, .path = s->compile.path};
   digest_bytes((Bytes){(const uint8_t *)c->text, c->ntext}, h.report.digest);
-  digests_start(&digests, c->program, s->limits.dir);
+  digests_start(&digests, c->program, s->limits.dir, app->cancel);
   meter_start(&h.meter, app, s->quiet, "start");
   RunHooks hooks = {.ctx = &h, .begin = on_begin, .bundle = on_bundle, .progress = &h.meter.progress};
   Status st = s->loopback ? exec_loopback(&x, e) : exec_local(&x, e);
@@ -190,7 +206,10 @@ static Status run_compiled(const App *app, const Settings *s, const Compiled *c,
     st = run_program(c->program, x, app->registry, &s->limits, &hooks, &r, e);
   if (x)
     x->close(x);
-  digests_finish(&digests);
+  if (st != ST_OK && st != ST_EXPECT)
+    atomic_store(&digests.stop, true);
+  if (digests_finish(&digests, e) != ST_OK && st == ST_OK)
+    st = e->code;
   meter_end(&h.meter);
   h.report.run = &r;
   h.report.data = digests.v;
@@ -244,12 +263,12 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
   s->limits.dir = slash ? arena_strndup(a, path, slash == path ? 1 : (size_t)(slash - path)) : ".";
   if (threads && !args_count(threads, 1, 1024, &s->limits.threads))
     return usage("`--threads` is a whole number from 1 to 1024");
-  if (memory && (!args_size(memory, &s->limits.memory) || s->limits.memory < (64u << 20)))
+  if (memory && !args_size(memory, &s->limits.memory))
     return usage("`--memory` is a size of at least 64M, like 512M or 2G");
   if (executor && strcmp(executor, "local") && strcmp(executor, "loopback"))
     return usage("`--executor` is local or loopback");
   s->loopback = executor && !strcmp(executor, "loopback");
-  if (args_seed(args, &s->compile.seed) != ST_OK)
+  if (args_seed(args, &s->compile.seed) != ST_OK || args_passes(args, "--skip-pass") != ST_OK)
     return ST_USAGE;
   s->compile.check.define = args_defines(a, args, &s->compile.check.ndefine, e);
   return e->code;

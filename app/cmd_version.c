@@ -9,9 +9,13 @@ int cmd_version(const App *app, int argc, char **argv) {
   Arena a;
   Args args;
   arena_init(&a, NULL);
-  Status st = args_parse(&a, argc, argv, "version", "", flags, &args);
-  arena_free(&a);
   (void)app;
+  Status st = args_parse(&a, argc, argv, "version", "", flags, &args);
+  if (st == ST_OK && args.nword) {
+    fprintf(stderr, "cmlc version: it takes no words, such as `%s`\n", args.word[0]);
+    st = ST_USAGE;
+  }
+  arena_free(&a);
   if (st == ST_OK)
     printf("cmlc %s (bundle %d, ir %d, ops %d, math %d, hash %d)\n", CML_VERSION, BUNDLE_VERSION, IR_VERSION, OPS_VERSION, MATH_VERSION,
            HASH_VERSION);

@@ -9,17 +9,26 @@
 
 enum { PROGRAM_MOST = 4 << 20 };
 
-static Status read_text(const CompileOptions *o, Compiled *c, Err *e) {
+void compile_open(Compiled *c) {
+  memset(c, 0, sizeof *c);
+  arena_init(&c->arena, &c->oom);
+}
+
+Status compile_read(Compiled *c, const char *path, Err *e) {
   Buf b = {0};
-  if (file_read(strcmp(o->path, "-") ? o->path : "/dev/stdin", PROGRAM_MOST, ST_PROGRAM, &b, e) == ST_OK) {
+  bool in = !strcmp(path, "-");
+  source_init(&c->sources, &c->arena);
+  diag_init(&c->diags, &c->arena, &c->sources);
+  if (file_read(in ? "/dev/stdin" : path, PROGRAM_MOST, ST_PROGRAM, &b, e) == ST_OK) {
     c->ntext = (uint32_t)b.n;
     c->text = arena_strndup(&c->arena, (const char *)b.p, b.n);
+    c->file = source_add(&c->sources, in ? "(standard input)" : path, c->text, c->ntext, false);
   }
   buf_free(&b);
   return e->code;
 }
 
-static void load_library(Compiled *c) {
+void compile_library(Compiled *c) {
   uint32_t n = 0;
   while (stdlib_sources[n].name)
     n++;
@@ -32,20 +41,16 @@ static void load_library(Compiled *c) {
 }
 
 Status compile_file(const App *app, const CompileOptions *o, Compiled *c, Buf *dump, Err *e) {
-  memset(c, 0, sizeof *c);
-  arena_init(&c->arena, &c->oom);
+  compile_open(c);
   if (setjmp(c->oom))
     return err_memory(e);
-  source_init(&c->sources, &c->arena);
-  diag_init(&c->diags, &c->arena, &c->sources);
-  if (read_text(o, c, e) != ST_OK)
+  if (compile_read(c, o->path, e) != ST_OK)
     return e->code;
   Catalog cat;
   if (catalog_make(app, &c->arena, o->check.no_data, &cat, e) != ST_OK)
     return e->code;
-  uint16_t file = source_add(&c->sources, strcmp(o->path, "-") ? o->path : "(standard input)", c->text, c->ntext, false);
-  const Ast *ast = parse_file(&c->arena, &c->diags, file);
-  load_library(c);
+  const Ast *ast = parse_file(&c->arena, &c->diags, c->file);
+  compile_library(c);
   CheckOptions check = o->check;
   c->outcome = ST_PROGRAM;
   check.outcome = &c->outcome;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/app.h"
 #include "app/report.h"
 #include "base/num.h"
 
@@ -116,13 +117,6 @@ void json_options(Json *j, const char *key, const IrOption *v, uint32_t n, const
   json_close(j, '}');
 }
 
-static const Estimator *estimator_of(const Report *r, const char *name) {
-  for (uint32_t i = 0; r->registry->estimator[i]; i++)
-    if (strcmp(r->registry->estimator[i]->name, name) == 0)
-      return r->registry->estimator[i];
-  return NULL;
-}
-
 static void json_data(Json *j, const Report *r) {
   json_open(j, "data", '{');
   for (uint32_t i = 0; i < r->run->ndata; i++) {
@@ -174,7 +168,7 @@ static void json_models(Json *j, const Report *r) {
     if (!f || f->type != IR_MODEL)
       continue;
     const Model *m = f->model;
-    const Estimator *est = estimator_of(r, s->estimator);
+    const Estimator *est = catalog_estimator(r->registry, s->estimator);
     json_open(j, s->name, '{');
     json_text(j, "estimator", s->estimator);
     json_text(j, "target", s->target);
@@ -199,10 +193,10 @@ static void json_models(Json *j, const Report *r) {
   json_close(j, '}');
 }
 
-static void metric_value(Json *j, const IrMetric *m, const MetricValue *v, bool scalar) {
+static void metric_value(Json *j, const Report *r, const IrMetric *m, const MetricValue *v) {
   if (!v->defined) {
     json_null(j, m->text);
-  } else if (scalar) {
+  } else if (catalog_metric(r->registry, m->name)->scalar) {
     json_number(j, m->text, v->value);
   } else {
     static const char *const cell[] = {"true_negative", "false_positive", "false_negative", "true_positive"};
@@ -211,13 +205,6 @@ static void metric_value(Json *j, const IrMetric *m, const MetricValue *v, bool 
       json_number(j, cell[k], v->cell[k]);
     json_close(j, '}');
   }
-}
-
-static bool is_scalar(const Report *r, const char *name) {
-  for (uint32_t i = 0; r->registry->metric[i]; i++)
-    if (strcmp(r->registry->metric[i]->name, name) == 0)
-      return r->registry->metric[i]->scalar;
-  return true;
 }
 
 static void open_evaluation(Json *j, const Report *r, const Stage *s, const char *by, const char *value, uint64_t rows) {
@@ -251,7 +238,7 @@ void json_evaluations(Json *j, const char *key, const Report *r, int32_t train) 
     if (im->by) {
       for (uint32_t k = 0; k < m->n; k++) {
         open_evaluation(j, r, s, im->by, m->v[k].slice, m->v[k].rows);
-        metric_value(j, im, &m->v[k], is_scalar(r, im->name));
+        metric_value(j, r, im, &m->v[k]);
         close_evaluation(j);
       }
       continue;
@@ -265,7 +252,7 @@ void json_evaluations(Json *j, const char *key, const Report *r, int32_t train) 
     for (uint32_t k = i; k < r->run->nmetric; k++) {
       const RunMetric *o = &r->run->metric[k];
       if (o->stage == m->stage && !s->metric[o->metric].by && o->n)
-        metric_value(j, &s->metric[o->metric], &o->v[0], is_scalar(r, s->metric[o->metric].name));
+        metric_value(j, r, &s->metric[o->metric], &o->v[0]);
     }
     close_evaluation(j);
   }

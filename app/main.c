@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmlc: finds the command and runs it. Exit statuses are those of base/err.h. */
+#include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -36,12 +37,31 @@ static void usage(FILE *out) {
 }
 
 void app_error(const App *app, const Err *e) {
+  if (e->code == ST_CANCEL) {
+    fprintf(stderr, "interrupted: files that were not finished are as they were before\n");
+    return;
+  }
   const char *red = app->colour ? "\033[1;31m" : "", *end = app->colour ? "\033[0m" : "";
   if (e->where[0])
     fprintf(stderr, "%s: ", e->where);
   fprintf(stderr, "%serror%s%s%s: %s\n", red, e->id[0] ? " " : "", e->id, end, e->cause);
   if (e->remedy[0])
     fprintf(stderr, "  = %s\n", e->remedy);
+}
+
+/* What was printed has arrived, or the status says that it has not: a full disk behind standard output. A reader that has gone (`| head`)
+ * knows what it did. */
+static int flushed(const App *app, int st) {
+  errno = 0;
+  if (fflush(stdout) == 0 && !ferror(stdout))
+    return st;
+  if (errno != EPIPE) {
+    Err e = {0};
+    err_set(&e, ST_RESOURCE, "CML0503", "Check that the disk has room.", "cannot write to standard output%s%s", errno ? ": " : "",
+            errno ? strerror(errno) : "");
+    app_error(app, &e);
+  }
+  return st <= ST_EXPECT ? ST_RESOURCE : st;
 }
 
 int main(int argc, char **argv) {
@@ -53,6 +73,7 @@ int main(int argc, char **argv) {
   sigaction(SIGINT, &sa, NULL);
   sigaction(SIGTERM, &sa, NULL);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); /* a file over the limit is a write error, with a message */
   bool terminal = isatty(STDERR_FILENO);
   const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
   StdlibRegistry space;
@@ -65,16 +86,14 @@ int main(int argc, char **argv) {
   }
   if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
     usage(stdout);
-    return ST_OK;
+    return flushed(&app, ST_OK);
   }
   const char *name = !strcmp(argv[1], "--version") ? "version" : argv[1];
   const char *names[16];
   unsigned n = 0;
   for (const Command *c = commands; c->name; c++) {
     if (!strcmp(c->name, name)) {
-      int st = c->run(&app, argc - 2, argv + 2);
-      if (fflush(stdout) != 0 && st == ST_OK)
-        st = ST_RESOURCE; /* a full disk behind standard output */
+      int st = flushed(&app, c->run(&app, argc - 2, argv + 2));
       return st == ST_CANCEL ? 130 : st;
     }
     names[n++] = c->name;

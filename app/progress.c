@@ -4,7 +4,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/num.h"
 
@@ -20,30 +22,55 @@ static void clear_line(Meter *m) {
   m->line = false;
 }
 
+/* Columns of the terminal, asked for each time since it may be resized. */
+static int width(void) {
+  struct winsize w;
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col >= 20 ? w.ws_col : 80;
+}
+
+/* The first n characters of a text, as bytes. */
+static int head(const char *s, int n) {
+  int i = 0;
+  for (; s[i]; i++)
+    if (((unsigned char)s[i] & 0xc0) != 0x80 && n-- == 0)
+      break;
+  return i;
+}
+
+/* "flights.train.fit0, scan 2": a stage may read its rows many times. */
+static void name_line(const Meter *m, char out[128]) {
+  if (m->scan > 1)
+    snprintf(out, 128, "%s, scan %u", m->stage, m->scan);
+  else
+    snprintf(out, 128, "%s", m->stage);
+}
+
 static void show(Meter *m, uint64_t done, uint64_t total, double now) {
-  char rows[NUM_MAX], all[NUM_MAX], rate[NUM_MAX];
-  double spent = now - m->start, per = spent > 0 ? (double)done / spent : 0;
+  char rows[NUM_MAX], all[NUM_MAX], rate[NUM_MAX], name[128], tail[192], bar[24] = "";
+  double spent = now - m->begun, per = spent > 0 ? (double)done / spent : 0;
+  name_line(m, name);
   num_print_grouped(rows, done);
   num_print_grouped(rate, (uint64_t)per);
-  if (m->app->terminal)
-    clear_line(m);
-  fprintf(stderr, "%-28s ", m->stage);
-  if (total && done <= total) {
-    num_print_grouped(all, total);
-    if (m->app->terminal) {
-      int full = (int)(20.0 * (double)done / (double)total);
-      fprintf(stderr, "[%.*s%.*s] ", full, "####################", 20 - full, "                    ");
-    }
-    fprintf(stderr, "%s of %s rows, %s/s, %.0f s left", rows, all, rate, per > 0 ? (double)(total - done) / per : 0.0);
-  } else {
-    fprintf(stderr, "%s rows, %s/s, %.0f s", rows, rate, spent);
-  }
-  if (m->app->terminal)
-    m->line = true;
+  num_print_grouped(all, total);
+  if (total && done <= total && per > 0)
+    snprintf(tail, sizeof tail, "%s of %s rows, %s/s, %.0f s left", rows, all, rate, (double)(total - done) / per);
   else
-    fputc('\n', stderr);
-  fflush(stderr);
+    snprintf(tail, sizeof tail, "%s rows, %s/s, %.0f s", rows, rate, spent);
   m->shown = now;
+  if (!m->app->terminal) {
+    fprintf(stderr, "%s: %s\n", name, tail);
+    return;
+  }
+  /* One line, never wrapped: what is left of it behind the numbers goes to the bar, then to the name. */
+  int room = width() - 1 - (int)strlen(tail) - 1, full = total && done <= total ? (int)(10.0 * (double)done / (double)total) : -1;
+  if (full >= 0 && room >= 13 + 12)
+    snprintf(bar, sizeof bar, "[%.*s%.*s] ", full, "##########", 10 - full, "          ");
+  room -= (int)strlen(bar);
+  int shown = head(name, room > 0 ? room : 0);
+  clear_line(m);
+  fprintf(stderr, "%.*s %s%.*s", shown, name, bar, width() - 1, tail);
+  m->line = true;
+  fflush(stderr);
 }
 
 static void on_rows(void *ctx, uint64_t done, uint64_t total) {
@@ -52,8 +79,17 @@ static void on_rows(void *ctx, uint64_t done, uint64_t total) {
   if (m->quiet)
     return;
   pthread_mutex_lock(&m->lock);
-  if (now - m->shown >= (m->app->terminal ? 0.1 : 10.0) && now - m->start >= 0.3)
-    show(m, done, total, now);
+  if (done < m->done) { /* calls of several threads may come out of order by a little, but a scan starts near 0 */
+    if (done < m->done / 2) {
+      m->scan++;
+      m->begun = now;
+      m->done = done;
+    }
+  } else {
+    m->done = done;
+  }
+  if (now - m->shown >= (m->app->terminal ? 0.1 : 10.0) && now - m->begun >= (m->app->terminal ? 0.3 : 0.0))
+    show(m, m->done, total, now);
   pthread_mutex_unlock(&m->lock);
 }
 
@@ -70,7 +106,9 @@ void meter_stage(Meter *m, const char *stage) {
   pthread_mutex_lock(&m->lock);
   clear_line(m);
   snprintf(m->stage, sizeof m->stage, "%s", stage);
-  m->start = m->shown = seconds_now();
+  m->begun = m->shown = seconds_now();
+  m->scan = 1;
+  m->done = 0;
   pthread_mutex_unlock(&m->lock);
 }
 

@@ -12,7 +12,9 @@ typedef struct Meter {
   const App *app;
   bool quiet;
   char stage[96];
-  double start, shown;      /* seconds; of the stage, of the last line */
+  uint32_t scan;            /* of the stage, from 1 */
+  uint64_t done;            /* rows of the scan */
+  double begun, shown;      /* seconds; of the scan, of the last line */
   bool line;                /* a line stands on the terminal */
   pthread_mutex_t lock;
 } Meter;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/app.h"
 #include "app/report.h"
 #include "base/num.h"
 
@@ -17,6 +18,14 @@ static const char *grouped(char out[NUM_MAX], uint64_t v) {
   return out;
 }
 
+/* Places on a terminal: characters, not bytes. */
+static int text_width(const char *s) {
+  int n = 0;
+  for (; *s; s++)
+    n += ((unsigned char)*s & 0xc0) != 0x80;
+  return n;
+}
+
 static void print_data(const Report *r, const Paint *p) {
   char a[NUM_MAX];
   for (uint32_t i = 0; i < r->run->ndata; i++) {
@@ -25,15 +34,15 @@ static void print_data(const Report *r, const Paint *p) {
     uint64_t kept = 0;
     if (!d->known)
       continue;
-    fprintf(p->out, "%sdata%s   %-14s %s rows read", p->bold, p->end, r->program->stage[s->from].name, grouped(a, d->read));
+    fprintf(p->out, "%sdata%s   %-14s %s rows", p->bold, p->end, r->program->stage[s->from].name, grouped(a, d->read));
     for (uint32_t k = 0; k < s->nparts && k < 64; k++) {
-      fprintf(p->out, ", %s %s", s->parts[k], grouped(a, d->kept[k]));
+      fprintf(p->out, "%s %s %s", k ? "," : ":", s->parts[k], grouped(a, d->kept[k]));
       kept += d->kept[k];
     }
     if (!s->nparts)
       kept = d->kept[0];
     if (kept < d->read)
-      fprintf(p->out, ", filtered out %s", grouped(a, d->read - kept));
+      fprintf(p->out, ", filtered %s", grouped(a, d->read - kept));
     fprintf(p->out, "\n");
   }
 }
@@ -47,8 +56,9 @@ static void print_models(const Report *r, const Paint *p) {
     if (!f || f->type != IR_MODEL)
       continue;
     const Model *m = f->model;
-    fprintf(p->out, "%smodel%s  %-14s %s, %u features, %s rows, %u iteration%s (%s)%s", p->bold, p->end, s->name, s->estimator, m->d,
-            grouped(a, m->rows), m->iterations, m->iterations == 1 ? "" : "s", m->solver, m->converged ? "" : ", not converged");
+    fprintf(p->out, "%smodel%s  %-14s %s, %u feature%s, %s rows\n", p->bold, p->end, s->name, s->estimator, m->d, m->d == 1 ? "" : "s",
+            grouped(a, m->rows));
+    fprintf(p->out, "%22s%s, %u iteration%s%s", "", m->solver, m->iterations, m->iterations == 1 ? "" : "s", m->converged ? "" : ", not converged");
     if (m->nobjective) {
       num_print_f64(a, m->objective[m->nobjective - 1], true);
       fprintf(p->out, ", objective %.9s", a);
@@ -71,29 +81,25 @@ static void print_confusion(FILE *out, const MetricValue *v) {
   fprintf(out, "    false      %16.10g %15.10g\n    true       %16.10g %15.10g\n", v->cell[0], v->cell[1], v->cell[2], v->cell[3]);
 }
 
-static bool is_confusion(const Report *r, const char *name) {
-  for (uint32_t i = 0; r->registry->metric[i]; i++)
-    if (strcmp(r->registry->metric[i]->name, name) == 0)
-      return !r->registry->metric[i]->scalar;
-  return false;
-}
-
 static void print_metric(const Report *r, const Paint *p, const RunMetric *m) {
   const IrMetric *im = &r->program->stage[m->stage].metric[m->metric];
+  bool confusion = !catalog_metric(r->registry, im->name)->scalar;
   char a[NUM_MAX];
   if (im->by) {
     fprintf(p->out, "  %s by %s\n", im->text, im->by);
     for (uint32_t k = 0; k < m->n; k++) {
-      if (is_confusion(r, im->name)) {
-        fprintf(p->out, "    %-24s %s%s rows%s\n", m->v[k].slice, p->dim, grouped(a, m->v[k].rows), p->end);
+      const char *slice = m->v[k].slice ? m->v[k].slice : "null";
+      if (confusion) {
+        fprintf(p->out, "    %s   %s%s rows%s\n", slice, p->dim, grouped(a, m->v[k].rows), p->end);
         print_confusion(p->out, &m->v[k]);
         continue;
       }
-      fprintf(p->out, "    %-24s", m->v[k].slice);
+      int room = 24 - text_width(slice);
+      fprintf(p->out, "    %s%*s", slice, room > 0 ? room : 0, "");
       print_number(p->out, &m->v[k]);
       fprintf(p->out, "   %s%s rows%s\n", p->dim, grouped(a, m->v[k].rows), p->end);
     }
-  } else if (m->n && is_confusion(r, im->name)) {
+  } else if (m->n && confusion) {
     fprintf(p->out, "  %s\n", im->text);
     print_confusion(p->out, &m->v[0]);
   } else if (m->n) {
@@ -139,23 +145,34 @@ static void print_exports(const Report *r, const Paint *p) {
   char a[NUM_MAX];
   for (uint32_t i = 0; i < r->run->nexport; i++) {
     const RunExport *x = &r->run->export_[i];
-    fprintf(p->out, "%s%-11s%s %s   %s%s bytes", i ? "" : "\n", x->kind, "", x->path, p->dim, grouped(a, x->bytes));
+    fprintf(p->out, "%s%-11s %s   %s%s bytes", i ? "" : "\n", x->kind, x->path, p->dim, grouped(a, x->bytes));
     if (x->rows)
       fprintf(p->out, ", %s rows", grouped(a, x->rows));
     fprintf(p->out, "%s\n", p->end);
   }
 }
 
+static bool timed(const RunStage *s) {
+  return s->scans || s->seconds >= 5e-4;
+}
+
 static void print_timings(const Report *r, const Paint *p) {
   char a[NUM_MAX];
-  fprintf(p->out, "\n%s%-34s %8s %6s %12s %10s%s\n", p->dim, "stage", "seconds", "scans", "rows", "MB", p->end);
+  int width = 24;
+  for (uint32_t i = 0; i < r->run->nstage; i++)
+    if (timed(&r->run->stage[i]) && text_width(r->run->stage[i].name) > width)
+      width = text_width(r->run->stage[i].name);
+  fprintf(p->out, "\n%s%-*s %8s %6s %12s %9s%s\n", p->dim, width, "stage", "seconds", "scans", "rows", "MB", p->end);
   for (uint32_t i = 0; i < r->run->nstage; i++) {
     const RunStage *s = &r->run->stage[i];
-    if (!s->scans && s->seconds < 5e-4)
+    if (!timed(s))
       continue;
-    fprintf(p->out, "%s%-34s %8.3f %6u %12s %10.1f%s\n", p->dim, s->name, s->seconds, s->scans, grouped(a, s->rows), (double)s->bytes / 1e6, p->end);
+    fprintf(p->out, "%s%s%*s %8.3f", p->dim, s->name, width - text_width(s->name), "", s->seconds);
+    if (s->scans)
+      fprintf(p->out, " %6u %12s %9.1f", s->scans, grouped(a, s->rows), (double)s->bytes / 1e6);
+    fprintf(p->out, "%s\n", p->end);
   }
-  fprintf(p->out, "%s%-34s %8.3f%s\n", p->dim, "total", r->run->seconds, p->end);
+  fprintf(p->out, "%s%-*s %8.3f%s\n", p->dim, width, "total", r->run->seconds, p->end);
 }
 
 void report_print(const Report *r, FILE *out, bool colour) {

@@ -27,23 +27,30 @@ void digest_bytes(Bytes b, char hex[DIGEST_HEX]) {
 }
 
 Status digest_file(const char *path, char hex[DIGEST_HEX], uint64_t *bytes, Err *e) {
+  return digest_file_unless(path, NULL, NULL, hex, bytes, e);
+}
+
+Status digest_file_unless(const char *path, bool (*stop)(void *ctx), void *ctx, char hex[DIGEST_HEX], uint64_t *bytes, Err *e) {
   struct sha256_ctx c;
-  uint8_t part[16384];
+  uint8_t part[65536];
   uint64_t total = 0;
   size_t n;
   hex[0] = 0;
   FILE *f = fopen(path, "rb");
   if (!f)
-    return err_set(e, ST_RESOURCE, "CML0520", NULL, "cannot read %s: %s", path, strerror(errno));
+    return err_set(e, ST_RESOURCE, "CML0401", NULL, "cannot read %s: %s", path, strerror(errno));
   sha256_init(&c);
-  while ((n = fread(part, 1, sizeof part, f)) > 0) {
+  bool stopped = false;
+  while (!(stopped = stop && stop(ctx)) && (n = fread(part, 1, sizeof part, f)) > 0) {
     sha256_update(&c, n, part);
     total += n;
   }
   int bad = ferror(f) ? errno : 0;
   fclose(f);
+  if (stopped)
+    return err_set(e, ST_CANCEL, "", NULL, "interrupted");
   if (bad)
-    return err_set(e, ST_RESOURCE, "CML0520", NULL, "cannot read %s: %s", path, strerror(bad));
+    return err_set(e, ST_RESOURCE, "CML0401", NULL, "cannot read %s: %s", path, strerror(bad));
   finish(&c, hex);
   if (bytes)
     *bytes = total;

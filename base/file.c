@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,7 +24,7 @@ Status file_read(const char *path, size_t most, Status code, Buf *out, Err *e) {
   while (e->code == ST_OK && (n = read(fd, chunk, sizeof chunk)) > 0) {
     buf_put(out, chunk, (size_t)n);
     if (out->n > most)
-      err_set(e, code, "CML0402", NULL, "`%s` is larger than %zu bytes", path, most);
+      err_set(e, code, "CML0401", "Give a smaller one.", "`%s` is larger than %zu bytes", path, most);
   }
   if (n < 0)
     err_set(e, code, "CML0401", NULL, "cannot read `%s`: %s", path, strerror(errno));
@@ -46,7 +47,26 @@ static bool write_all(int fd, Bytes b) {
   return true;
 }
 
-Status file_write_whole(const char *path, Bytes content, Err *e) {
+static Status cannot_write(const char *path, int why, Err *e) {
+  return err_set(e, ST_RESOURCE, "CML0503", "Check that the folder exists and may be written, and that the disk has room.", "cannot write `%s`: %s", path,
+                 strerror(why));
+}
+
+/* A device or a pipe: never replaced. */
+static Status write_into(const char *path, Bytes content, Err *e) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0)
+    return cannot_write(path, errno, e);
+  bool ok = write_all(fd, content);
+  int err = errno;
+  if (close(fd) != 0 && ok) {
+    ok = false;
+    err = errno;
+  }
+  return ok ? ST_OK : cannot_write(path, err, e);
+}
+
+static Status replace(const char *path, const struct stat *old, Bytes content, Err *e) {
   char tmp[4096], dir[4096];
   const char *slash = strrchr(path, '/');
   snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
@@ -55,8 +75,8 @@ Status file_write_whole(const char *path, Bytes content, Err *e) {
     return err_set(e, ST_RESOURCE, "CML0503", NULL, "the path `%s` is too long", path);
   int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0)
-    return err_set(e, ST_RESOURCE, "CML0503", "Check that the folder exists and may be written.", "cannot write `%s`: %s", path, strerror(errno));
-  bool ok = write_all(fd, content) && fsync(fd) == 0;
+    return cannot_write(path, errno, e);
+  bool ok = write_all(fd, content) && (!old || fchmod(fd, old->st_mode & 0777) == 0) && fsync(fd) == 0;
   int err = errno;
   if (close(fd) != 0 && ok) {
     ok = false;
@@ -68,7 +88,7 @@ Status file_write_whole(const char *path, Bytes content, Err *e) {
   }
   if (!ok) {
     unlink(tmp);
-    return err_set(e, ST_RESOURCE, "CML0503", NULL, "cannot write `%s`: %s", path, strerror(err));
+    return cannot_write(path, err, e);
   }
   int d = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (d >= 0) {
@@ -78,12 +98,26 @@ Status file_write_whole(const char *path, Bytes content, Err *e) {
   return ST_OK;
 }
 
+Status file_write_whole(const char *path, Bytes content, Err *e) {
+  struct stat old;
+  if (stat(path, &old) != 0)
+    return replace(path, NULL, content, e);
+  if (!S_ISREG(old.st_mode))
+    return write_into(path, content, e);
+  char *real = realpath(path, NULL);
+  if (!real)
+    return cannot_write(path, errno, e);
+  replace(real, &old, content, e);
+  free(real);
+  return e->code;
+}
+
 char *file_join(const char *dir, const char *path) {
-  if (path[0] == '/' || !dir || !strcmp(dir, "."))
+  if (path[0] == '/' || !dir || !dir[0] || !strcmp(dir, "."))
     return mem_strdup(path);
-  size_t n = strlen(dir) + strlen(path) + 2;
+  size_t k = strlen(dir), n = k + strlen(path) + 2;
   char *s = mem_alloc(n);
   if (s)
-    snprintf(s, n, "%s/%s", dir, path);
+    snprintf(s, n, "%s%s%s", dir, dir[k - 1] == '/' ? "" : "/", path);
   return s;
 }

@@ -53,7 +53,8 @@ static void explain_rows(Explain *x, const Stage *s) {
   name_list(x->o, "keeps", kept, n);
   if (s->nparts)
     name_list(x->o, "parts", s->parts, s->nparts);
-  buf_printf(x->o, "    %-10s%u steps a row, %u filters, %u domain checks%s", "rows", s->prog.nval, keeps, checks, s->folds ? "" : "\n");
+  buf_printf(x->o, "    %-10s%u step%s a row, %u filter%s, %u domain check%s%s", "rows", s->prog.nval, s->prog.nval == 1 ? "" : "s", keeps,
+             keeps == 1 ? "" : "s", checks, checks == 1 ? "" : "s", s->folds ? "" : "\n");
   if (s->folds)
     buf_printf(x->o, ", %u folds for cross-fitting\n", s->folds);
   buf_text(x->o, "\n");
@@ -174,7 +175,7 @@ static void explain_evaluate(Explain *x, const Stage *s) {
 static void explain_export(Explain *x, const Stage *s) {
   if (s->kind == STAGE_PREDICT) {
     scan_line(x, s, "predict");
-    buf_printf(x->o, " to \"%s\"\n\n", s->path);
+    buf_printf(x->o, ": %s, to \"%s\"\n\n", x->p->stage[s->train].name, s->path);
     return;
   }
   const Stage *score = &x->p->stage[s->score];

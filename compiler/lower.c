@@ -473,7 +473,13 @@ static void lower_metric(Lower *l, Build *b, const TMetric *m, const Stage *trai
       return;
   Node use = {.kind = N_COLUMN, .column = m->by, .id = l->tree->nnode};
   b->memo[use.id] = -1;
-  prog_out(b, OUT_COLUMN, m->by->name, prog_kind(m->by->type), prog_node(b, &use));
+  uint32_t val = prog_node(b, &use);
+  Kind kind = prog_kind(m->by->type);
+  if (kind == KIND_DATE || kind == KIND_TIMESTAMP) { /* slices are named by what the user knows */
+    prog_step(b, kind == KIND_DATE ? "cast.date.str" : "cast.ts.str", &val, 1, &val);
+    kind = KIND_STRING;
+  }
+  prog_out(b, OUT_COLUMN, m->by->name, kind, val);
 }
 
 static void lower_evaluate(Lower *l, const TEvaluate *v) {

@@ -23,7 +23,7 @@ rm -rf "$work/data"
 ln -s "$data" "$work/data"
 # In the hostile build a chunk has a few rows: millions of rows would take an hour (CML_SMALL is set there).
 large_input() {  # large_input PROGRAM: a file of more than 1 MB that it reads, or nothing
-  find "$data" -type f -size +1024k | while IFS= read -r file; do
+  find "$data/" -type f -size +1024k | while IFS= read -r file; do
     if grep -q -F "${file##*/}" "$1"; then
       echo "${file##*/}"
       break

@@ -12,13 +12,13 @@ libvm_a_SOURCES = \
   vm/estimator.h vm/exec.h vm/exec/cols.c vm/exec/cols.h vm/exec/exec.c vm/exec/home.c vm/exec/home.h \
   vm/exec/jobset.c vm/exec/jobset.h vm/exec/local.c vm/exec/loopback.c vm/exec/store.c vm/exec/store.h \
   vm/exec/task.c vm/exec/task.h vm/exec/tree.c vm/exec/tree.h vm/fitted.c vm/fitted.h vm/interp.c \
-  vm/interp.h vm/ir.h vm/ir_text.c vm/ir_verify.c vm/matrix.c vm/op.h vm/op_check.c vm/op_cmp.c \
-  vm/op_dict.c vm/op_key.c vm/op_num.c vm/op_str.c vm/op_time.c vm/op_vec.c vm/ops.c vm/ops.def vm/ops.h \
-  vm/run.c vm/run.h vm/score.c vm/score.h
+  vm/interp.h vm/ir.h vm/ir_names.h vm/ir_print.c vm/ir_read.c vm/ir_verify.c vm/matrix.c vm/op.h \
+  vm/op_check.c vm/op_cmp.c vm/op_dict.c vm/op_key.c vm/op_num.c vm/op_str.c vm/op_time.c vm/op_vec.c \
+  vm/ops.c vm/ops.def vm/ops.h vm/run.c vm/run.h vm/score.c vm/score.h
 libkernel_a_SOURCES = \
   vm/kernel/dot.c vm/kernel/dot.h vm/kernel/math.c vm/kernel/math.h vm/kernel/math_inline.h \
   vm/kernel/math_trig.h
 libkernel_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS)
 vm_extra = \
-  vm/README.md vm/engine/README.md vm/kernel/README.md
+  vm/README.md vm/engine/README.md vm/exec/README.md vm/kernel/README.md
 EXTRA_DIST += $(vm_extra)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver: see run.h. Read from the bottom: run_program walks the stages; run_fit, run_train, run_evaluate, run_predict, run_bundle do one
- * each; iterate is the loop that all learning and measuring goes through. */
+/* The driver: see run.h. Read from the bottom: run_program walks the stages; run_fit, run_train,
+ * run_evaluate, run_predict, run_bundle do one each; iterate is the loop that all learning and measuring
+ * goes through. */
 #include "vm/run.h"
 
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "vm/agg.h"
 #include "vm/interp.h"
 #include "vm/ops.h"
@@ -55,7 +57,8 @@ static Status scan(Run *r, uint32_t stage, const Jobs *jobs, Buf *out, Err *e) {
   return st;
 }
 
-/* Rows of the part that a stage reads. Counts them in a scan of its own where none has gone over them yet; that one also fills the caches. */
+/* Rows of the part that a stage reads. Counts them in a scan of its own where none has gone over them yet;
+ * that one also fills the caches. */
 static Status part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
   const Stage *s = &r->p->stage[stage];
   RunData *d = data_of(r, s->from);
@@ -145,7 +148,8 @@ static Status iterate(Run *r, uint32_t stage, Looper *v, uint32_t n, Err *e) {
 static Status put(Run *r, uint32_t id, Fitted *f, Err *e) {
   if (id >= r->out->nfitted || r->out->fitted[id]) {
     fitted_free(f);
-    return err_set(e, ST_FAULT, "CML0604", NULL, "fitted value number %u is made twice, or was not declared", id);
+    return err_set(e, ST_FAULT, "CML0604", NULL, "fitted value number %u is made twice, or was not declared",
+                   id);
   }
   r->out->fitted[id] = f;
   r->env.v[id] = f;
@@ -231,8 +235,10 @@ static Status warn(Run *r, uint32_t stage, const char *text, Err *e) {
 static Status no_rows(const Run *r, const Stage *s, Err *e) {
   const Stage *rows = &r->p->stage[s->from];
   const char *part = s->part >= 0 && (uint32_t)s->part < rows->nparts ? rows->parts[s->part] : NULL;
-  return err_set(e, ST_DATA, "CML0431", "Look at the filter and the split of the data: together they leave nothing.",
-                 "model %s has no rows to learn from: %s%s%s is empty", s->name, part ? "part " : "", part ? part : "the data set",
+  return err_set(e, ST_DATA, "CML0431",
+                 "Look at the filter and the split of the data: together they leave nothing.",
+                 "model %s has no rows to learn from: %s%s%s is empty", s->name, part ? "part " : "",
+                     part ? part : "the data set",
                  part ? " of its data" : "");
 }
 
@@ -244,7 +250,8 @@ static Status run_train(Run *r, uint32_t stage, Err *e) {
   Fitted *f = NULL;
   uint64_t rows = 0;
   if (!est)
-    return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no estimator called %s", s->estimator);
+    return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no estimator called %s",
+                   s->estimator);
   Status st = part_rows(r, stage, &rows, e);
   if (!st && !rows)
     st = no_rows(r, s, e);
@@ -299,7 +306,8 @@ static int32_t out_of(const RowProg *g, OutRole role, const char *name) {
   return -1;
 }
 
-/* The value of a metric of this stage that an expectation names: by its text, else by its name. NULL: there is none. */
+/* The value of a metric of this stage that an expectation names: by its text, else by its name. NULL:
+ * there is none. */
 static const MetricValue *value_of(const Run *r, uint32_t stage, const char *name) {
   const Stage *s = &r->p->stage[stage];
   for (int way = 0; way < 2; way++) {
@@ -338,7 +346,8 @@ static Status run_expect(Run *r, uint32_t stage, uint32_t number, RunExpect *out
       continue;
     const MetricValue *m = value_of(r, stage, v->s);
     if (!m || n == EXPECT_NAMES) {
-      st = err_set(e, ST_FAULT, "CML0607", NULL, "expectation `%s` names %s, which was not measured", x->text, v->s);
+      st = err_set(e, ST_FAULT, "CML0607", NULL, "expectation `%s` names %s, which was not measured", x->text,
+                   v->s);
       break;
     }
     name[n] = v->s;
@@ -358,7 +367,8 @@ static Status run_expect(Run *r, uint32_t stage, uint32_t number, RunExpect *out
   if (!st)
     st = interp_run(t, &rows, res, NULL, &errors, e);
   if (!st && errors.count)
-    st = err_set(e, ST_DATA, "CML0432", NULL, "expectation `%s` cannot be computed: %s", x->text, errors.v[0].text);
+    st = err_set(e, ST_DATA, "CML0432", NULL, "expectation `%s` cannot be computed: %s", x->text,
+                 errors.v[0].text);
   if (!st) {
     out->defined = !(res[0].null && res[0].null[0]);
     out->passed = out->defined && res[0].b[0];
@@ -386,7 +396,8 @@ static Status run_metrics(Run *r, uint32_t stage, Err *e) {
                        .slice = q->by ? out_of(&s->prog, OUT_COLUMN, q->by) : -1,
                        .rows = rows};
     if (!m)
-      st = err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no metric called %s", q->name);
+      st = err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no metric called %s",
+                   q->name);
     else
       st = m->begin(m, &info, &v[i].it, e);
   }
@@ -397,7 +408,8 @@ static Status run_metrics(Run *r, uint32_t stage, Err *e) {
     *m = (RunMetric){.stage = stage, .metric = i};
     const Metric *q = metric_of(r->reg, s->metric[i].name);
     st = q->finish(v[i].it, &m->v, &m->n, e);
-    for (int64_t top = s->metric[i].top; !st && top > 0 && m->n > top;) /* sorted by rows: the most frequent come first */
+    /* sorted by rows: the most frequent come first */
+    for (int64_t top = s->metric[i].top; !st && top > 0 && m->n > top;)
       mem_free(m->v[--m->n].slice);
     r->out->nmetric += !st;
   }
@@ -425,27 +437,12 @@ static Status run_evaluate(Run *r, uint32_t stage, Err *e) {
 
 /* ---- predict, bundle ---- */
 
-/* Paths of a program are relative to its folder. */
-static char *join(const char *dir, const char *path) {
-  size_t d = dir && path[0] != '/' ? strlen(dir) : 0, n = strlen(path);
-  char *s = mem_alloc(d + n + 2);
-  if (!s)
-    return NULL;
-  if (d) {
-    memcpy(s, dir, d);
-    if (s[d - 1] != '/')
-      s[d++] = '/';
-  }
-  memcpy(s + d, path, n + 1);
-  return s;
-}
-
 static Status run_export(Run *r, uint32_t stage, Err *e) {
   const Stage *s = &r->p->stage[stage];
   RunResult *o = r->out;
   RunExport x = {.stage = stage, .kind = s->kind == STAGE_BUNDLE ? "bundle" : "predictions", .path = s->path};
   RunExport *v = mem_realloc(o->export_, (o->nexport + 1) * sizeof *v);
-  char *path = join(r->lim->dir, s->path);
+  char *path = file_join(r->lim->dir, s->path); /* paths of a program are relative to its folder */
   if (v)
     o->export_ = v;
   Status st = v && path ? ST_OK : err_memory(e);
@@ -546,10 +543,12 @@ static Status expectations(const Run *r, Err *e) {
   const IrExpect *x = &r->p->stage[first->stage].expect[first->expect];
   if (bad == 1)
     return err_set(e, ST_EXPECT, "CML0433", NULL, "expectation `%s` was not met", x->text);
-  return err_set(e, ST_EXPECT, "CML0433", NULL, "%u expectations were not met, the first is `%s`", bad, x->text);
+  return err_set(e, ST_EXPECT, "CML0433", NULL, "%u expectations were not met, the first is `%s`", bad,
+                 x->text);
 }
 
-Status run_program(const Program *p, Executor *x, const Registry *reg, const Limits *l, const RunHooks *hooks, RunResult *out, Err *e) {
+Status run_program(const Program *p, Executor *x, const Registry *reg, const Limits *l, const RunHooks *hooks,
+                   RunResult *out, Err *e) {
   Run r = {.p = p, .x = x, .reg = reg, .lim = l, .hooks = hooks, .out = out};
   double start = now();
   Status st = begin(&r, e);

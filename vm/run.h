@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The driver: runs a program's stages in order on an executor and gathers what came of it.
  *
- * It knows neither threads nor estimators: it asks Iters for jobs, gives these to the executor, and puts what was fitted back to it. */
+ * It knows neither threads nor estimators: it asks Iters for jobs, gives these to the executor, and puts
+ * what was fitted back to it. */
 #ifndef VM_RUN_H
 #define VM_RUN_H
 
@@ -78,14 +79,18 @@ typedef struct RunHooks { /* any may be NULL */
   void *ctx;
   void (*begin)(void *ctx, const Program *p, uint32_t stage);
   void (*end)(void *ctx, const Program *p, const RunStage *done);
-  /* Writes the bundle of a bundle stage to `path` (joined with Limits.dir); needed where a program has one. */
-  Status (*bundle)(void *ctx, const Program *p, uint32_t stage, const char *path, const RunResult *so_far, Err *e);
+  /* Writes the bundle of a bundle stage to `path` (joined with Limits.dir); needed where a program has
+   * one. */
+  Status (*bundle)(void *ctx, const Program *p, uint32_t stage, const char *path, const RunResult *so_far,
+                   Err *e);
   Progress *progress;
 } RunHooks;
 
-/* Opens x with the program; the caller closes it. Runs to the end also when an expectation fails, and then returns ST_EXPECT, with e filled.
- * *out is to be freed in any case: after a failure it holds what was done until then. */
-Status run_program(const Program *p, Executor *x, const Registry *r, const Limits *l, const RunHooks *hooks, RunResult *out, Err *e);
+/* Opens x with the program; the caller closes it. Runs to the end also when an expectation fails, and then
+ * returns ST_EXPECT, with e filled. *out is to be freed in any case: after a failure it holds what was
+ * done until then. */
+Status run_program(const Program *p, Executor *x, const Registry *r, const Limits *l, const RunHooks *hooks,
+                   RunResult *out, Err *e);
 void run_free(RunResult *r);
 
 #endif

@@ -66,7 +66,7 @@ static Status plan_kept(Plan *p, const ScoreJob *j, const EngineColumn *c, uint3
   for (uint32_t i = 0; i < (j->keep_all ? n : j->nkeep); i++) {
     const EngineColumn *have = j->keep_all ? &c[i] : find(c, n, j->keep[i]);
     if (!have)
-      return err_set(e, ST_USAGE, "CML0422", "See the columns with: cmlc check, or leave --keep away to keep all.", "`%s` has no column `%s` to keep",
+      return err_set(e, ST_USAGE, "CML0422", "Name columns of that file, or leave --keep away to keep all.", "`%s` has no column `%s` to keep",
                      j->in.path, j->keep[i]);
     if (have->kind < 0)
       return err_set(e, ST_DATA, "CML0423", "Name the columns to keep with --keep.", "column `%s` of `%s` cannot be kept: %s", have->name, j->in.path,

@@ -121,8 +121,8 @@ def scalars():
             kit.check(v.dtype == np.int64 and int(v) == want, expression, f"got {v!r} {v.dtype}, want {want}")
         elif "sum" in expression and "weight" not in expression or "mean" in expression:
             relative(float(v), float(want), 1e-15 if "weight" not in expression else 1e-13, expression)
-        else:   # a mean a billion deviations from 0 costs a variance digits
-            relative(float(v), float(want), 1e-8 if expression == "variance(far)" else 1e-12, expression)
+        else:
+            relative(float(v), float(want), 1e-12, expression)
 
 
 def lists():

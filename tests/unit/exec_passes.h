@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Passes for tests of executors, one of each kind: a floating sum whose bits depend on every merge, an exact count, a list of positions in
- * order, a sum with a partial so large that leaves are whole blocks, and a sum over matrices. */
+/* Passes for tests of executors, one of each kind: a floating sum whose bits depend on every merge, an
+ * exact count, a list of positions in order, a sum with a partial so large that leaves are whole blocks,
+ * and a sum over matrices. */
 #ifndef TESTS_UNIT_EXEC_PASSES_H
 #define TESTS_UNIT_EXEC_PASSES_H
 
@@ -42,7 +43,8 @@ static void *sum_init(const void *par, Err *e) {
   return mem_alloc(sizeof(Sum));
 }
 
-/* Every value of column 0, times the parameter and the weight, and a little that depends on the panel: a bit that moves is seen. */
+/* Every value of column 0, times the parameter and the weight, and a little that depends on the panel: a
+ * bit that moves is seen. */
 static Status sum_map(const void *par, const Panel *p, void *partial, Ctx *ctx) {
   Sum *s = partial;
   double t = 0, k = *(const double *)par;
@@ -170,7 +172,8 @@ static Status list_map(const void *par, const Panel *p, void *partial, Ctx *ctx)
     const Col *c = p->nout > 1 ? &p->out[1] : NULL;
     uint32_t i = c && !c->constant ? r : 0;
     if (c && c->type == IR_STR && !(c->null && c->null[i]))
-      buf_blob(b, c->dict->bytes + c->dict->off[c->code[i]], c->dict->off[c->code[i] + 1] - c->dict->off[c->code[i]]);
+      buf_blob(b, c->dict->bytes + c->dict->off[c->code[i]],
+               c->dict->off[c->code[i] + 1] - c->dict->off[c->code[i]]);
     else
       buf_blob(b, "-", 1);
   }
@@ -206,15 +209,22 @@ static void par_close(void *par) {
   mem_free(par);
 }
 
-static const Pass sum_pass = {"test.sum", RED_TREE, par_open, par_close, small_size, sum_init, sum_map, sum_merge, sum_save, sum_load, plain_free};
-static const Pass big_pass = {"test.big", RED_TREE, par_open, par_close, big_size, sum_init, sum_map, sum_merge, sum_save, sum_load, plain_free};
-static const Pass middle_pass = {"test.middle", RED_TREE, par_open, par_close, middle_size, sum_init, sum_map, sum_merge,
+static const Pass sum_pass = {"test.sum", RED_TREE, par_open, par_close, small_size, sum_init, sum_map,
+                              sum_merge, sum_save, sum_load, plain_free};
+static const Pass big_pass = {"test.big", RED_TREE, par_open, par_close, big_size, sum_init, sum_map,
+                              sum_merge, sum_save, sum_load, plain_free};
+static const Pass middle_pass = {"test.middle", RED_TREE, par_open, par_close, middle_size, sum_init, sum_map,
+                                 sum_merge,
                                  sum_save, sum_load, plain_free};
-static const Pass matrix_pass = {"test.matrix", RED_TREE, par_open, par_close, small_size, sum_init, matrix_map, sum_merge,
+static const Pass matrix_pass = {"test.matrix", RED_TREE, par_open, par_close, small_size, sum_init,
+                                 matrix_map, sum_merge,
                                  sum_save, sum_load, plain_free};
-static const Pass count_pass = {"test.count", RED_EXACT, par_open, par_close, small_size, count_init, count_map, count_merge,
+static const Pass count_pass = {"test.count", RED_EXACT, par_open, par_close, small_size, count_init,
+                                count_map, count_merge,
                                 count_save, count_load, plain_free};
-static const Pass list_pass = {"test.list", RED_LIST, par_open, par_close, small_size, list_init, list_map, list_merge, list_save, list_load, list_free};
-static const Pass *const test_passes[] = {&sum_pass, &big_pass, &middle_pass, &matrix_pass, &count_pass, &list_pass, NULL};
+static const Pass list_pass = {"test.list", RED_LIST, par_open, par_close, small_size, list_init, list_map,
+                               list_merge, list_save, list_load, list_free};
+static const Pass *const test_passes[] = {&sum_pass, &big_pass, &middle_pass, &matrix_pass, &count_pass,
+                                          &list_pass, NULL};
 
 #endif

@@ -17,7 +17,7 @@
 #include "vm/run.h"
 
 #ifdef CML_HOSTILE
-enum { ROWS = BLOCK * 8 + 5 }; /* a child for every few rows is slow enough */
+enum { ROWS = BLOCK * 2 + 5 }; /* a child for every few rows is slow enough */
 #else
 enum { ROWS = BLOCK * 2 + CHUNK * 3 + 5 };
 #endif
@@ -166,7 +166,7 @@ static void run(bool loopback, uint32_t threads, uint64_t memory, const Buf *tex
   }
   for (uint32_t i = 0; i < r.nmetric; i++) {
     const RunMetric *m = &r.metric[i];
-    assert_true(m->v[0].slice ? m->n > LEVELS / 2 : m->n == 1);
+    assert_true(m->v[0].slice ? m->n > LEVELS / 8 : m->n == 1);
     for (uint32_t k = 0; k < m->n; k++) {
       assert_true(m->v[k].defined || m->v[k].slice);
       buf_cstr(all, m->v[k].slice);

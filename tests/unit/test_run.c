@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver: a whole program over a file made here, on threads and in forked children: fitted values, model, metrics, expectations, files, hooks,
- * counts; and how it ends when something is wrong. */
+/* The driver: a whole program over a file made here, on threads and in forked children: fitted values,
+ * model, metrics, expectations, files, hooks, counts; and how it ends when something is wrong. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #include "stdlib/registry.h"
 #include "vm/run.h"
 
-enum { ROWS = 20000 };
+enum { ROWS = BLOCK < 10000 ? 1000 : 20000 }; /* few blocks also where blocks are tiny */
 
 static char dir[64];
 
@@ -149,7 +149,8 @@ static void on_end(void *ctx, const Program *p, const RunStage *s) {
 }
 
 /* Runs `text`; *out is to be freed. */
-static Status go(const char *text, bool loopback, uint32_t threads, uint64_t memory, Hooked *h, RunResult *out, Arena *a, Err *e) {
+static Status go(const char *text, bool loopback, uint32_t threads, uint64_t memory, Hooked *h,
+                 RunResult *out, Arena *a, Err *e) {
   StdlibRegistry space;
   Program *p = NULL;
   Executor *x = NULL;
@@ -186,10 +187,11 @@ static void whole(void **state) {
     assert_int_equal(r.data[0].read, ROWS);
     assert_int_equal(r.data[0].kept[0] + r.data[0].kept[1], ROWS - ROWS / 10);
     const Model *m = r.fitted[1]->model;
-    double got[4] = {r.fitted[0]->f, model_tensor(m, "coefficients")->v[0], model_tensor(m, "intercept")->v[0], r.metric[0].v[0].value};
+    double got[4] = {r.fitted[0]->f, model_tensor(m, "coefficients")->v[0],
+                     model_tensor(m, "intercept")->v[0], r.metric[0].v[0].value};
     assert_true(fabs(got[1] - 2) < 0.01);
     assert_true(fabs(got[2] - 2 * got[0] - 3) < 0.05);
-    assert_true(fabs(got[3] - 0.25) < 0.01);
+    assert_true(fabs(got[3] - 0.25) < 0.03);
     assert_int_equal(m->rows, r.data[0].kept[0]);
     assert_string_equal(m->feature[0], "x");
     assert_int_equal(r.nmetric, 2);
@@ -256,7 +258,8 @@ static void wrong_ends(void **state) {
 /* Without a fit stage before it the train stage has to count its rows itself. */
 static void no_rows_to_train(void **state) {
   (void)state;
-  char *text = with("const.f64 f=1000 ", "const.f64 f=-1 "), *fit = strstr(text, "fit \"d.fit\""), *train = strstr(text, "train \"m\"");
+  char *text = with("const.f64 f=1000 ", "const.f64 f=-1 ");
+  char *fit = strstr(text, "fit \"d.fit\""), *train = strstr(text, "train \"m\"");
   memmove(fit, train, strlen(train) + 1);
   char *use = strstr(text, "  %1 = fitted.f64 i=0 : f64\n");
   while (use) { /* $0 is not fitted now: a constant in its place, of the same length */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The canonical tree: partials are texts like "((0 1) 2)", so that the shape of the tree can be read off the result. */
+/* The canonical tree: partials are texts like "((0 1) 2)", so that the shape of the tree can be read off
+ * the result. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +43,8 @@ static void *leaf(const char *s) {
   return p;
 }
 
-/* The definition: node (level, index) of one file over leaves 0..n-1, of which those with there[i] have rows. NULL: none. */
+/* The definition: node (level, index) of one file over leaves 0..n-1, of which those with there[i] have
+ * rows. NULL: none. */
 static char *defined(uint32_t file, const uint8_t *there, uint32_t n, uint32_t level, uint64_t index) {
   if ((index << level) >= n)
     return NULL;
@@ -53,7 +55,8 @@ static char *defined(uint32_t file, const uint8_t *there, uint32_t n, uint32_t l
     snprintf(t, sizeof t, "%u:%u", file, (unsigned)index);
     return mem_strdup(t);
   }
-  char *a = defined(file, there, n, level - 1, 2 * index), *b = defined(file, there, n, level - 1, 2 * index + 1);
+  char *a = defined(file, there, n, level - 1, 2 * index);
+  char *b = defined(file, there, n, level - 1, 2 * index + 1);
   if (!a || !b)
     return a ? a : b;
   char *t = mem_alloc(strlen(a) + strlen(b) + 4);
@@ -63,7 +66,8 @@ static char *defined(uint32_t file, const uint8_t *there, uint32_t n, uint32_t l
   return t;
 }
 
-static void node_of(Tree *t, uint32_t file, const uint8_t *there, uint32_t n, uint32_t level, uint64_t index, TreeNode *out) {
+static void node_of(Tree *t, uint32_t file, const uint8_t *there, uint32_t n, uint32_t level, uint64_t index,
+                    TreeNode *out) {
   (void)t;
   char *s = defined(file, there, n, level, index);
   *out = (TreeNode){.file = file, .level = level, .index = index, .partial = s ? leaf(s) : NULL};
@@ -72,7 +76,8 @@ static void node_of(Tree *t, uint32_t file, const uint8_t *there, uint32_t n, ui
 
 enum { FILES = 3, LEAVES = 45 };
 
-/* Adds all leaves of some files, cut into nodes of random levels, in random order. Gives the result as text. */
+/* Adds all leaves of some files, cut into nodes of random levels, in random order. Gives the result as
+ * text. */
 static char *build(uint64_t seed, const uint8_t there[FILES][LEAVES], bool single, uint32_t *most) {
   Tree t;
   Err e;
@@ -174,7 +179,8 @@ static void one_leaf_far_out(void **state) {
   void *out;
   err_clear(&e);
   tree_init(&t, &text_pass, NULL);
-  assert_int_equal(tree_add(&t, (TreeNode){.file = 2, .index = UINT64_C(1) << 40, .partial = leaf("x")}, &e), ST_OK);
+  assert_int_equal(tree_add(&t, (TreeNode){.file = 2, .index = UINT64_C(1) << 40, .partial = leaf("x")}, &e),
+                   ST_OK);
   assert_int_equal(tree_add(&t, (TreeNode){.file = 2, .index = 5, .partial = leaf("a")}, &e), ST_OK);
   assert_int_equal(tree_finish(&t, &out, &e), ST_OK);
   assert_string_equal(*(char **)out, "(a x)");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows out of columns: see cols.h. First Gather, then Maker; the only intricate part is strings whose dictionary changes between panels of one
- * block: as long as it is one shared dictionary codes are copied, from the first other one on the block has a dictionary of its own. */
+/* Rows out of columns: see cols.h. First Gather, then Maker; the only intricate part is strings whose
+ * dictionary changes between panels of one block: as long as it is one shared dictionary codes are copied,
+ * from the first other one on the block has a dictionary of its own. */
 #include "vm/exec/cols.h"
 
 #include <string.h>
@@ -246,7 +247,8 @@ static Status add_codes(Maker *m, MakerCol *c, const Col *src, uint32_t n, Err *
 Status maker_col(Maker *m, uint32_t k, const Col *src, const uint32_t *row, uint32_t n, Err *e) {
   MakerCol *c = &m->col[k];
   if (src->type != c->type || m->n + n > m->cap)
-    return err_set(e, ST_FAULT, "CML0601", NULL, "a row program gave a column of another type or length than it declares");
+    return err_set(e, ST_FAULT, "CML0601", NULL,
+                   "a row program gave a column of another type or length than it declares");
   if (!n)
     return ST_OK;
   size_t size = type_size(c->type);
@@ -312,7 +314,8 @@ static Status own_dict(MakerCol *c, Err *e) {
   return ST_OK;
 }
 
-/* p with storage for n bytes instead of cap, where that is worth it; stays as it is when there is no memory for the copy. */
+/* p with storage for n bytes instead of cap, where that is worth it; stays as it is when there is no
+ * memory for the copy. */
 static void *shrunk(void *p, size_t n, size_t cap, size_t *bytes) {
   if (!p)
     return NULL;
@@ -345,7 +348,8 @@ Status maker_end(Maker *m, Block **out, Err *e) {
     MakerCol *c = &m->col[k];
     if (c->type != IR_STR)
       continue;
-    if (!c->own && (!c->dict || c->dict->n / 2 > m->n + 64)) /* few rows left: do not keep all strings of the block */
+    /* few rows left: do not keep all strings of the block */
+    if (!c->own && (!c->dict || c->dict->n / 2 > m->n + 64))
       st = to_own(c, m->n, e);
     if (!st && c->own)
       st = own_dict(c, e);
@@ -357,7 +361,13 @@ Status maker_end(Maker *m, Block **out, Err *e) {
     clear(m);
     return st ? st : err_memory(e);
   }
-  *b = (Block){.file = m->file, .pos = m->pos, .npos = m->npos, .n = m->n, .ncol = m->ncol, .col = col, .refs = 1};
+  b->file = m->file;
+  b->pos = m->pos;
+  b->npos = m->npos;
+  b->n = m->n;
+  b->ncol = m->ncol;
+  b->col = col;
+  b->refs = 1;
   for (uint32_t k = 0; k < m->ncol; k++)
     end_col(m, &m->col[k], b, k);
   if (m->n != m->npos) { /* else nothing was removed: no need for positions */

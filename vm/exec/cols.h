@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows out of columns: a Gather picks some rows of a panel into storage of its own; a Maker appends panels to a new Block. */
+/* Rows out of columns: a Gather picks some rows of a panel into storage of its own; a Maker appends panels
+ * to a new Block. */
 #ifndef VM_EXEC_COLS_H
 #define VM_EXEC_COLS_H
 

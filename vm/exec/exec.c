@@ -54,7 +54,9 @@ static void cut_line(char *s, size_t n) {
 }
 
 Status exec_row_errors(const RowErrors *r, const char *const *file, uint32_t nfile, Err *e) {
-  static const char remedy[] = "Correct the data, or let the program allow such values: a nullable column (`int?`), a filter, a wider range.";
+  static const char remedy[] =
+      "Correct the data, or let the program allow such values: a nullable column (`int?`), a filter, a wider "
+      "range.";
   char at[600];
   if (!r->count)
     return ST_OK;
@@ -69,7 +71,8 @@ Status exec_row_errors(const RowErrors *r, const char *const *file, uint32_t nfi
   char text[sizeof e->cause], line[900], count[NUM_MAX];
   size_t n = 0, room = sizeof text;
   num_print_grouped(count, r->count);
-  n = (size_t)snprintf(text, room, "%s rows have bad values%s:", count, r->count > r->n ? " (the first ten are shown)" : "");
+  n = (size_t)snprintf(text, room, "%s rows have bad values%s:", count,
+                       r->count > r->n ? " (the first ten are shown)" : "");
   size_t each = (room - n) / r->n - 3;
   for (uint32_t i = 0; i < r->n; i++) {
     place(&r->v[i], file, nfile, at, sizeof at);

@@ -90,7 +90,8 @@ Status home_writer(const Home *h, uint32_t stage, const char *path, Writer **out
     return err_memory(e);
   for (uint32_t i = 0; i < g->nout; i++)
     if (g->out[i].role == OUT_COLUMN)
-      col[n++] = (IrColumn){.name = g->out[i].name, .kind = g->out[i].kind, .nullable = g->val[g->out[i].val].nullable};
+      col[n++] = (IrColumn){.name = g->out[i].name, .kind = g->out[i].kind,
+                            .nullable = g->val[g->out[i].val].nullable};
   Status st = writer_open(path, col, n, out, e);
   mem_free(col);
   return st;

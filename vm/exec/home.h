@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an executor that runs in this process holds: the parsed program, fitted values, the way to the sources. */
+/* What an executor that runs in this process holds: the parsed program, fitted values, the way to the
+ * sources. */
 #ifndef VM_EXEC_HOME_H
 #define VM_EXEC_HOME_H
 
@@ -16,7 +17,8 @@ typedef struct Home {
 } Home;
 
 Status home_open(Home *h, Bytes text, const Registry *r, const Limits *l, Err *e);
-Status home_put(Home *h, uint32_t id, Bytes value, bool *again, Err *e); /* *again: it took the place of another one */
+/* *again: it took the place of another one */
+Status home_put(Home *h, uint32_t id, Bytes value, bool *again, Err *e);
 void home_close(Home *h);
 
 /* The rows stage that `stage` reads; ST_FAULT where there is none. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The jobs of a scan inside one worker: see jobset.h and task.h.
  *
- * Jobs that look at the same folds share a mask, and each panel is cut down once for each mask. A job's leaves in the task stand on a stack
- * that works like a binary counter: two of one level merge as soon as both are there. */
+ * Jobs that look at the same folds share a mask, and each panel is cut down once for each mask. A job's
+ * leaves in the task stand on a stack that works like a binary counter: two of one level merge as soon as
+ * both are there. */
 #include "vm/exec/jobset.h"
 
 #include <string.h>
@@ -46,7 +47,8 @@ struct JobSet {
   size_t acap, ccap;
 };
 
-/* Up to 256 KiB: 4 chunks (one unit); each doubling of the partial doubles the leaf, up to a block. A function of the size alone. */
+/* Up to 256 KiB: 4 chunks (one unit); each doubling of the partial doubles the leaf, up to a block. A
+ * function of the size alone. */
 static uint32_t leaf_units(size_t bytes) {
   uint32_t u = 1;
   for (size_t most = 256 << 10; bytes > most && u < UNITS; most *= 2)
@@ -285,7 +287,8 @@ Status jobset_emit(JobSet *s, uint32_t file, uint64_t first, uint32_t n, const S
     if (r->job->pass->kind == RED_EXACT)
       continue;
     if (r->n != 1)
-      return err_set(e, ST_FAULT, "CML0603", NULL, "a task of %u units does not suit leaves of %u units", n, r->units);
+      return err_set(e, ST_FAULT, "CML0603", NULL, "a task of %u units does not suit leaves of %u units", n,
+                     r->units);
     TreeNode node = r->stack[0];
     r->n = 0;
     node.file = file;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The executor of one machine: threads.
  *
- * A scan has workers; the caller is one of them. Each takes the next task itself: from the reader (one at a time and in order, under `reading`),
- * from cached blocks, or from cached matrices. So no more blocks are in flight than there are workers, without any queue. Partials of finished
- * tasks meet in the canonical tree of their job; whoever brings the second of two siblings merges them, outside of the lock. Threads live as
- * long as a scan: starting them costs 20 us, and between scans the process is single-threaded.
+ * A scan has workers; the caller is one of them. Each takes the next task itself: from the reader (one at
+ * a time and in order, under `reading`), from cached blocks, or from cached matrices. So no more blocks
+ * are in flight than there are workers, without any queue. Partials of finished tasks meet in the
+ * canonical tree of their job; whoever brings the second of two siblings merges them, outside of the lock.
+ * Threads live as long as a scan: starting them costs 20 us, and between scans the process is
+ * single-threaded.
  *
  * Read local_reduce, then work, then take and process. */
 #include <pthread.h>
@@ -191,10 +193,12 @@ static Status map_rows(Hand *h, Task *t, Err *e) {
   uint64_t seen = 0;
   Sink sink = {.node = meet, .ctx = h};
   pthread_mutex_lock(&s->lock);
-  bool keep = s->train && !t->unit && s->fill.fill_train; /* may be given up while we work: fill_units sees to it */
+  /* may be given up while we work: fill_units sees to it */
+  bool keep = s->train && !t->unit && s->fill.fill_train;
   pthread_mutex_unlock(&s->lock);
   Block **unit = t->unit ? t->unit : s->train ? made : NULL;
-  Status st = worker_map(h->w, s->stage, h->jobs, t->rows, unit, keep || t->unit, t->u0, t->u1, &sink, &t->errors, &seen, e);
+  Status st = worker_map(h->w, s->stage, h->jobs, t->rows, unit, keep || t->unit, t->u0, t->u1, &sink,
+                         &t->errors, &seen, e);
   pthread_mutex_lock(&s->lock);
   s->info.rows += seen;
   if (!st && s->train && !t->unit) {
@@ -261,12 +265,14 @@ static void *work(void *arg) {
 
 /* ---- A scan ---- */
 
-/* Workers that there is memory for: each holds a block as it was read, as it was prepared, what is made of it, and partials. */
+/* Workers that there is memory for: each holds a block as it was read, as it was prepared, what is made of
+ * it, and partials. */
 static uint32_t worker_count(const Local *l, const Scan *s, size_t partials) {
   const Program *p = l->home.p;
   uint32_t n = l->home.lim.threads;
   uint64_t free_bytes = l->home.lim.memory - home_engine_share(&l->home.lim);
-  uint64_t cols = p->stage[p->stage[s->rows_stage].from].ncolumn + p->stage[s->rows_stage].prog.nout + p->stage[s->stage].prog.nout;
+  const Stage *rows = &p->stage[s->rows_stage];
+  uint64_t cols = p->stage[rows->from].ncolumn + rows->prog.nout + p->stage[s->stage].prog.nout;
   uint64_t each = partials + cols * BLOCK * 9;
   while (n > 1 && n * each > free_bytes)
     n--;
@@ -398,7 +404,8 @@ static Status collect(Scan *s, Hand *hand, uint32_t n, uint32_t job, Buf *out, E
   return st;
 }
 
-static Status local_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *out, ScanInfo *info, Progress *pr, Err *e) {
+static Status local_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *out, ScanInfo *info,
+                           Progress *pr, Err *e) {
   Local *l = (Local *)x;
   Scan s;
   Status st = scan_begin(l, &s, stage, jobs, pr, e);
@@ -410,7 +417,8 @@ static Status local_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *o
   if (!st)
     st = hands_new(l, &s, 1, hand, e);
   if (!st) {
-    if (s.from != FROM_READER && !s.fill.fill_train && jobset_units(hand[0].jobs) <= QUARTER && s.ntask < 16 * most) {
+    if (s.from != FROM_READER && !s.fill.fill_train && jobset_units(hand[0].jobs) <= QUARTER &&
+        s.ntask < 16 * most) {
       s.pieces = UNITS / QUARTER;
       s.ntask *= s.pieces;
     }
@@ -438,7 +446,8 @@ static Status local_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *o
   return st;
 }
 
-static Status local_write(Executor *x, uint32_t stage, const char *path, ScanInfo *info, Progress *pr, Err *e) {
+static Status local_write(Executor *x, uint32_t stage, const char *path, ScanInfo *info, Progress *pr,
+                          Err *e) {
   Local *l = (Local *)x;
   Scan s;
   Status st = scan_begin(l, &s, stage, NULL, pr, e);
@@ -476,9 +485,10 @@ static Status local_open(Executor *x, Bytes text, const Registry *r, const Limit
     return st;
   l->opened = true;
   uint64_t left = l->home.lim.memory - home_engine_share(&l->home.lim);
-  l->worker = mem_alloc(l->home.lim.threads * sizeof *l->worker); /* the other half: blocks in flight, partials, libraries */
+  l->worker = mem_alloc(l->home.lim.threads * sizeof *l->worker);
   if (!l->worker)
     return err_memory(e);
+  /* the other half: blocks in flight, partials, libraries */
   return store_init(&l->store, l->home.p->nstage, left / 2, e);
 }
 

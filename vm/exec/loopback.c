@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The executor for tests: everything that may go wrong on many machines goes wrong here, on one, and the bits must not change.
+/* The executor for tests: everything that may go wrong on many machines goes wrong here, on one, and the
+ * bits must not change.
  *
- * Every task runs in a forked child, which parses the program text anew, loads the fitted values from their bytes, finds passes by name, and
- * sends its saved partials and row errors back through a pipe. Tasks are run in shuffled order; about one in four is run twice and must give
- * the same bytes; one child in ten is killed and its task repeated; every partial must survive save, load, save; blocks and matrices that were
- * kept for children are dropped at random and made again. The parent only reads and writes. Children never touch the data engine (whose
- * threads they do not have), and the parent has no threads of its own. The choices come from a counter, so that a failure comes again.
+ * Every task runs in a forked child, which parses the program text anew, loads the fitted values from
+ * their bytes, finds passes by name, and sends its saved partials and row errors back through a pipe.
+ * Tasks are run in shuffled order; about one in four is run twice and must give the same bytes; one child
+ * in ten is killed and its task repeated; every partial must survive save, load, save; blocks and matrices
+ * that were kept for children are dropped at random and made again. The parent only reads and writes.
+ * Children never touch the data engine (whose threads they do not have), and the parent has no threads of
+ * its own. The choices come from a counter, so that a failure comes again.
  *
  * Read loop_reduce and loop_write, then window, run_task, child. */
 #include <errno.h>
@@ -99,11 +102,13 @@ static void put_block(Buf *o, const Block *b) {
       buf_put(o, c->i, 8 * (size_t)b->n);
     else
       for (uint32_t r = 0; r < b->n; r++)
-        buf_blob(o, c->dict->bytes + c->dict->off[c->code[r]], c->dict->off[c->code[r] + 1] - c->dict->off[c->code[r]]);
+        buf_blob(o, c->dict->bytes + c->dict->off[c->code[r]],
+                 c->dict->off[c->code[r] + 1] - c->dict->off[c->code[r]]);
   }
 }
 
-static Status child_map(const Task *t, const Home *h, Worker *w, const Block *rows, RowErrors *errors, uint64_t *seen, Buf *o, Err *e) {
+static Status child_map(const Task *t, const Home *h, Worker *w, const Block *rows, RowErrors *errors,
+                        uint64_t *seen, Buf *o, Err *e) {
   Jobs jobs = {.n = 0};
   JobSet *set = NULL;
   Block *made[UNITS] = {NULL};
@@ -195,12 +200,12 @@ static Status run_once(const Loop *l, const Task *t, bool kill_it, Buf *out, int
   int fd[2];
   buf_clear(out);
   if (pipe(fd))
-    return err_set(e, ST_RESOURCE, "CML0521", NULL, "cannot make a pipe: %s", strerror(errno));
+    return err_set(e, ST_RESOURCE, "CML0504", NULL, "cannot make a pipe: %s", strerror(errno));
   pid_t pid = fork();
   if (pid < 0) {
     close(fd[0]);
     close(fd[1]);
-    return err_set(e, ST_RESOURCE, "CML0521", NULL, "cannot start a process: %s", strerror(errno));
+    return err_set(e, ST_RESOURCE, "CML0504", NULL, "cannot start a process: %s", strerror(errno));
   }
   if (pid == 0) {
     Buf o = {.n = 0};
@@ -238,13 +243,16 @@ static Status run_task(Loop *l, Task *t, Err *e) {
   if (!st && kill_it) /* lost with its worker: again */
     st = run_once(l, t, false, &t->result, &status, e);
   if (!st && (!WIFEXITED(status) || WEXITSTATUS(status)))
-    return err_set(e, ST_FAULT, "CML0611", NULL, "a worker of stage %s ended with %s %d", name, WIFSIGNALED(status) ? "signal" : "status",
+    return err_set(e, ST_FAULT, "CML0611", NULL, "a worker of stage %s ended with %s %d", name,
+                   WIFSIGNALED(status) ? "signal" : "status",
                    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
   if (!st && twice)
     st = run_once(l, t, false, &second, &status, e);
   if (!st && twice && (second.n != t->result.n || memcmp(second.p, t->result.p, second.n)))
-    st = err_set(e, ST_FAULT, "CML0612", NULL, "the same task of stage %s gave different bytes the second time; passes: %s%s%s", name,
-                 t->jobs && t->jobs->n ? t->jobs->v[0].pass->name : "none", t->jobs && t->jobs->n > 1 ? ", " : "",
+    st = err_set(e, ST_FAULT, "CML0612", NULL,
+                 "the same task of stage %s gave different bytes the second time; passes: %s%s%s", name,
+                 t->jobs && t->jobs->n ? t->jobs->v[0].pass->name : "none",
+                     t->jobs && t->jobs->n > 1 ? ", " : "",
                  t->jobs && t->jobs->n > 1 ? t->jobs->v[t->jobs->n - 1].pass->name : "");
   buf_free(&second);
   return st;
@@ -269,7 +277,8 @@ static Status load_partial(Gathered *g, uint32_t job, Bytes b, void **out, Err *
     return e->code ? e->code : err_memory(e);
   Status st = pass->save(g->par[job], *out, &again, e);
   if (!st && (again.n != b.n || (b.n && memcmp(again.p, b.p, b.n))))
-    st = err_set(e, ST_FAULT, "CML0613", NULL, "a partial of pass %s is not the same after load and save", pass->name);
+    st = err_set(e, ST_FAULT, "CML0613", NULL, "a partial of pass %s is not the same after load and save",
+                 pass->name);
   buf_free(&again);
   if (st)
     pass->free(g->par[job], *out);
@@ -407,8 +416,10 @@ static void window_clear(Window *w) {
   w->n = w->ntask = 0;
 }
 
-/* Reads some blocks and runs their tasks in shuffled order; results lie in the tasks, in the order of positions. */
-static Status window_run(Loop *l, Window *w, Reader *rd, uint32_t stage, uint32_t rows_stage, const Jobs *jobs, uint32_t pieces,
+/* Reads some blocks and runs their tasks in shuffled order; results lie in the tasks, in the order of
+ * positions. */
+static Status window_run(Loop *l, Window *w, Reader *rd, uint32_t stage, uint32_t rows_stage,
+                         const Jobs *jobs, uint32_t pieces,
                          Gathered *g, Err *e) {
   Status st = ST_OK;
   RowErrors tail = {.count = 0};
@@ -524,7 +535,8 @@ static Status row_errors(const Gathered *g, const Reader *rd, Err *e) {
   return exec_row_errors(&g->errors, file, n, e);
 }
 
-static Status loop_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *out, ScanInfo *info, Progress *pr, Err *e) {
+static Status loop_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *out, ScanInfo *info,
+                          Progress *pr, Err *e) {
   Loop *l = (Loop *)x;
   Reader *rd = NULL;
   uint32_t rows_stage = 0, pieces = 1;
@@ -618,7 +630,8 @@ static Status write_result(const Loop *l, const Task *t, Bytes body, Writer *w, 
   return st;
 }
 
-static Status loop_write(Executor *x, uint32_t stage, const char *path, ScanInfo *info, Progress *pr, Err *e) {
+static Status loop_write(Executor *x, uint32_t stage, const char *path, ScanInfo *info, Progress *pr,
+                         Err *e) {
   Loop *l = (Loop *)x;
   Reader *rd = NULL;
   Writer *out = NULL;

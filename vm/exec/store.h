@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cached data sets of an executor: blocks of rows stages and unit matrices of train stages.
  *
- * All or nothing: a data set is cached whole or not at all; what is cached is only a matter of time, never of bits. A Store is used under its
- * owner's lock. When a scan makes more than the budget holds, something gives way, in this order: blocks of the rows stage that are only
- * being collected beside matrices; cached blocks whose matrices will fit in their place; what is being collected. */
+ * All or nothing: a data set is cached whole or not at all; what is cached is only a matter of time, never
+ * of bits. A Store is used under its owner's lock. When a scan makes more than the budget holds, something
+ * gives way, in this order: blocks of the rows stage that are only being collected beside matrices; cached
+ * blocks whose matrices will fit in their place; what is being collected. */
 #ifndef VM_EXEC_STORE_H
 #define VM_EXEC_STORE_H
 
@@ -50,9 +51,11 @@ Status store_init(Store *s, uint32_t nstage, uint64_t budget, Err *e);
 void store_free(Store *s);
 void store_drop(Store *s, uint32_t stage);                              /* the cached blocks; counts stay */
 Status store_files(DataSet *d, const char *const *file, uint32_t n, Err *e);
-/* Keeps a reference to what a scan made of block number `seq`: its rows, or its units (moved out of the array when kept). */
+/* Keeps a reference to what a scan made of block number `seq`: its rows, or its units (moved out of the
+ * array when kept). */
 Status fill_rows(Fill *f, uint32_t seq, Block *rows, Err *e);
 Status fill_units(Fill *f, uint32_t seq, Block **unit, Err *e);
-void fill_end(Fill *f, bool whole, uint32_t n);                         /* whole: all n blocks went through without an error */
+/* whole: all n blocks went through without an error */
+void fill_end(Fill *f, bool whole, uint32_t n);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The work of one worker: see task.h. Read from the bottom: worker_map, worker_unit, worker_rows; all of them go over units and panels with
- * next_panel, which packs the wanted rows, and run_panel, which runs the stage's row program on them. Jobs are in jobs.c. */
+/* The work of one worker: see task.h. Read from the bottom: worker_map, worker_unit, worker_rows; all of
+ * them go over units and panels with next_panel, which packs the wanted rows, and run_panel, which runs
+ * the stage's row program on them. Jobs are in jobset.c. */
 #include "vm/exec/task.h"
 
 #include <math.h>
@@ -145,7 +146,8 @@ static Status prepare_inputs(Prepared *q, const Program *p, const Stage *s, Err 
       continue;
     int64_t c = column_of(p, s, g->val[i].s);
     if (c < 0)
-      return err_set(e, ST_FAULT, "CML0602", NULL, "stage %s reads column %s, which %s does not give", s->name, g->val[i].s,
+      return err_set(e, ST_FAULT, "CML0602", NULL, "stage %s reads column %s, which %s does not give",
+                     s->name, g->val[i].s,
                      p->stage[s->from].name);
     q->in_name[q->nin] = g->val[i].s;
     q->in_col[q->nin++] = (uint32_t)c;
@@ -186,7 +188,8 @@ static Status prepare_outputs(Prepared *q, const Stage *s, Err *e) {
       break;
     }
   }
-  Status st = s->kind == STAGE_ROWS || s->kind == STAGE_PREDICT ? maker_init(&q->maker, type, n, flags, e) : ST_OK;
+  bool makes = s->kind == STAGE_ROWS || s->kind == STAGE_PREDICT;
+  Status st = makes ? maker_init(&q->maker, type, n, flags, e) : ST_OK;
   mem_free(type);
   return st;
 }
@@ -231,7 +234,8 @@ typedef struct Cursor { /* rows [r, end) of a block, of one part */
 } Cursor;
 
 static Cursor unit_cursor(const Block *b, uint32_t unit, int32_t part) {
-  return (Cursor){.b = b, .r = block_row_at(b, unit * UNIT), .end = block_row_at(b, (unit + 1) * UNIT), .part = part};
+  return (Cursor){.b = b, .r = block_row_at(b, unit * UNIT), .end = block_row_at(b, (unit + 1) * UNIT),
+                  .part = part};
 }
 
 typedef struct Packed { /* the inputs of a panel, and after run_panel its outputs */
@@ -285,7 +289,8 @@ static bool next_panel(Worker *w, Prepared *q, Cursor *c, Packed *k, Status *st,
   }
   if (!run && (*st = gather_cols(&q->gather, q->in, w->row, n, q->in, e)))
     return false;
-  k->in = (RowsIn){.n = n, .col = q->in, .file = b->file, .pos = b->pos, .at = w->at, .fold = q->by_fold ? k->fold : NULL};
+  k->in = (RowsIn){.n = n, .col = q->in, .file = b->file, .pos = b->pos, .at = w->at,
+                   .fold = q->by_fold ? k->fold : NULL};
   return true;
 }
 
@@ -321,7 +326,8 @@ static Status run_panel(Worker *w, Prepared *q, Packed *k, RowErrors *errors, Er
 
 /* ---- Rows stages ---- */
 
-static void bad_row(const Stage *s, const Block *b, uint32_t off, const char *column, const char *text, RowErrors *errors) {
+static void bad_row(const Stage *s, const Block *b, uint32_t off, const char *column, const char *text,
+                    RowErrors *errors) {
   RowError r = {.file = b->file, .pos = b->pos + off, .step = s->prog.nval, .line = s->line, .col = s->col};
   snprintf(r.column, sizeof r.column, "%s", column);
   snprintf(r.text, sizeof r.text, "%s", text);
@@ -344,7 +350,8 @@ static void put_small(const Col *c, uint32_t n, const uint32_t *row, uint8_t *ou
   }
 }
 
-static Status make_panel(Worker *w, const Stage *s, Prepared *q, const Block *from, uint32_t n, const uint32_t *row, const Packed *k,
+static Status make_panel(Worker *w, const Stage *s, Prepared *q, const Block *from, uint32_t n,
+                         const uint32_t *row, const Packed *k,
                          RowErrors *errors, Err *e) {
   Maker *m = &q->maker;
   Status st = ST_OK;
@@ -367,7 +374,8 @@ static Status make_panel(Worker *w, const Stage *s, Prepared *q, const Block *fr
       bool good = !null_at(c, r) && isfinite(v) && v >= 0;
       m->weight[m->n + i] = good ? v : 0;
       if (!good)
-        bad_row(s, from, k->at[r], "", null_at(c, r) ? "the weight is null" : "the weight is negative or not finite", errors);
+        bad_row(s, from, k->at[r], "",
+                null_at(c, r) ? "the weight is null" : "the weight is negative or not finite", errors);
     }
   }
   maker_step(m, n);
@@ -448,7 +456,8 @@ static void unit_rows_free(UnitRows *u) {
   mem_free(u->y);
 }
 
-static Status unit_panel(Prepared *q, const Stage *s, const Block *rows, const Packed *k, uint32_t base, uint32_t n, UnitRows *u,
+static Status unit_panel(Prepared *q, const Stage *s, const Block *rows, const Packed *k, uint32_t base,
+                         uint32_t n, UnitRows *u,
                          RowErrors *errors, Err *e) {
   uint32_t nslot = 0;
   for (uint32_t i = 0; i < s->prog.nout; i++)
@@ -466,13 +475,14 @@ static Status unit_panel(Prepared *q, const Stage *s, const Block *rows, const P
     bool good = y && !null_at(y, i) && isfinite(v);
     u->y[n + i] = good ? v : 0;
     if (!good)
-      bad_row(s, rows, k->at[i], s->target ? s->target : "", y && null_at(y, i) ? "the target is null" : "the target is not a finite number",
-              errors);
+      bad_row(s, rows, k->at[i], s->target ? s->target : "",
+              y && null_at(y, i) ? "the target is null" : "the target is not a finite number", errors);
   }
   return st;
 }
 
-Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t unit, RowErrors *errors, Block **out, Err *e) {
+Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t unit, RowErrors *errors,
+                   Block **out, Err *e) {
   const Stage *s = &w->p->stage[train_stage];
   Prepared *q;
   Packed k;
@@ -486,7 +496,11 @@ Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t 
   if (!b)
     return err_memory(e);
   uint32_t base = unit * UNIT, last = base < rows->npos ? rows->npos - base : 0;
-  *b = (Block){.file = rows->file, .pos = rows->pos + base, .npos = last < UNIT ? last : UNIT, .refs = 1, .bytes = sizeof *b};
+  b->file = rows->file;
+  b->pos = rows->pos + base;
+  b->npos = last < UNIT ? last : UNIT;
+  b->refs = 1;
+  b->bytes = sizeof *b;
   *out = b;
   if (!cap)
     return ST_OK;
@@ -549,7 +563,8 @@ static Status map_matrix(Worker *w, JobSet *s, const Block *b, Ctx *ctx) {
   return st;
 }
 
-static Status map_program(Worker *w, uint32_t stage, JobSet *s, const Block *rows, uint32_t unit, Ctx *ctx, uint64_t *seen) {
+static Status map_program(Worker *w, uint32_t stage, JobSet *s, const Block *rows, uint32_t unit, Ctx *ctx,
+                          uint64_t *seen) {
   const Stage *g = &w->p->stage[stage];
   Prepared *q;
   Packed k;
@@ -559,7 +574,8 @@ static Status map_program(Worker *w, uint32_t stage, JobSet *s, const Block *row
   while (!st && next_panel(w, q, &c, &k, &st, e)) {
     st = run_panel(w, q, &k, ctx->errors, e);
     *seen += k.n;
-    if (st || !k.n || w->look || ctx->errors->count) /* after the first bad row only bad rows are looked for */
+    /* after the first bad row only bad rows are looked for */
+    if (st || !k.n || w->look || ctx->errors->count)
       continue;
     Panel p = {.n = k.n,
                .file = rows->file,
@@ -575,7 +591,8 @@ static Status map_program(Worker *w, uint32_t stage, JobSet *s, const Block *row
   return st;
 }
 
-static Status map_unit(Worker *w, uint32_t stage, JobSet *s, const Block *rows, Block **unit, bool keep, uint32_t u, Ctx *ctx,
+static Status map_unit(Worker *w, uint32_t stage, JobSet *s, const Block *rows, Block **unit, bool keep,
+                       uint32_t u, Ctx *ctx,
                        uint64_t *seen) {
   Status st = unit[u] ? ST_OK : worker_unit(w, stage, rows, u, ctx->errors, &unit[u], ctx->err);
   if (st)
@@ -590,7 +607,8 @@ static Status map_unit(Worker *w, uint32_t stage, JobSet *s, const Block *rows, 
   return st;
 }
 
-Status worker_map(Worker *w, uint32_t stage, JobSet *s, const Block *rows, Block **unit, bool keep, uint32_t u0, uint32_t u1,
+Status worker_map(Worker *w, uint32_t stage, JobSet *s, const Block *rows, Block **unit, bool keep,
+                  uint32_t u0, uint32_t u1,
                   const Sink *sink, RowErrors *errors, uint64_t *seen, Err *e) {
   Ctx ctx = {.scratch = &w->scratch, .errors = errors, .cancel = w->cancel, .err = e};
   uint64_t first = rows ? rows->pos / UNIT : unit[0]->pos / UNIT;

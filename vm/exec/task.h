@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The work of one worker: what all executors do with a block, once it is there. Never shared between threads.
+/* The work of one worker: what all executors do with a block, once it is there. Never shared between
+ * threads.
  *
  *   raw block --worker_rows--> block of the rows stage --worker_unit--> matrix of a unit (train stages only)
  *                                                      \--worker_map--> a tree node for each job
- *                                                      \--worker_predict--> block of the columns that are written
+ *                                                      \--worker_predict--> block of what is written
  *
- * A *unit* is four chunks: the smallest leaf. Panels never cross a unit, so a job sees the same panels whatever runs beside it; larger leaves
- * are 2, 4 or 8 units. A task is a whole block, or an aligned quarter of one where no leaf is larger. */
+ * A *unit* is four chunks: the smallest leaf. Panels never cross a unit, so a job sees the same panels
+ * whatever runs beside it; larger leaves are 2, 4 or 8 units. A task is a whole block, or an aligned
+ * quarter of one where no leaf is larger. */
 #ifndef VM_EXEC_TASK_H
 #define VM_EXEC_TASK_H
 
@@ -14,19 +16,23 @@
 #include "vm/exec/tree.h"
 #include "vm/interp.h"
 
-enum { UNIT = 4 * CHUNK, UNITS = BLOCK / UNIT, QUARTER = UNITS / 4 }; /* positions of a unit; units of a block, of a quarter */
+/* positions of a unit; units of a block, of a quarter */
+enum { UNIT = 4 * CHUNK, UNITS = BLOCK / UNIT, QUARTER = UNITS / 4 };
 
 typedef struct Worker Worker;
 
-/* p, env and reg are read-only and outlive the worker; env must hold the fitted values that a stage reads when it is first used. */
+/* p, env and reg are read-only and outlive the worker; env must hold the fitted values that a stage reads
+ * when it is first used. */
 Status worker_new(const Program *p, const Env *env, const atomic_bool *cancel, Worker **out, Err *e);
 void worker_free(Worker *w);
 void worker_look(Worker *w, bool look); /* only look for bad rows: programs run, jobs do not */
 void worker_forget(Worker *w); /* drops what was prepared for stages: a fitted value has changed */
 
 Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *errors, Block **out, Err *e);
-/* The matrix of one unit of a block: a Block over its positions. Has n = 0 and no matrix where the unit has no rows of the part. */
-Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t unit, RowErrors *errors, Block **out, Err *e);
+/* The matrix of one unit of a block: a Block over its positions. Has n = 0 and no matrix where the unit
+ * has no rows of the part. */
+Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t unit, RowErrors *errors,
+                   Block **out, Err *e);
 Status worker_predict(Worker *w, uint32_t stage, const Block *rows, RowErrors *errors, Block **out, Err *e);
 
 /* ---- Jobs ---- */
@@ -45,9 +51,11 @@ typedef struct Sink {
   void *ctx;
 } Sink;
 
-/* Runs the jobs over units [u0, u1) of a block. `unit` (train stages, else NULL): its UNITS matrix blocks; those that are NULL are made from rows
- * and stay in the array if `keep`, else they are dropped one by one. rows may be NULL where all of them are there. */
-Status worker_map(Worker *w, uint32_t stage, JobSet *s, const Block *rows, Block **unit, bool keep, uint32_t u0, uint32_t u1,
+/* Runs the jobs over units [u0, u1) of a block. `unit` (train stages, else NULL): its UNITS matrix blocks;
+ * those that are NULL are made from rows and stay in the array if `keep`, else they are dropped one by
+ * one. rows may be NULL where all of them are there. */
+Status worker_map(Worker *w, uint32_t stage, JobSet *s, const Block *rows, Block **unit, bool keep,
+                  uint32_t u0, uint32_t u1,
                   const Sink *sink, RowErrors *errors, uint64_t *seen, Err *e);
 
 #endif

@@ -95,7 +95,8 @@ static int by_place(const void *x, const void *y) {
   return a->index < b->index ? -1 : a->index > b->index;
 }
 
-/* Merges v[0..n), sorted by index and all on one level; the rest of a level below has been promoted into them. Gives the nodes of the level above. */
+/* Merges v[0..n), sorted by index and all on one level; the rest of a level below has been promoted into
+ * them. Gives the nodes of the level above. */
 static Status climb(Tree *t, TreeNode *v, uint32_t *n, Err *e) {
   uint32_t k = 0;
   Status st = ST_OK;
@@ -114,7 +115,8 @@ static Status climb(Tree *t, TreeNode *v, uint32_t *n, Err *e) {
   return st;
 }
 
-/* One tree: nodes of any levels, sorted by (level, index), to one partial. Takes all of them, also on failure. */
+/* One tree: nodes of any levels, sorted by (level, index), to one partial. Takes all of them, also on
+ * failure. */
 static Status reduce_all(Tree *t, TreeNode *v, uint32_t n, void **out, Err *e) {
   Status st = ST_OK;
   TreeNode *w = n ? mem_alloc(n * sizeof *w) : NULL;
@@ -158,7 +160,8 @@ Status tree_finish(Tree *t, void **out, Err *e) {
   qsort(t->v, t->n, sizeof *t->v, by_place);
   uint32_t nfile = 0;
   Status st = ST_OK;
-  for (uint32_t i = 0; i < t->n;) { /* each file to one node; written over the front of v, which has been read */
+  /* each file to one node; written over the front of v, which has been read */
+  for (uint32_t i = 0; i < t->n;) {
     uint32_t k = i;
     while (k < t->n && t->v[k].file == t->v[i].file)
       k++;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The canonical tree: where partials of leaves meet.
  *
- * Leaf number i of a file is node (level 0, index i); node (l, i) is the merge of (l - 1, 2 i) and (l - 1, 2 i + 1), in that order. A node
- * without rows is NULL and passes its sibling through. Above the trees of the files stands the same tree over file numbers. So the
- * result depends on the leaves alone, never on the order in which they come: nodes may be added in any order and at any level, as long as
- * they cover every leaf at most once. A Tree has no lock: tree_meet is short and made to be called under one; merging happens outside. */
+ * Leaf number i of a file is node (level 0, index i); node (l, i) is the merge of (l - 1, 2 i) and (l - 1,
+ * 2 i + 1), in that order. A node without rows is NULL and passes its sibling through. Above the trees of
+ * the files stands the same tree over file numbers. So the result depends on the leaves alone, never on
+ * the order in which they come: nodes may be added in any order and at any level, as long as they cover
+ * every leaf at most once. A Tree has no lock: tree_meet is short and made to be called under one; merging
+ * happens outside. */
 #ifndef VM_EXEC_TREE_H
 #define VM_EXEC_TREE_H
 
@@ -27,7 +29,8 @@ typedef struct Tree {
 void tree_init(Tree *t, const Pass *pass, const void *par);
 void tree_free(Tree *t);
 
-/* Stores node, or, where its sibling waits, takes that out into *other and returns true: merge the two and come again with the parent. */
+/* Stores node, or, where its sibling waits, takes that out into *other and returns true: merge the two and
+ * come again with the parent. */
 bool tree_meet(Tree *t, const TreeNode *node, TreeNode *other, Err *e);
 /* The parent of two siblings; frees what is no longer needed. */
 Status tree_join(const Pass *pass, const void *par, TreeNode *node, TreeNode *other, Err *e);

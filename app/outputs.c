@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Before anything runs: can every file that will be written be written, and does none of them take the place of something that is read? */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "base/file.h"
+#include "vm/engine.h"
+
+static bool same_file(const char *a, const char *b) {
+  struct stat x, y;
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+Status output_check(const char *path, const char *const *input, uint32_t n, Err *e) {
+  char dir[4096];
+  struct stat st;
+  const char *slash = strrchr(path, '/');
+  size_t len = slash ? (size_t)(slash - path) + 1 : 0;
+  if (len >= sizeof dir)
+    return err_set(e, ST_RESOURCE, "CML0503", "Choose a shorter one.", "the path `%.200s...` is too long", path);
+  memcpy(dir, path, len);
+  memcpy(dir + len, len ? "" : ".", len ? 1 : 2);
+  if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    return err_set(e, ST_RESOURCE, "CML0503", "Name a file.", "cannot write `%s`: it is a folder", path);
+  if (access(dir, W_OK) != 0)
+    return err_set(e, ST_RESOURCE, "CML0503", "Make the folder, or choose another one.", "cannot write `%s`: folder `%s`: %s", path, dir, strerror(errno));
+  for (uint32_t i = 0; i < n; i++)
+    if (same_file(path, input[i]))
+      return err_set(e, ST_PROGRAM, "CML0525", "Write to another file.", "writing `%s` would replace what is read", path);
+  return ST_OK;
+}
+
+/* The files that a source stage reads. Those that are missing are the run's to report. */
+static const char **files_of(Arena *a, const Stage *s, const char *dir, uint32_t *n) {
+  EngineSource src = {.format = s->format, .path = s->path, .dir = dir, .option = s->option, .noption = s->noption};
+  const char **file = NULL;
+  Err ignored = {0};
+  *n = 0;
+  return engine_files(a, &src, &file, n, &ignored) == ST_OK ? file : NULL;
+}
+
+Status outputs_check(const Program *p, const char *dir, const char *program, Err *e) {
+  Arena a;
+  arena_init(&a, NULL);
+  for (uint32_t i = 0; i < p->nstage && e->code == ST_OK; i++) {
+    const Stage *s = &p->stage[i];
+    char *path = s->kind == STAGE_PREDICT || s->kind == STAGE_BUNDLE ? file_join(dir, s->path) : NULL;
+    if (!path)
+      continue;
+    output_check(path, &program, 1, e);
+    for (uint32_t k = 0, n; k < p->nstage && e->code == ST_OK; k++)
+      if (p->stage[k].kind == STAGE_SOURCE) {
+        const char **file = files_of(&a, &p->stage[k], dir, &n);
+        output_check(path, file, n, e);
+      }
+    if (e->code != ST_OK && s->line)
+      err_at(e, "%s:%u:%u", program, s->line, s->col);
+    mem_free(path);
+  }
+  arena_free(&a);
+  return e->code;
+}

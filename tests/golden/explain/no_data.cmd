@@ -1,0 +1,1 @@
+explain _late.cml

@@ -1,0 +1,1 @@
+explain --no-data _late.cml --skip-pass fold,ded

@@ -1,0 +1,1 @@
+explain _not.ir

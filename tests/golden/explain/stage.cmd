@@ -1,0 +1,2 @@
+explain --no-data _late.cml --stage payer.score
+explain --no-data _late.cml --stage "visits.train.fit1"
