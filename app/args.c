@@ -8,7 +8,7 @@
 #define LEAST_MEMORY (UINT64_C(64) << 20)
 
 static void help(const char *command, const char *synopsis, const Flag *flags) {
-  printf("usage: cmlc %s %s\n", command, synopsis);
+  printf("usage: cmlc %s%s%s\n", command, *synopsis ? " " : "", synopsis);
   if (flags->name)
     printf("\n");
   for (const Flag *f = flags; f->name; f++) {

@@ -247,6 +247,8 @@ static void lower_data(Lower *l, DataState *ds) {
   s->prog = b.prog;
   s->folds = ds->fold ? (uint32_t)ds->data->folds : 0;
   s->parts = NEWN(l->arena, const char *, ds->data->npart + 1);
+  if (ds->data->npart > 64)
+    diag_add(l->diags, SEV_ERROR, "CML0334", ds->data->split_span, "Use fewer.", "a split has at most 64 parts; this one has %u", ds->data->npart);
   for (uint32_t i = 0; i < ds->data->npart; i++)
     s->parts[s->nparts++] = ds->data->part[i].name;
 }

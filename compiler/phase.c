@@ -116,7 +116,7 @@ static uint32_t walk(Walk *w, const Node *n) {
   bool out_of_fold = w->crossfit && has_table(w->sp, n);
   bool crossfit = out_of_fold && n->nby > 0;
   if (n->nby && w->inside)
-    diag_add(w->d, SEV_ERROR, "CML0320", n->span, "Give the inner one a slot of its own, or compute it without the target.",
+    diag_add(w->d, SEV_ERROR, "CML0333", n->span, "Give the inner one a slot of its own, or compute it without the target.",
              "a table inside a cross-fitted table would have to be fitted anew for every fold, which this version of cml does not do");
   const Instance *known = find(w->sp, w->m, n, out_of_fold);
   if (known)

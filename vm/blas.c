@@ -45,6 +45,6 @@ const Blas *blas_get(Err *e) {
   pthread_once(&once, load);
   if (loaded)
     return &table;
-  err_set(e, ST_RESOURCE, "", "Install OpenBLAS (on Debian the package libopenblas0).", "%s.", reason);
+  err_set(e, ST_RESOURCE, "CML0513", "Install OpenBLAS (on Debian the package libopenblas0).", "%s", reason);
   return NULL;
 }

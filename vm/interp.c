@@ -88,9 +88,8 @@ static bool is_column(uint8_t type) {
 /* ---- Form ---- */
 
 static Status fault(Err *e, uint32_t step, const char *what) {
-  return err_set(e, ST_FAULT, "", "This is a fault of cml: please report it with the program.",
-                 "Step %%%u of a row program: %s.", step,
-                 what);
+  return err_set(e, ST_FAULT, "CML0601", "This is a fault of cml: please report it with the program.",
+                 "step %%%u of a row program: %s", step, what);
 }
 
 static Status check_form(const RowProg *p, Err *e) {
@@ -335,9 +334,8 @@ void step_fail(Step *s, uint32_t r, const char *column, const char *fmt, ...) {
   vsnprintf(x.text, sizeof x.text, fmt, ap);
   va_end(ap);
   if (!t->in) { /* a constant: wrong for all rows at once */
-    err_set(t->err, ST_DATA, "", "Correct the constant, or what it is computed from.", "%s%s%s.",
-            column ? column : "",
-            column ? ": " : "", x.text);
+    err_set(t->err, ST_DATA, "CML0332", "Correct the constant, or what it is computed from.", "%s%s%s",
+            column ? column : "", column ? ": " : "", x.text);
     if (s->v->line)
       err_at(t->err, "line %u, column %u", s->v->line, s->v->col);
     return;
@@ -452,8 +450,8 @@ static Status find_input(Interp *t, uint32_t i, const char *const *input, Err *e
       return ST_OK;
     }
   }
-  return err_set(e, ST_FAULT, "", "This is a fault of cml: please report it with the program.",
-                 "A row program reads column %s, which it is not given.", name);
+  return err_set(e, ST_FAULT, "CML0602", "This is a fault of cml: please report it with the program.",
+                 "a row program reads column `%s`, which it is not given", name);
 }
 
 /* The value of a scalar in all rows of its register. */
@@ -499,7 +497,7 @@ static Status make_list(Interp *t, Step *s, Err *e) {
     if (!c->constant)
       return fault(e, s->number, "a list of values that differ from row to row");
     if (c->null && c->null[0])
-      return err_set(e, ST_DATA, "CML0415", "Give it a value with coalesce(..).", "An element of a list has no value.");
+      return err_set(e, ST_DATA, "CML0415", "Give it a value with coalesce(..).", "an element of a list has no value");
     v[k] = c->f[0];
   }
   return ST_OK;
@@ -621,7 +619,7 @@ static bool canonical_nans(Col *c, uint32_t n, double **copy) {
 
 Status interp_run(Interp *t, const RowsIn *in, Col *out, uint8_t *keep, RowErrors *errors, Err *e) {
   if (in->n > PANEL_ROWS)
-    return err_set(e, ST_FAULT, "", NULL, "A panel of %u rows, at most %d are possible.", in->n, PANEL_ROWS);
+    return err_set(e, ST_FAULT, "CML0603", NULL, "a panel has %u rows, at most %d are possible", in->n, PANEL_ROWS);
   t->in = in;
   t->errors = errors;
   t->err = e;

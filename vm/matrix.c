@@ -38,9 +38,8 @@ static const Fitted *vocab_of(const RowProg *p, const Env *env, const IrVal *v, 
   }
   if (env && a->i >= 0 && a->i < env->n && env->v[a->i] && env->v[a->i]->type == IR_VOCAB)
     return env->v[a->i];
-  err_set(e, ST_FAULT, "", "This is a fault of cml: please report it with the program.",
-          "The levels $%lld are not there.",
-          (long long)a->i);
+  err_set(e, ST_FAULT, "CML0604", "This is a fault of cml: please report it with the program.",
+          "the levels $%lld are not there", (long long)a->i);
   return NULL;
 }
 
@@ -119,9 +118,8 @@ static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, u
     filled += hot ? 1 : width;
   }
   if (st == ST_OK && d >= INT32_MAX)
-    st = err_set(e, ST_RESOURCE, "", "Keep fewer levels: raise min_count.",
-                 "The feature vector has %llu elements.",
-                 (unsigned long long)d);
+    st = err_set(e, ST_RESOURCE, "CML0522", "Keep fewer levels: raise min_count.",
+                 "the feature vector has %llu elements", (unsigned long long)d);
   if (st == ST_OK) {
     out->d = (uint32_t)d;
     out->sparse = d > SPARSE_ABOVE && SPARSE_BELOW * filled < d;
@@ -287,9 +285,8 @@ static Status make_room(MatrixBuilder *b, uint32_t n, Err *e) {
   if (cap > b->max_rows && rows <= b->max_rows)
     cap = b->max_rows;
   if (rows > UINT32_MAX || (s->sparse && cap * b->per_row > UINT32_MAX))
-    return err_set(e, ST_RESOURCE, "", "Keep fewer features.",
-                   "A block of %llu rows has too many feature values.",
-                   (unsigned long long)rows);
+    return err_set(e, ST_RESOURCE, "CML0522", "Keep fewer features.",
+                   "a block of %llu rows has too many feature values", (unsigned long long)rows);
   Matrix to;
   size_t bytes;
   if (!arrays_copy(&to, &b->m, s->sparse, cap, (size_t)cap * b->per_row, &bytes))
@@ -363,8 +360,8 @@ Status matrix_put(MatrixBuilder *b, const Col *const *slot, uint32_t n, Err *e) 
     const Col *c = slot[k];
     uint32_t width = c->type == IR_VEC ? c->width : 1;
     if (width != s->width[k] || (c->type != IR_VEC && c->type != IR_F64))
-      return err_set(e, ST_FAULT, "", "This is a fault of cml: please report it with the program.",
-                     "Slot %u has %u elements, not %u.", k, width, s->width[k]);
+      return err_set(e, ST_FAULT, "CML0601", "This is a fault of cml: please report it with the program.",
+                     "slot %u has %u elements, not %u", k, width, s->width[k]);
     per_row += c->type == IR_VEC && c->is_hot ? 1 : width;
   }
   b->per_row = per_row < UINT32_MAX ? (uint32_t)per_row : UINT32_MAX;

@@ -144,8 +144,8 @@ Status prepare_levels(Step *s, Err *e) {
     if (at < 0)
       return err_memory(e);
     if (at != (int64_t)i && !own_names)
-      return err_set(e, ST_FAULT, "", "This is a fault of cml: please report it with the program.",
-                     "The list of levels in step %%%u names `%.40s` twice.", s->number, p);
+      return err_set(e, ST_FAULT, "CML0601", "This is a fault of cml: please report it with the program.",
+                     "the list of levels in step %%%u names `%.40s` twice", s->number, p);
   }
   w->use = &w->index;
   return ST_OK;

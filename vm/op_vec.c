@@ -56,7 +56,7 @@ Status prepare_bucket(Step *s, Err *e) {
     if (w->n && v == w->cut[w->n - 1])
       continue;
     if (v != v || (w->n && v < w->cut[w->n - 1])) {
-      err_set(e, ST_DATA, "", "Give the cuts in increasing order.", "The cuts of bucket do not increase.");
+      err_set(e, ST_DATA, "CML0415", "Give the cuts in increasing order.", "the cuts of bucket do not increase");
       if (s->v->line)
         err_at(e, "line %u, column %u", s->v->line, s->v->col);
       return e->code;
@@ -127,8 +127,8 @@ Status prepare_score(Step *s, Err *e) {
   if (st != ST_OK)
     return st;
   if (w->slots.d != s->fitted->model->d)
-    return err_set(e, ST_FAULT, "", "This is a fault of cml, or the file of the model is damaged.",
-                   "The model takes %u features, the program makes %u.", s->fitted->model->d, w->slots.d);
+    return err_set(e, ST_FAULT, "CML0601", "This is a fault of cml, or the file of the model is damaged.",
+                   "the model takes %u features, the program makes %u", s->fitted->model->d, w->slots.d);
   w->builder = matrix_builder(&w->slots, PANEL_ROWS, e);
   return w->builder ? ST_OK : e->code;
 }

@@ -187,7 +187,7 @@ static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err 
   if (f->wait == FINISHED)
     return ST_OK;
   if (nout != 1)
-    return err_set(e, ST_FAULT, "", NULL, "Model %s got %u results for one job.", f->name, nout);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "model %s got %u results for one job", f->name, nout);
   if (f->wait == WAIT_MOMENTS) {
     Buf par = {0};
     linear_moments_par(f->d, f->loss == LOSS_LOGISTIC, f->sparse, &par);
@@ -209,14 +209,14 @@ static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err 
   if (f->newton && newton_need(f->newton) == NEED_PRODUCTS) {
     size_t k = newton_directions(f->newton);
     if (out[0].n != k * k * sizeof(double))
-      return err_set(e, ST_FAULT, "", NULL, "A result of pass linear.products for model %s is damaged.", f->name);
+      return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.products for model %s is damaged", f->name);
     Status st = newton_products(f->newton, (const double *)(const void *)out[0].p, e);
     return st ? st : ask(f, jobs, e);
   }
   bool hess = f->newton && newton_need(f->newton) == NEED_HESSIAN;
   size_t n = linear_sums_doubles(f->d, hess);
   if (out[0].n != n * sizeof(double))
-    return err_set(e, ST_FAULT, "", NULL, "A result of pass linear.gradient for model %s is damaged.", f->name);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.gradient for model %s is damaged", f->name);
   Sums sums;
   linear_sums_at((double *)(void *)out[0].p, f->d, hess, &sums);
   SolveState state = SOLVE_DONE;
@@ -298,7 +298,7 @@ static void note_constant(const LinFit *f, Model *m) {
 Status linear_finish(Iter *it, Model *m, Err *e) {
   LinFit *f = (LinFit *)it;
   if (f->wait != FINISHED)
-    return err_set(e, ST_FAULT, "", NULL, "Model %s was finished before its last pass.", f->name);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "model %s was finished before its last pass", f->name);
   SolveResult *r = f->newton ? newton_result(f->newton) : lbfgs_result(f->lbfgs);
   double *b = arena_alloc(&f->arena, ((size_t)f->d + 1) * sizeof *b);
   if (!b)

@@ -65,7 +65,7 @@ static void *gradient_open(Bytes bytes, Err *e) {
   size_t d = head.d;
   const void *v = rd_take(&r, 3 * d * sizeof(double));
   if (!rd_done(&r)) {
-    err_set(e, ST_FAULT, "", NULL, "The parameters of pass linear.gradient are damaged.");
+    err_set(e, ST_FAULT, "CML0601", NULL, "the parameters of pass linear.gradient are damaged");
     return NULL;
   }
   if (head.hess && !head.sparse && !(head.blas = blas_get(e)))
@@ -147,7 +147,7 @@ static Status gradient_save(const void *par, const void *partial, Buf *out, Err 
 static void *gradient_load(const void *par, Bytes in, Err *e) {
   size_t n = gradient_size(par);
   if (in.n != n) {
-    err_set(e, ST_FAULT, "", NULL, "A partial result of pass linear.gradient is damaged.");
+    err_set(e, ST_FAULT, "CML0601", NULL, "a partial result of pass linear.gradient is damaged");
     return NULL;
   }
   double *v = mem_alloc(n);

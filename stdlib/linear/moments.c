@@ -33,7 +33,7 @@ static void *moments_open(Bytes par, Err *e) {
   p->classes = rd_u8(&r) != 0;
   p->sparse = rd_u8(&r) != 0;
   if (!rd_done(&r)) {
-    err_set(e, ST_FAULT, "", NULL, "The parameters of pass linear.moments are damaged.");
+    err_set(e, ST_FAULT, "CML0601", NULL, "the parameters of pass linear.moments are damaged");
     mem_free(p);
     return NULL;
   }
@@ -280,7 +280,7 @@ static void *moments_load(const void *par, Bytes in, Err *e) {
   size_t n = linear_moments_doubles(p->d) * sizeof(double);
   const void *v = rd_take(&r, n);
   if (!rd_done(&r)) {
-    err_set(e, ST_FAULT, "", NULL, "A partial result of pass linear.moments is damaged.");
+    err_set(e, ST_FAULT, "CML0601", NULL, "a partial result of pass linear.moments is damaged");
     mem_free(m);
     return NULL;
   }

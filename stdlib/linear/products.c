@@ -39,7 +39,7 @@ static void *products_open(Bytes bytes, Err *e) {
   size_t n = 2 * (size_t)d + ((size_t)d + 1) * (k <= PRODUCTS_MAX ? k : 0);
   const void *v = rd_take(&r, n * sizeof(double));
   if (!rd_done(&r)) {
-    err_set(e, ST_FAULT, "", NULL, "The parameters of pass linear.products are damaged.");
+    err_set(e, ST_FAULT, "CML0601", NULL, "the parameters of pass linear.products are damaged");
     return NULL;
   }
   ProductsPar *p = mem_alloc(sizeof *p + n * sizeof(double));
@@ -132,7 +132,7 @@ static Status products_save(const void *par, const void *partial, Buf *out, Err 
 
 static void *products_load(const void *par, Bytes in, Err *e) {
   if (in.n != products_size(par)) {
-    err_set(e, ST_FAULT, "", NULL, "A partial result of pass linear.products is damaged.");
+    err_set(e, ST_FAULT, "CML0601", NULL, "a partial result of pass linear.products is damaged");
     return NULL;
   }
   double *v = products_init(par, e);

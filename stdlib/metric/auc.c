@@ -272,7 +272,7 @@ static void *ranks_load(const void *par, Bytes in, Err *e) {
   }
   if (rd_done(&r))
     return ranks;
-  err_set(e, ST_FAULT, "", NULL, "A partial result of pass metric.ranks is damaged.");
+  err_set(e, ST_FAULT, "CML0601", NULL, "a partial result of pass metric.ranks is damaged");
 fail:
   ranks_free(par, ranks);
   return NULL;
@@ -343,7 +343,7 @@ static Status bins_save(const void *par, const void *partial, Buf *out, Err *e) 
 
 static void *bins_load(const void *par, Bytes in, Err *e) {
   if (in.n != bins_size(par)) {
-    err_set(e, ST_FAULT, "", NULL, "A partial result of pass metric.bins is damaged.");
+    err_set(e, ST_FAULT, "CML0601", NULL, "a partial result of pass metric.bins is damaged");
     return NULL;
   }
   uint64_t *v = bins_init(par, e);
@@ -454,7 +454,7 @@ static Status auc_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err 
     return job->par.bad ? err_memory(e) : ST_OK;
   }
   if (nout != 1)
-    return err_set(e, ST_FAULT, "", NULL, "auc got %u results for one job.", nout);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "auc got %u results for one job", nout);
   if (a->state == WAIT_BINS) {
     a->bin = bins_load(&a->par, buf_bytes(&out[0]), e);
     return a->bin ? ask_range(a, jobs, 0, e) : e->code;
@@ -495,7 +495,7 @@ static Status begin(const Metric *m, const MetricInfo *i, Iter **out, Err *e) {
 static Status finish(Iter *it, MetricValue **v, uint32_t *n, Err *e) {
   AucIter *a = (AucIter *)it;
   if (a->state != FINISHED)
-    return err_set(e, ST_FAULT, "", NULL, "auc was finished before its last scan.");
+    return err_set(e, ST_FAULT, "CML0601", NULL, "auc was finished before its last scan");
   Status st = metric_values(&a->slices, a->par.slice >= 0, v, n, e);
   if (st)
     return st;

@@ -33,7 +33,7 @@ void *metric_par_open(Bytes par, Err *e) {
   p->low = rd_u32(&r);
   p->high = rd_u32(&r);
   if (!rd_done(&r) || p->kind >= SUM_KINDS) {
-    err_set(e, ST_FAULT, "", NULL, "The parameters of a metric are damaged.");
+    err_set(e, ST_FAULT, "CML0601", NULL, "the parameters of a metric are damaged");
     mem_free(p);
     return NULL;
   }
@@ -170,7 +170,7 @@ Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t s
   if (!v || !out->slot)
     return err_memory(ctx->err);
   if (p->score >= panel->nout || p->target >= panel->nout || p->slice >= (int32_t)panel->nout)
-    return err_set(ctx->err, ST_FAULT, "", NULL, "A metric asks for a column that the stage has not.");
+    return err_set(ctx->err, ST_FAULT, "CML0601", NULL, "a metric asks for a column that the stage has not");
   out->w = v;
   out->score = v + n;
   out->y = v + 2 * (size_t)n;

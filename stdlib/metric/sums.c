@@ -162,7 +162,7 @@ static void *sums_load(const void *par, Bytes in, Err *e) {
   }
   if (rd_done(&r))
     return m;
-  err_set(e, ST_FAULT, "", NULL, "A partial result of pass metric.sums is damaged.");
+  err_set(e, ST_FAULT, "CML0601", NULL, "a partial result of pass metric.sums is damaged");
   sums_free(par, m);
   return NULL;
 }
@@ -209,7 +209,7 @@ static Status sums_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err
   if (s->result)
     return ST_OK;
   if (nout != 1)
-    return err_set(e, ST_FAULT, "", NULL, "A metric got %u results for one job.", nout);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a metric got %u results for one job", nout);
   s->result = sums_load(&s->par, buf_bytes(&out[0]), e);
   return s->result ? ST_OK : e->code;
 }
@@ -233,7 +233,7 @@ Status sums_begin(const Metric *m, const MetricInfo *i, SumKind kind, Iter **out
 Status sums_finish(Iter *it, SliceValue value, MetricValue **v, uint32_t *n, Err *e) {
   SumsIter *s = (SumsIter *)it;
   if (!s->result)
-    return err_set(e, ST_FAULT, "", NULL, "A metric was finished before its scan.");
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a metric was finished before its scan");
   Status st = metric_values(s->result, s->par.slice >= 0, v, n, e);
   if (st)
     return st;

@@ -1,5 +1,10 @@
-explain --no-data _late.cml --pass fold --skip-pass dead > a.ir
-explain --no-data _late.cml --ir --skip-pass fold,dead,project > b.ir
-$ diff b.ir a.ir; explain() { "$CMLC" explain "$@"; }; explain --no-data _late.cml --pass project > c.ir; explain --no-data _late.cml --ir | cmp - c.ir && echo "the last pass gives the whole"
-$ "$CMLC" explain a.ir | cmp - a.ir && echo "IR text reads back to itself"
+explain --no-data _late.cml --ir > all.ir
+explain --no-data _late.cml --pass project > last.ir
+$ cmp all.ir last.ir && echo "the last pass gives the whole program"
+explain all.ir > again.ir
+$ cmp all.ir again.ir && echo "IR text reads back to itself"
+explain --no-data _late.cml --ir --skip-pass fold,dead,project > none.ir
+explain none.ir --pass fold > one.ir
+explain one.ir --pass dead > two.ir
+explain two.ir --pass project | cmp - all.ir && echo "the passes one by one give the same"
 explain --no-data _late.cml --skip-pass fold,dead | grep -A3 ^passes

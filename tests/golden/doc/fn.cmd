@@ -1,0 +1,1 @@
+doc target_mean

@@ -1,0 +1,2 @@
+$ "$CMLC" doc | grep -v "^  "
+$ "$CMLC" doc functions | grep -c "^  " | awk "{ print (\$1 > 80) }"

@@ -1,0 +1,1 @@
+doc estimators metrics sources

@@ -1,0 +1,1 @@
+doc mean nothing_like_it rmse

@@ -1,0 +1,1 @@
+fmt --stdout _loose.cml > /dev/full

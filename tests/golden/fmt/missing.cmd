@@ -1,0 +1,1 @@
+fmt nowhere.cml tidy.cml

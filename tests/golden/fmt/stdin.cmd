@@ -1,0 +1,3 @@
+fmt - < _loose.cml
+fmt - < /dev/null
+fmt --check - < _loose.cml

@@ -1,0 +1,5 @@
+fmt {}
+$ cat untidy.cml
+fmt --check {}
+fmt {}
+$ ls -A .*tmp* 2>/dev/null; true

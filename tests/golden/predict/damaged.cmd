@@ -1,0 +1,2 @@
+run -q _tiny.cml
+$ { cat price.cmlm; echo more; } > long.cmlm; sed "s/linear_regression/linear_regressiom/" price.cmlm > est.cmlm; sed "s/standardize/standardise/; s/sub\.f64/sub.f65/" price.cmlm > op.cmlm; sed "s/\"bundle_version\":\"1\"/\"bundle_version\":\"9\"/; s/\"format_version\":\"1\"/\"format_version\":\"9\"/" price.cmlm > new.cmlm; for b in long est op new; do "$CMLC" predict $b.cmlm --in _rows.csv --out never.csv; echo "[$?]"; done 2>&1

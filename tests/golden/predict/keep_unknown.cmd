@@ -1,0 +1,2 @@
+run -q _tiny.cml
+predict price.cmlm --in _rows.csv --keep id,towm --out p.csv

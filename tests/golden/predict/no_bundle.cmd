@@ -1,0 +1,1 @@
+predict nowhere.cmlm --in _rows.csv --out p.csv

@@ -1,0 +1,1 @@
+predict _rows.csv --in _rows.csv --out p.csv

@@ -1,0 +1,1 @@
+$ for a in "" "b.cmlm" "b.cmlm --in x.csv" "b.cmlm --in x.csv --out p.txt" "b.cmlm --in x.txt --out p.csv" "b.cmlm c.cmlm --in x.csv --out p.csv" "b.cmlm --in x.csv --out p.csv --memory 1M" "b.cmlm --in" "b.cmlm --inn x.csv"; do "$CMLC" predict $a; echo "[$?]"; done 2>&1
