@@ -108,6 +108,8 @@ static Status predict(const App *app, ScoreJob *j, const char *path, bool quiet,
   j->bundle = bundle;
   j->progress = &meter.progress;
   Status st = score_file(j, &r, e);
+  if (!strncmp(e->remedy, "Paths of a program", 18))
+    snprintf(e->remedy, sizeof e->remedy, "Check the path."); /* there is no program here */
   meter_end(&meter);
   bundle_free(bundle);
   num_print_grouped(rows, r.rows);

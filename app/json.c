@@ -297,6 +297,15 @@ void report_json(const Report *r, Buf *out) {
     json_close(&j, '}');
   }
   json_close(&j, ']');
+  json_open(&j, "warnings", '[');
+  for (uint32_t i = 0; i < r->run->nwarning; i++) {
+    const RunWarning *w = &r->run->warning[i];
+    json_open(&j, NULL, '{');
+    json_text(&j, "stage", r->program->stage[w->stage].name);
+    json_text(&j, "text", w->text);
+    json_close(&j, '}');
+  }
+  json_close(&j, ']');
   json_open(&j, "timings", '[');
   for (uint32_t i = 0; i < r->run->nstage; i++) {
     const RunStage *s = &r->run->stage[i];
@@ -308,6 +317,7 @@ void report_json(const Report *r, Buf *out) {
     json_whole(&j, "rows", s->rows);
     json_whole(&j, "bytes", s->bytes);
     json_whole(&j, "scans", s->scans);
+    json_truth(&j, "from_cache", s->from_cache);
     json_close(&j, '}');
   }
   json_close(&j, ']');

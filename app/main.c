@@ -21,9 +21,12 @@ const Command commands[] = {
     {NULL, NULL, NULL},
 };
 
-static atomic_bool cancelled; /* the one global: a signal handler has no argument */
+/* The two globals: a signal handler has no argument. */
+static atomic_bool cancelled;
+static atomic_int cancelled_by;
 
 static void on_interrupt(int sig) {
+  atomic_store(&cancelled_by, sig);
   if (atomic_exchange(&cancelled, true))
     _exit(128 + sig); /* the second Ctrl-C does not wait */
 }
@@ -94,7 +97,7 @@ int main(int argc, char **argv) {
   for (const Command *c = commands; c->name; c++) {
     if (!strcmp(c->name, name)) {
       int st = flushed(&app, c->run(&app, argc - 2, argv + 2));
-      return st == ST_CANCEL ? 130 : st;
+      return st == ST_CANCEL ? 128 + atomic_load(&cancelled_by) : st;
     }
     names[n++] = c->name;
   }

@@ -132,10 +132,8 @@ static void print_evaluations(const Report *r, const Paint *p) {
       if (x->stage != i)
         continue;
       fprintf(p->out, "  %s%s%s  expect %s", x->passed ? p->green : p->red, x->passed ? "passed" : "FAILED", p->end, ix->text);
-      if (!x->defined)
-        fprintf(p->out, "   (%s is undefined on these rows)", x->metric ? x->metric : "a metric");
-      else if (!x->passed && x->known)
-        fprintf(p->out, "   (%s is %.6g; %s:%u)", x->metric ? x->metric : "it", x->value, r->path, ix->line);
+      if (!x->passed)
+        fprintf(p->out, "   (%s; %s:%u)", x->text, r->path, ix->line);
       fprintf(p->out, "\n");
     }
   }

@@ -82,8 +82,11 @@ static void explain_fit(Explain *x, const Stage *s) {
   buf_printf(x->o, ", level %u: %u value%s in one scan\n", s->level, s->nagg, s->nagg == 1 ? "" : "s");
   for (uint32_t i = 0; i < s->nagg; i++) {
     const IrAgg *a = &s->agg[i];
+    bool variants = i + 1 < s->nagg && s->agg[i + 1].fitted == a->fitted;
     more |= needs_more(a);
-    buf_printf(x->o, "    $%-4u %-44s %-20s", a->fitted, a->text, a->crossfit ? "table, cross-fitted" : a->nkey ? "table" : "");
+    if (a->leave_out >= 0)
+      continue;
+    buf_printf(x->o, "    $%-4u %-44s %-20s", a->fitted, a->text, a->crossfit || variants ? "table, cross-fitted" : a->nkey ? "table" : "");
     if (a->line)
       buf_printf(x->o, "line %u", a->line);
     buf_text(x->o, "\n");

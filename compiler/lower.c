@@ -220,7 +220,7 @@ static void lower_rows_with(Lower *l, const DataState *ds, Build *b) {
     for (uint32_t k = 0; k < ds->nstored; k++)
       if (ds->stored[k] == d->column[i]) {
         Node use = {.kind = N_COLUMN, .column = (TColumn *)d->column[i], .id = l->tree->nnode};
-        b->memo[use.id] = -1;
+        prog_forget(b, &use);
         prog_out(b, OUT_COLUMN, d->column[i]->name, prog_kind(d->column[i]->type), prog_node(b, &use));
       }
   if (ds->fold) {
@@ -278,11 +278,14 @@ static const Node *weight_of(const Instance *in, const AggOp *op) {
   return NULL;
 }
 
-static void lower_agg(Lower *l, Build *b, const Instance *in, IrAgg *a) {
+/* One table, or value, of an instance: of all rows, or (leave_out >= 0) of those of the other folds. */
+static void lower_agg_once(Lower *l, Build *b, const Instance *in, int32_t leave_out, IrAgg *a) {
   const Node *n = in->agg;
   const AggOp *op = agg_op(n->op);
-  *a = (IrAgg){.fitted = in->fitted, .op = n->op, .crossfit = in->crossfit, .leave_out = -1};
-  b->context.crossfit = in->out_of_fold;
+  bool nested = in->crossfit && phase_nested(&l->split, in);
+  *a = (IrAgg){.fitted = in->fitted, .op = n->op, .crossfit = in->crossfit && !nested, .leave_out = leave_out};
+  b->context.crossfit = in->out_of_fold && !(nested && leave_out < 0);
+  b->context.without = (uint32_t)(leave_out + 1);
   bool has_arg = op && op->arg >= 0;
   a->arg = prog_output(b, has_arg && n->narg ? n->arg[0] : NULL, false);
   a->where = prog_output(b, n->where, false);
@@ -298,6 +301,16 @@ static void lower_agg(Lower *l, Build *b, const Instance *in, IrAgg *a) {
   }
   a->text = show_text(l->arena, n);
   prog_place(b, n->span, &a->line, &a->col);
+  b->context.without = 0;
+}
+
+/* All of an instance: a cross-fitted table that reads other tables is fitted once for each fold, since what it reads differs. */
+static uint32_t lower_agg(Lower *l, Build *b, const Instance *in, IrAgg *a) {
+  int32_t folds = in->crossfit && phase_nested(&l->split, in) ? in->data->folds : 0;
+  lower_agg_once(l, b, in, -1, a);
+  for (int32_t f = 0; f < folds; f++)
+    lower_agg_once(l, b, in, f, a + 1 + f);
+  return (uint32_t)folds + 1;
 }
 
 static bool same_rows(const Instance *a, const Instance *b) {
@@ -311,7 +324,7 @@ static void lower_fit(Lower *l, Instance *first, uint32_t level) {
   uint32_t stage = add_stage(l, STAGE_FIT, arena_printf(l->arena, "%s.fit%u", of, level), (Span){0});
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
-  IrAgg *agg = NEWN(l->arena, IrAgg, l->split.n);
+  IrAgg *agg = NEWN(l->arena, IrAgg, l->split.n * (uint32_t)(first->data->folds + 1));
   uint32_t nagg = 0;
   for (Instance *v = first; v < l->split.v + l->split.n; v++)
     if (v->level == level && same_rows(v, first)) {
@@ -319,7 +332,7 @@ static void lower_fit(Lower *l, Instance *first, uint32_t level) {
         if (l->tree->model[m]->data == v->data && part_number(v->data, l->tree->model[m]->part) == part_number(v->data, v->part))
           b.context.model = l->tree->model[m];
       v->fitted = l->p->nfitted++;
-      lower_agg(l, &b, v, &agg[nagg++]);
+      nagg += lower_agg(l, &b, v, &agg[nagg]);
       ds->fold |= v->crossfit;
     }
   finish_stored(l, &b, stage);
@@ -474,7 +487,7 @@ static void lower_metric(Lower *l, Build *b, const TMetric *m, const Stage *trai
     if (b->prog.out[i].name && strcmp(b->prog.out[i].name, m->by->name) == 0)
       return;
   Node use = {.kind = N_COLUMN, .column = m->by, .id = l->tree->nnode};
-  b->memo[use.id] = -1;
+  prog_forget(b, &use);
   uint32_t val = prog_node(b, &use);
   Kind kind = prog_kind(m->by->type);
   if (kind == KIND_DATE || kind == KIND_TIMESTAMP) { /* slices are named by what the user knows */
@@ -519,7 +532,7 @@ static void lower_predict(Lower *l, const TExport *x) {
       diag_add(l->diags, SEV_ERROR, "CML0331", x->span, "Name the columns to keep: `keep [..]` without it.",
                "a kept column has the name `%s`, which the predictions use", name);
     Node use = {.kind = N_COLUMN, .column = x->keep[i], .id = l->tree->nnode};
-    b.memo[use.id] = -1;
+    prog_forget(&b, &use);
     prog_out(&b, OUT_COLUMN, name, prog_kind(x->keep[i]->type), prog_node(&b, &use));
   }
   prog_predictions(l, &b, x->model);

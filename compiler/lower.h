@@ -34,15 +34,21 @@ typedef struct Split { /* what the phase split found */
   signed char **cross; /* by model, then Node id: does it contain one of the model's target? -1 */
 } Split;
 
+enum { FOLDS_MOST = 100 }; /* the checker allows no more */
+
 typedef struct Context { /* whose slots are lowered: decides which instance an aggregate stands for */
   const TModel *model;
   bool crossfit;      /* the slot has a cross-fitted table: then all its tables are */
+  uint32_t without;   /* 1 + f: inside a table that leaves fold f out, every row reads tables without f; 0: each row without its own fold */
 } Context;
 
 /* All instances of all models. Reports what cannot be split (tables nested too deep) to d. */
 void phase_split(Split *sp, Arena *a, struct Diags *d, const Tree *t);
 /* Does the slot read a grouped aggregate of the model's target? */
 bool phase_crossfits(const Split *sp, const TModel *m, const Node *slot);
+bool phase_has_table(const Split *sp, const Node *n); /* is a grouped aggregate in it? */
+/* Does it read other tables? Then a cross-fitted one is fitted once for each fold. */
+bool phase_nested(const Split *sp, const Instance *in);
 /* The instance an aggregate stands for in a context. */
 const Instance *phase_find(const Split *sp, const Context *c, const Node *agg);
 
@@ -62,8 +68,7 @@ typedef struct Build { /* one row program under construction */
   Cols cols;
   RowProg prog;
   uint32_t vcap, ocap;
-  int32_t *memo;        /* value of a Node by its id, or -1; per crossfit of the context */
-  int32_t *memo_cross;
+  int32_t **memo;       /* by context (memo_of), then Node id: value of the Node, or -1 */
   const TColumn **used; /* columns read, each once, in order of first use */
   uint32_t nused, ucap;
 } Build;
@@ -74,6 +79,7 @@ uint32_t prog_float(Build *b, uint32_t val);            /* bool or int widened *
 /* One step by op name; type and nullability from the op table. The caller may set immediates on what it returns a pointer to. */
 IrVal *prog_step(Build *b, const char *op, const uint32_t *arg, uint32_t narg, uint32_t *number);
 uint32_t prog_column(Build *b, const TColumn *c);       /* reads it, with its domain checks where the column is from the file */
+void prog_forget(Build *b, const Node *n);               /* n was made for one use: its id means nothing else */
 void prog_out(Build *b, OutRole role, const char *name, Kind kind, uint32_t val);
 void prog_place(const Build *b, Span s, uint32_t *line, uint32_t *col); /* where in the program; 0 for none or stdlib */
 Kind prog_kind(Type t);

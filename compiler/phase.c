@@ -9,7 +9,8 @@
  * and so one scan: the fewest there can be, since a value of level n needs n earlier ones in turn.
  *
  * Cross-fitting (language.md, section 3): a grouped aggregate that reads the target or its family is kept once for each fold left out; and
- * if one table of a slot is, every table of that slot is. An ungrouped aggregate never is. A table inside a grouped aggregate is plain. */
+ * if one table of a slot is, every table of that slot is. An ungrouped aggregate never is. A table inside a grouped aggregate is plain, on the rows
+ * of the outer one: so a cross-fitted table with a table inside is fitted once for each fold, reading the inner one without it (lower_agg). */
 #include <string.h>
 
 #include "compiler/lower.h"
@@ -47,8 +48,15 @@ static bool is_target_table(const Node *n, const TModel *m) {
   return is_table(n, m) && reads_target(n, m->target);
 }
 
-static bool has_table(const Split *sp, const Node *n) {
+bool phase_has_table(const Split *sp, const Node *n) {
   return any(n, NULL, is_table, sp->table);
+}
+
+bool phase_nested(const Split *sp, const Instance *in) {
+  for (uint32_t i = 0; i < in->agg->narg; i++)
+    if (phase_has_table(sp, in->agg->arg[i]))
+      return true;
+  return (in->agg->where && phase_has_table(sp, in->agg->where)) || (in->agg->weight && phase_has_table(sp, in->agg->weight));
 }
 
 bool phase_crossfits(const Split *sp, const TModel *m, const Node *slot) {
@@ -72,7 +80,7 @@ static Instance *find(const Split *sp, const TModel *m, const Node *agg, bool ou
 }
 
 const Instance *phase_find(const Split *sp, const Context *c, const Node *agg) {
-  return find(sp, c->model, agg, c->crossfit && has_table(sp, agg));
+  return find(sp, c->model, agg, c->crossfit && phase_has_table(sp, agg));
 }
 
 typedef struct Walk {
@@ -80,8 +88,7 @@ typedef struct Walk {
   struct Diags *d;
   const TModel *m;
   bool crossfit;   /* tables are taken out of fold here */
-  unsigned inside; /* cross-fitted tables around the place we are at */
-  uint32_t *memo[2]; /* by crossfit, then Node id: level + 1 of what is no aggregate, outside cross-fitted tables; 0: not yet */
+  uint32_t *memo[2]; /* by crossfit, then Node id: level + 1 of what is no aggregate; 0: not yet */
 } Walk;
 
 static uint32_t walk(Walk *w, const Node *n);
@@ -107,26 +114,23 @@ static uint32_t walk_parts(Walk *w, const Node *n) {
 static uint32_t walk(Walk *w, const Node *n) {
   if (n->kind != N_AGG) {
     uint32_t *memo = w->memo[w->crossfit];
-    if (w->inside)
-      return walk_parts(w, n);
     if (!memo[n->id])
       memo[n->id] = walk_parts(w, n) + 1;
     return memo[n->id] - 1;
   }
-  bool out_of_fold = w->crossfit && has_table(w->sp, n);
+  bool out_of_fold = w->crossfit && phase_has_table(w->sp, n);
   bool crossfit = out_of_fold && n->nby > 0;
-  if (n->nby && w->inside)
-    diag_add(w->d, SEV_ERROR, "CML0333", n->span, "Give the inner one a slot of its own, or compute it without the target.",
-             "a table inside a cross-fitted table would have to be fitted anew for every fold, which this version of cml does not do");
   const Instance *known = find(w->sp, w->m, n, out_of_fold);
   if (known)
     return known->level + 1;
   bool before = w->crossfit;
   if (n->nby && !crossfit)
     w->crossfit = false; /* inside a plain table, other tables are plain */
-  w->inside += crossfit;
   uint32_t level = walk_parts(w, n);
-  w->inside -= crossfit;
+  if (crossfit) { /* a table inside is needed in two ways: without each fold, and plain for the table of all rows */
+    w->crossfit = false;
+    level = deeper(level, walk_parts(w, n));
+  }
   w->crossfit = before;
   Instance v = {.agg = n, .data = w->m->data, .part = w->m->part, .out_of_fold = out_of_fold, .crossfit = crossfit, .level = level};
   PUSH(w->sp->arena, w->sp->v, w->sp->n, w->sp->cap, v);

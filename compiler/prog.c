@@ -7,10 +7,22 @@
 
 void prog_init(Build *b, Arena *a, const struct Diags *d, const Tree *t, const Split *sp, Cols cols) {
   *b = (Build){.arena = a, .diags = d, .tree = t, .split = sp, .cols = cols};
-  b->memo = NEWN(a, int32_t, t->nnode + 1);
-  b->memo_cross = NEWN(a, int32_t, t->nnode + 1);
-  memset(b->memo, 0xff, sizeof(int32_t) * (t->nnode + 1));
-  memset(b->memo_cross, 0xff, sizeof(int32_t) * (t->nnode + 1));
+  b->memo = NEWN(a, int32_t *, FOLDS_MOST + 2);
+}
+
+/* A Node with tables in it is another step where they are read in another way. */
+static int32_t *memo_of(Build *b, const Node *n) {
+  bool tables = b->context.crossfit && phase_has_table(b->split, n);
+  int32_t **m = &b->memo[tables ? 1 + b->context.without : 0];
+  if (!*m) {
+    *m = NEWN(b->arena, int32_t, b->tree->nnode + 1);
+    memset(*m, 0xff, sizeof(int32_t) * (b->tree->nnode + 1));
+  }
+  return *m;
+}
+
+void prog_forget(Build *b, const Node *n) {
+  memo_of(b, n)[n->id] = -1;
 }
 
 void prog_place(const Build *b, Span s, uint32_t *line, uint32_t *col) {
@@ -178,7 +190,7 @@ static uint32_t prog_agg(Build *b, const Node *n) {
     key[i] = prog_node(b, n->by[i]);
   IrVal *v = prog_step(b, type_of(n->type) == IR_I64 ? "lookup.i64" : "lookup.f64", key, n->nby, &number);
   v->i = in ? in->fitted : 0;
-  v->g = -1; /* rows of a fold read the table without it */
+  v->g = (double)b->context.without - 1; /* -1: rows of a fold read the table without it */
   return number;
 }
 
@@ -213,7 +225,7 @@ static uint32_t prog_list(Build *b, const Node *n) {
 }
 
 uint32_t prog_node(Build *b, const Node *n) {
-  int32_t *memo = b->context.crossfit ? b->memo_cross : b->memo;
+  int32_t *memo = memo_of(b, n);
   if (memo[n->id] >= 0)
     return (uint32_t)memo[n->id];
   uint32_t v = 0;

@@ -381,6 +381,22 @@ static Status finish_one(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
   return !st && bad ? overflow(x, e) : st;
 }
 
+/* Tables of one number that were fitted without fold 0, 1, ... stand behind the one of all rows: they become its variants. */
+static Status join_variants(const Stage *s, Fitted **fitted, Err *e) {
+  const Table *without[256];
+  for (uint32_t i = 0, n; i < s->nagg && !e->code; i += n + 1) {
+    for (n = 0; i + n + 1 < s->nagg && s->agg[i + n + 1].fitted == s->agg[i].fitted && n < 256; n++)
+      without[n] = fitted[i + n + 1]->table;
+    if (n && table_join(fitted[i]->table, without, n, e) != ST_OK)
+      break;
+    for (uint32_t k = i + 1; k <= i + n; k++) {
+      fitted_free(fitted[k]);
+      fitted[k] = NULL;
+    }
+  }
+  return e->code;
+}
+
 Status agg_finish(Iter *base, Fitted **fitted, Err *e) {
   AggIter *it = (AggIter *)base;
   for (uint32_t i = 0; i < it->s->nagg; i++)
@@ -395,6 +411,8 @@ Status agg_finish(Iter *base, Fitted **fitted, Err *e) {
     else
       finish_one(it, &it->agg[i], fitted[i], e);
   }
+  if (!e->code)
+    join_variants(it->s, fitted, e);
   for (uint32_t i = 0; e->code && i < it->s->nagg; i++) {
     fitted_free(fitted[i]);
     fitted[i] = NULL;

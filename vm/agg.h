@@ -21,7 +21,7 @@ const AggOp *agg_op(const char *name);     /* NULL: unknown */
 const AggOp *agg_op_at(uint32_t i);        /* NULL past the end */
 
 Status agg_begin(const Stage *s, uint32_t folds, Iter **out, Err *e);
-/* fitted[i] for s->agg[i]; nothing to aggregate in an ungrouped one is ST_DATA naming its text and line. */
+/* fitted[i] for s->agg[i], NULL for those with leave_out: they are variants of the one before them with the same number; nothing to aggregate in an ungrouped one is ST_DATA naming its text and line. */
 Status agg_finish(Iter *it, Fitted **fitted, Err *e);
 
 extern const Pass *const agg_passes[];     /* NULL at the end */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/num.h"
 #include "vm/agg_parts.h"
 
 void src_put(Buf *b, const AggSrc *s) {
@@ -64,7 +65,9 @@ static void drop_nulls(const Col *col, uint32_t n, uint8_t *ok) {
 
 static void bad_weight(const Panel *p, const AggSrc *s, uint32_t r, double w, Ctx *c) {
   RowError one = {.file = p->file, .pos = p->pos + (p->at ? p->at[r] : r), .step = UINT32_MAX, .line = s->line, .col = s->col};
-  snprintf(one.text, sizeof one.text, "the weight %g is not a finite number >= 0", w);
+  char text[NUM_MAX];
+  num_print_f64(text, w, false);
+  snprintf(one.text, sizeof one.text, "the weight %s is not a finite number >= 0", text);
   row_errors_add(c->errors, &one);
 }
 

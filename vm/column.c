@@ -123,13 +123,41 @@ static bool insert(RowErrors *e, const RowError *one) {
   return true;
 }
 
+static bool in_seen_block(const RowErrors *e, uint32_t file, uint64_t pos) {
+  return e->seen_file == file && e->seen_block == pos / BLOCK;
+}
+
+bool row_errors_has(const RowErrors *e, uint32_t file, uint64_t pos) {
+  return in_seen_block(e, file, pos) && (e->seen[pos % BLOCK / 64] >> (pos % BLOCK % 64) & 1);
+}
+
 void row_errors_add(RowErrors *e, const RowError *one) {
-  e->count += insert(e, one);
+  bool fresh = insert(e, one) && !row_errors_has(e, one->file, one->pos);
+  if (!in_seen_block(e, one->file, one->pos)) {
+    memset(e->seen, 0, sizeof e->seen);
+    e->seen_file = one->file;
+    e->seen_block = one->pos / BLOCK;
+  }
+  e->seen[one->pos % BLOCK / 64] |= UINT64_C(1) << (one->pos % BLOCK % 64);
+  e->count += fresh;
 }
 
 void row_errors_merge(RowErrors *into, const RowErrors *from) {
+  bool same = into->seen_file == from->seen_file && into->seen_block == from->seen_block;
   uint64_t twice = 0;
-  for (uint32_t i = 0; i < from->n; i++)
-    twice += !insert(into, &from->v[i]);
+  for (uint32_t i = 0; i < from->n; i++) {
+    bool fresh = insert(into, &from->v[i]);
+    bool by_bits = same && in_seen_block(from, from->v[i].file, from->v[i].pos);
+    twice += !fresh && !by_bits;
+  }
+  for (size_t w = 0; same && w < sizeof into->seen / sizeof *into->seen; w++) {
+    twice += (uint64_t)__builtin_popcountll(into->seen[w] & from->seen[w]);
+    into->seen[w] |= from->seen[w];
+  }
+  if (!same && from->count) {
+    memcpy(into->seen, from->seen, sizeof into->seen);
+    into->seen_file = from->seen_file;
+    into->seen_block = from->seen_block;
+  }
   into->count += from->count - twice;
 }

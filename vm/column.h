@@ -111,7 +111,7 @@ typedef struct Panel { /* at most PANEL_ROWS rows of one leaf, packed in positio
   const double *y;
 } Panel;
 
-/* ---- Data errors: the first ten by position, and how many there were ---- */
+/* ---- Data errors: the first ten by position, and how many rows have one ---- */
 
 enum { ROW_ERRORS = 10 };
 typedef struct RowError {
@@ -122,12 +122,19 @@ typedef struct RowError {
   char column[64];
   char text[200];
 } RowError;
-typedef struct RowErrors {
-  uint64_t count;
+typedef struct RowErrors { /* zeroed = none */
+  uint64_t count;         /* rows */
   uint32_t n;
-  RowError v[ROW_ERRORS]; /* sorted by (file, pos, step) */
+  RowError v[ROW_ERRORS]; /* sorted by (file, pos); of a row the first step */
+  uint32_t seen_file;     /* the block that the last error was in: its rows that are counted, a bit each */
+  uint64_t seen_block;
+  uint64_t seen[(BLOCK + 63) / 64];
 } RowErrors;
-void row_errors_add(RowErrors *e, const RowError *one); /* one error a row counts: the first step */
+/* A row counts once. `count` is exact if the errors of a block come together: block after block, or merged
+ * from lists that have no block in common but the last one of each. */
+void row_errors_add(RowErrors *e, const RowError *one);
 void row_errors_merge(RowErrors *into, const RowErrors *from);
+/* Is that row counted? For rows of the block that the last error was in; elsewhere false. */
+bool row_errors_has(const RowErrors *e, uint32_t file, uint64_t pos);
 
 #endif

@@ -55,7 +55,8 @@ typedef struct MetricValue {
   char *slice;              /* NULL without a slice: the whole part; else the value as text */
   uint64_t rows;            /* rows of it */
   double weight;            /* their weight */
-  bool defined;             /* false: undefined (one class, no rows): null in reports */
+  bool defined;             /* false: null in reports */
+  const char *why;          /* not defined: the reason, a constant: "the rows have one class only" */
   double value;             /* scalar metrics */
   double cell[4];           /* confusion: tn, fp, fn, tp (weights) */
 } MetricValue;

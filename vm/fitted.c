@@ -210,6 +210,36 @@ Status table_index(Table *t, Err *e) {
   return index_ascending(&t->index, t->bytes, t->off, t->n, e);
 }
 
+Status table_join(Table *all, const Table *const *without, uint32_t n, Err *e) {
+  size_t cells = (size_t)all->n * (n + 1);
+  void *values = mem_alloc(8 * cells + 8);
+  uint8_t *null = mem_alloc(cells + 1);
+  if (!values || !null) {
+    mem_free(values);
+    mem_free(null);
+    return err_memory(e);
+  }
+  for (uint32_t v = 0; v <= n; v++) {
+    const Table *from = v ? without[v - 1] : all;
+    const uint64_t *bits = from->type == IR_I64 ? (const uint64_t *)from->i : (const uint64_t *)(const void *)from->f;
+    for (uint32_t k = 0; k < all->n; k++) {
+      size_t to = (size_t)v * all->n + k;
+      int64_t at = v ? map_find(&from->index, all->bytes + all->off[k], all->off[k + 1] - all->off[k]) : k;
+      null[to] = at < 0 || (from->null && from->null[at]);
+      if (!null[to])
+        memcpy((char *)values + 8 * to, bits + at, 8);
+    }
+  }
+  mem_free(all->i);
+  mem_free(all->f);
+  mem_free(all->null);
+  all->i = all->type == IR_I64 ? values : NULL;
+  all->f = all->type == IR_I64 ? NULL : values;
+  all->null = null;
+  all->nvariant = n + 1;
+  return ST_OK;
+}
+
 /* ---- Writing ---- */
 
 static void put_text(Buf *b, const char *s, size_t n) {

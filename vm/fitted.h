@@ -40,7 +40,7 @@ typedef struct Model {
   /* report: what a fit says of itself; not needed for scoring, kept in the bundle's metadata */
   uint32_t iterations;
   bool converged;
-  char warning[400];         /* "" or why it did not converge, what was dropped */
+  char warning[1200];        /* "" or why it did not converge, what was dropped */
   double *objective;         /* one value per iteration */
   uint32_t nobjective;
   uint64_t rows;             /* training rows */
@@ -70,6 +70,9 @@ Status fitted_save(const Fitted *f, Buf *out, Err *e);
 Status fitted_load(Bytes in, const struct Estimator *const *registry, Fitted **out, Err *e);
 Status fitted_vocab_index(Fitted *f, Err *e); /* builds vocab_index (load does it; makers call it) */
 Status table_index(Table *t, Err *e);         /* checks order and builds index */
+/* `all` becomes the table with a variant for each of the n others: variant 1 + f holds what without[f] has for its keys, null where that has none.
+ * All have one variant each, and the same type and key parts. */
+Status table_join(Table *all, const Table *const *without, uint32_t n, Err *e);
 
 /* The canonical bytes of one key part: a tag byte, then bool: 1 byte; int: 8 bytes big-endian with the sign bit flipped (memcmp order);
  * string: bytes, each 0 as 0 1, then 0 0. Concatenated for several parts. */

@@ -84,7 +84,7 @@ typedef struct IrAgg { /* a fitted value of a fit stage; arguments are values of
   uint32_t *key;
   double par;         /* q of quantile, n of quantiles, min_count of categories */
   bool crossfit;      /* grouped only: one table for each fold left out, and one of all rows */
-  int32_t leave_out;  /* >= 0: rows of this fold are not counted (variants of nested tables); -1 */
+  int32_t leave_out;  /* >= 0: rows of this fold are not counted: a variant of the table before it that has the same number; -1 */
   const char *text;   /* as shown: "mean(late) by destination" */
   uint32_t line, col;
 } IrAgg;

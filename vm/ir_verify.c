@@ -171,7 +171,13 @@ static bool verify_fit(Verify *v) {
     if (!need(v, o, "an unknown aggregate") || !need(v, a->fitted < v->p->nfitted, "a fitted value has no such number") ||
         !need(v, a->arg < (int32_t)nval && a->where < (int32_t)nval && a->weight < (int32_t)nval, "an aggregate reads no step"))
       return false;
-    need(v, v->fitted[a->fitted] == (IrType)-1, "a fitted value is fitted twice");
+    const IrAgg *before = i ? &s->agg[i - 1] : NULL;
+    if (a->leave_out >= 0) /* variants stand in order of the fold behind the table of all rows */
+      need(v, before && before->fitted == a->fitted && before->leave_out == a->leave_out - 1 && a->nkey == before->nkey &&
+                  a->nkey && !a->crossfit && !before->crossfit && !strcmp(a->op, before->op) && a->leave_out < 256,
+           "a variant does not stand behind its table");
+    else
+      need(v, v->fitted[a->fitted] == (IrType)-1, "a fitted value is fitted twice");
     need(v, (o->arg < 0) == (a->arg < 0) && (o->arg < 0 || s->prog.val[a->arg].type == o->arg), "an aggregate has the wrong argument");
     need(v, a->where < 0 || s->prog.val[a->where].type == IR_BOOL, "`where` is no bool");
     need(v, a->weight < 0 || (o->weighted && s->prog.val[a->weight].type == IR_F64), "a weight is no number, or not taken");

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "vm/kernel/math.h"
 #include "vm/op.h"
 
@@ -242,9 +243,11 @@ void step_CAST_F64_I64(Step *s) {
   for (uint32_t r = 0; r < s->n; r++) {
     if (fits_i64(a[r]))
       continue;
+    char x[NUM_MAX];
+    num_print_f64(x, a[r], false);
     if (a[r] != a[r])
       step_fail(s, r, NULL, "NaN cannot be made an int");
     else
-      step_fail(s, r, NULL, "%.17g does not fit an int (64 bits)", a[r]);
+      step_fail(s, r, NULL, "%s does not fit an int (64 bits)", x);
   }
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver: see run.h. Read from the bottom: run_program walks the stages; run_fit, run_train,
- * run_evaluate, run_predict, run_bundle do one each; iterate is the loop that all learning and measuring
- * goes through. */
+/* The driver: see run.h. Read from the bottom: run_program walks the stages; run_fit, run_train, run_evaluate,
+ * run_export do one each; iterate is the loop that all learning and measuring goes through. */
 #include "vm/run.h"
 
 #include <stdio.h>
@@ -10,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/num.h"
 #include "vm/agg.h"
 #include "vm/interp.h"
 #include "vm/ops.h"
@@ -65,7 +65,7 @@ static Status part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
   Jobs none = {.n = 0};
   *rows = 0;
   if (!d)
-    return err_set(e, ST_FAULT, "CML0605", NULL, "stage %s reads no rows", s->name);
+    return err_set(e, ST_FAULT, "CML0605", NULL, "stage `%s` reads no rows", s->name);
   Status st = d->known ? ST_OK : scan(r, stage, &none, NULL, e);
   if (st)
     return st;
@@ -179,7 +179,7 @@ static Status run_fit(Run *r, uint32_t stage, Err *e) {
   for (uint32_t i = 0; f && i < s->nagg; i++) {
     if (st && f[i])
       fitted_free(f[i]);
-    else if (!st)
+    else if (!st && f[i])
       st = put(r, s->agg[i].fitted, f[i], e);
   }
   if (one.it)
@@ -223,71 +223,110 @@ static Fitted *model_new(const Estimator *est, const Slots *slots, Err *e) {
   return NULL;
 }
 
+/* Keeps a copy of text. */
 static Status warn(Run *r, uint32_t stage, const char *text, Err *e) {
   RunWarning *v = mem_realloc(r->out->warning, (r->out->nwarning + 1) * sizeof *v);
-  if (!v)
+  char *copy = mem_strdup(text);
+  if (v)
+    r->out->warning = v;
+  if (!v || !copy) {
+    mem_free(copy);
     return err_memory(e);
-  v[r->out->nwarning++] = (RunWarning){stage, text};
-  r->out->warning = v;
+  }
+  v[r->out->nwarning++] = (RunWarning){stage, copy};
   return ST_OK;
 }
 
-static Status no_rows(const Run *r, const Stage *s, Err *e) {
-  const Stage *rows = &r->p->stage[s->from];
-  const char *part = s->part >= 0 && (uint32_t)s->part < rows->nparts ? rows->parts[s->part] : NULL;
-  return err_set(e, ST_DATA, "CML0431",
-                 "Look at the filter and the split of the data: together they leave nothing.",
-                 "model %s has no rows to learn from: %s%s%s is empty", s->name, part ? "part " : "",
-                     part ? part : "the data set",
-                 part ? " of its data" : "");
+/* Rows to learn from; none is an error. */
+static Status train_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
+  const Stage *s = &r->p->stage[stage], *from = &r->p->stage[s->from];
+  const char *part = s->part >= 0 && (uint32_t)s->part < from->nparts ? from->parts[s->part] : NULL;
+  Status st = part_rows(r, stage, rows, e);
+  if (st || *rows)
+    return st;
+  if (part)
+    return err_set(e, ST_DATA, "CML0431",
+                   "Look at the filter and the split of the data: together they leave nothing.",
+                   "model `%s` has no rows to learn from: part `%s` of its data is empty", s->name, part);
+  return err_set(e, ST_DATA, "CML0431", "Look at the data and their filter.",
+                 "model `%s` has no rows to learn from: the data set is empty", s->name);
+}
+
+/* Slots whose elements were all left out when they were fitted vanish, with a warning each; one has to stay. */
+static Status empty_slots(Run *r, uint32_t stage, const Slots *slots, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  Status st = ST_OK;
+  if (slots->n && !slots->d)
+    return err_set(e, ST_DATA, "CML0439", "Let a slot keep elements (one_hot has `min_count`), or add one.",
+                   "model `%s` has no features: %s has no elements", s->name,
+                   slots->n == 1 ? "its only slot" : "each of its slots");
+  for (uint32_t i = 0, k = 0; i < s->prog.nout && k < slots->n && !st; i++) {
+    const IrOut *o = &s->prog.out[i];
+    Buf text = {.n = 0};
+    if (o->role != OUT_SLOT || slots->width[k++])
+      continue;
+    buf_printf(&text, "slot `%s` has no elements: ", o->name);
+    if (s->prog.val[o->val].op == OP_INDICATOR_STR)
+      buf_text(&text, "no level occurs often enough in the training rows, so ");
+    buf_text(&text, "it is left out");
+    st = text.bad ? err_memory(e) : warn(r, stage, buf_str(&text), e);
+    buf_free(&text);
+  }
+  return st;
+}
+
+/* All passes of the estimator, and the model they give. NULL: e says why. */
+static Fitted *learn(Run *r, uint32_t stage, const Estimator *est, const Slots *slots, uint64_t rows, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  Looper one = {.it = NULL};
+  TrainInfo info = {.name = s->name,
+                    .d = slots->d,
+                    .feature = slots->feature,
+                    .sparse = slots->sparse,
+                    .option = s->options,
+                    .noption = s->noptions,
+                    .rows = rows,
+                    .seed = r->p->seed};
+  Status st = est->begin(&info, &one.it, e);
+  if (!st)
+    st = iterate(r, stage, &one, 1, e);
+  Fitted *f = st ? NULL : model_new(est, slots, e);
+  if (f)
+    st = est->finish(one.it, f->model, e);
+  if (f && !st && !f->model->rows)
+    f->model->rows = rows;
+  if (f && !st && est->verify)
+    st = est->verify(f->model, e);
+  if (f && st)
+    fitted_free(f);
+  if (one.it)
+    one.it->free(one.it);
+  return st ? NULL : f;
 }
 
 static Status run_train(Run *r, uint32_t stage, Err *e) {
   const Stage *s = &r->p->stage[stage];
   const Estimator *est = estimator_of(r->reg, s->estimator);
   Slots slots = {.n = 0};
-  Looper one = {.it = NULL};
-  Fitted *f = NULL;
   uint64_t rows = 0;
   if (!est)
-    return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no estimator called %s",
+    return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no estimator called `%s`",
                    s->estimator);
-  Status st = part_rows(r, stage, &rows, e);
-  if (!st && !rows)
-    st = no_rows(r, s, e);
+  Status st = train_rows(r, stage, &rows, e);
   if (!st)
     st = slots_of(&s->prog, &r->env, &slots, e);
-  TrainInfo info = {.name = s->name,
-                    .d = slots.d,
-                    .feature = slots.feature,
-                    .sparse = slots.sparse,
-                    .option = s->options,
-                    .noption = s->noptions,
-                    .rows = rows,
-                    .seed = r->p->seed};
   if (!st)
-    st = est->begin(&info, &one.it, e);
-  if (!st)
-    st = iterate(r, stage, &one, 1, e);
-  if (!st && !(f = model_new(est, &slots, e)))
-    st = e->code;
-  if (!st)
-    st = est->finish(one.it, f->model, e);
-  if (!st && !f->model->rows)
-    f->model->rows = rows;
-  if (!st && est->verify)
-    st = est->verify(f->model, e);
-  if (!st && f->model->warning[0])
+    st = empty_slots(r, stage, &slots, e);
+  Fitted *f = st ? NULL : learn(r, stage, est, &slots, rows, e);
+  if (f && f->model->warning[0])
     st = warn(r, stage, f->model->warning, e);
-  if (st && f)
+  if (f && st)
     fitted_free(f);
-  else if (!st)
+  else if (f)
     st = put(r, s->fitted, f, e);
-  if (one.it)
-    one.it->free(one.it);
   slots_free(&slots);
   r->x->drop(r->x, stage);
-  return st;
+  return st ? st : e->code;
 }
 
 /* ---- evaluate ---- */
@@ -325,68 +364,94 @@ static const MetricValue *value_of(const Run *r, uint32_t stage, const char *nam
 
 enum { EXPECT_NAMES = 64 };
 
-static Status run_expect(Run *r, uint32_t stage, uint32_t number, RunExpect *out, Err *e) {
-  const IrExpect *x = &r->p->stage[stage].expect[number];
+typedef struct Measured { /* what an expectation reads: a row of one value for each metric it names */
+  uint32_t n;
   const char *name[EXPECT_NAMES];
+  const char *why[EXPECT_NAMES]; /* of undefined ones */
   double value[EXPECT_NAMES];
   uint8_t null[EXPECT_NAMES];
   Col in[EXPECT_NAMES];
-  Col *res = mem_alloc((x->prog.nout + 1) * sizeof *res);
-  uint32_t n = 0;
-  Interp *t = NULL;
-  RowErrors errors = {.count = 0};
-  *out = (RunExpect){.stage = stage, .expect = number};
-  Status st = res ? ST_OK : err_memory(e);
-  for (uint32_t i = 0; i < x->prog.nval && !st; i++) {
+} Measured;
+
+static Status measured(const Run *r, uint32_t stage, const IrExpect *x, Measured *out, Err *e) {
+  for (uint32_t i = 0; i < x->prog.nval; i++) {
     const IrVal *v = &x->prog.val[i];
-    bool seen = strcmp(op_info(v->op)->name, "col") != 0;
-    for (uint32_t k = 0; k < n; k++)
-      seen = seen || !strcmp(name[k], v->s);
+    bool seen = v->op != OP_COL;
+    for (uint32_t k = 0; k < out->n; k++)
+      seen = seen || !strcmp(out->name[k], v->s);
     if (seen)
       continue;
     const MetricValue *m = value_of(r, stage, v->s);
-    if (!m || n == EXPECT_NAMES) {
-      st = err_set(e, ST_FAULT, "CML0607", NULL, "expectation `%s` names %s, which was not measured", x->text,
-                   v->s);
+    uint32_t n = out->n;
+    if (!m || n == EXPECT_NAMES)
+      return err_set(e, ST_FAULT, "CML0607", NULL, "expectation `%s` names `%s`, which was not measured", x->text,
+                     v->s);
+    out->name[n] = v->s;
+    out->why[n] = m->why;
+    out->null[n] = !m->defined;
+    out->value[n] = m->defined ? m->value : 0;
+    out->in[n] = (Col){.type = IR_F64, .f = &out->value[n], .null = m->defined ? NULL : &out->null[n]};
+    out->n++;
+  }
+  return ST_OK;
+}
+
+/* "`auc` is undefined: the rows have one class only; `brier` is 0.25" */
+static void tell(const Measured *m, char *out, size_t size) {
+  Buf text = {.n = 0};
+  char number[NUM_MAX];
+  for (uint32_t i = 0; i < m->n; i++) {
+    buf_printf(&text, "%s`%s` is ", i ? "; " : "", m->name[i]);
+    num_print_f64(number, m->value[i], false);
+    buf_text(&text, m->null[i] ? "undefined" : number);
+    if (m->null[i] && m->why[i])
+      buf_printf(&text, ": %s", m->why[i]);
+    if (text.bad || text.n >= size)
       break;
-    }
-    name[n] = v->s;
-    null[n] = !m->defined;
-    value[n] = m->defined ? m->value : 0;
-    in[n] = (Col){.type = IR_F64, .f = &value[n], .null = null[n] ? &null[n] : NULL};
-    n++;
+    memcpy(out, buf_str(&text), text.n + 1); /* whole entries only */
   }
-  if (n) {
-    out->metric = name[0];
-    out->known = !null[0];
-    out->value = value[0];
-  }
+  buf_free(&text);
+}
+
+static Status run_expect(Run *r, uint32_t stage, uint32_t number, RunExpect *out, Err *e) {
+  const IrExpect *x = &r->p->stage[stage].expect[number];
+  Measured m = {.n = 0};
+  Interp *t = NULL;
+  RowErrors errors = {.count = 0};
+  Col *res = mem_alloc((x->prog.nout + 1) * sizeof *res);
+  *out = (RunExpect){.stage = stage, .expect = number};
+  Status st = res ? measured(r, stage, x, &m, e) : err_memory(e);
+  RowsIn row = {.n = 1, .col = m.in};
   if (!st)
-    st = interp_new(&x->prog, &r->env, name, n, &t, e);
-  RowsIn rows = {.n = 1, .col = in};
+    st = interp_new(&x->prog, &r->env, m.name, m.n, &t, e);
   if (!st)
-    st = interp_run(t, &rows, res, NULL, &errors, e);
+    st = interp_run(t, &row, res, NULL, &errors, e);
   if (!st && errors.count)
-    st = err_set(e, ST_DATA, "CML0432", NULL, "expectation `%s` cannot be computed: %s", x->text,
+    st = err_set(e, ST_DATA, "CML0432", "Change its expression.", "expectation `%s` cannot be computed: %s", x->text,
                  errors.v[0].text);
+  if (st == ST_DATA)
+    err_at(e, "%s:%u:%u", r->p->name, x->line, x->col);
   if (!st) {
     out->defined = !(res[0].null && res[0].null[0]);
     out->passed = out->defined && res[0].b[0];
+    tell(&m, out->text, sizeof out->text);
+  }
+  if (m.n) {
+    out->metric = m.name[0];
+    out->known = !m.null[0];
+    out->value = m.value[0];
   }
   interp_free(t);
   mem_free(res);
   return st;
 }
 
-static Status run_metrics(Run *r, uint32_t stage, Err *e) {
+static Status begin_metrics(Run *r, uint32_t stage, uint64_t rows, Looper *v, Err *e) {
   const Stage *s = &r->p->stage[stage];
-  uint64_t rows = 0;
   int32_t score = out_of(&s->prog, OUT_SCORE, NULL), target = out_of(&s->prog, OUT_TARGET, NULL);
-  Looper *v = mem_alloc((s->nmetric + 1) * sizeof *v);
-  Status st = v ? part_rows(r, stage, &rows, e) : err_memory(e);
-  if (!st && (score < 0 || target < 0))
-    st = err_set(e, ST_FAULT, "CML0608", NULL, "stage %s gives no score or no target", s->name);
-  for (uint32_t i = 0; i < s->nmetric && !st; i++) {
+  if (score < 0 || target < 0)
+    return err_set(e, ST_FAULT, "CML0608", NULL, "stage `%s` gives no score or no target", s->name);
+  for (uint32_t i = 0; i < s->nmetric; i++) {
     const IrMetric *q = &s->metric[i];
     const Metric *m = metric_of(r->reg, q->name);
     MetricInfo info = {.option = q->option,
@@ -396,23 +461,42 @@ static Status run_metrics(Run *r, uint32_t stage, Err *e) {
                        .slice = q->by ? out_of(&s->prog, OUT_COLUMN, q->by) : -1,
                        .rows = rows};
     if (!m)
-      st = err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no metric called %s",
-                   q->name);
-    else
-      st = m->begin(m, &info, &v[i].it, e);
+      return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no metric called `%s`", q->name);
+    Status st = m->begin(m, &info, &v[i].it, e);
+    if (st)
+      return st;
   }
+  return ST_OK;
+}
+
+static Status finish_metrics(Run *r, uint32_t stage, const Looper *v, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  for (uint32_t i = 0; i < s->nmetric; i++) {
+    RunMetric *m = &r->out->metric[r->out->nmetric];
+    const Metric *q = metric_of(r->reg, s->metric[i].name);
+    *m = (RunMetric){.stage = stage, .metric = i};
+    Status st = q->finish(v[i].it, &m->v, &m->n, e);
+    if (st)
+      return st;
+    /* sorted by rows: the most frequent come first */
+    for (int64_t top = s->metric[i].top; top > 0 && m->n > top;)
+      mem_free(m->v[--m->n].slice);
+    r->out->nmetric++;
+  }
+  return ST_OK;
+}
+
+static Status run_metrics(Run *r, uint32_t stage, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  uint64_t rows = 0;
+  Looper *v = mem_alloc((s->nmetric + 1) * sizeof *v);
+  Status st = v ? part_rows(r, stage, &rows, e) : err_memory(e);
+  if (!st)
+    st = begin_metrics(r, stage, rows, v, e);
   if (!st)
     st = iterate(r, stage, v, s->nmetric, e);
-  for (uint32_t i = 0; i < s->nmetric && !st; i++) {
-    RunMetric *m = &r->out->metric[r->out->nmetric];
-    *m = (RunMetric){.stage = stage, .metric = i};
-    const Metric *q = metric_of(r->reg, s->metric[i].name);
-    st = q->finish(v[i].it, &m->v, &m->n, e);
-    /* sorted by rows: the most frequent come first */
-    for (int64_t top = s->metric[i].top; !st && top > 0 && m->n > top;)
-      mem_free(m->v[--m->n].slice);
-    r->out->nmetric += !st;
-  }
+  if (!st)
+    st = finish_metrics(r, stage, v, e);
   for (uint32_t i = 0; v && i < s->nmetric; i++)
     if (v[i].it)
       v[i].it->free(v[i].it);
@@ -435,7 +519,7 @@ static Status run_evaluate(Run *r, uint32_t stage, Err *e) {
   return st;
 }
 
-/* ---- predict, bundle ---- */
+/* ---- export ---- */
 
 static Status run_export(Run *r, uint32_t stage, Err *e) {
   const Stage *s = &r->p->stage[stage];
@@ -529,6 +613,7 @@ static Status begin(Run *r, Err *e) {
   return st;
 }
 
+/* After everything else: the first that was not met, and how many. */
 static Status expectations(const Run *r, Err *e) {
   uint32_t bad = 0;
   const RunExpect *first = NULL;
@@ -541,10 +626,13 @@ static Status expectations(const Run *r, Err *e) {
   if (!bad)
     return ST_OK;
   const IrExpect *x = &r->p->stage[first->stage].expect[first->expect];
+  const char *colon = first->text[0] ? ": " : "";
   if (bad == 1)
-    return err_set(e, ST_EXPECT, "CML0433", NULL, "expectation `%s` was not met", x->text);
-  return err_set(e, ST_EXPECT, "CML0433", NULL, "%u expectations were not met, the first is `%s`", bad,
-                 x->text);
+    err_set(e, ST_EXPECT, "CML0433", NULL, "expectation `%s` was not met%s%s", x->text, colon, first->text);
+  else
+    err_set(e, ST_EXPECT, "CML0433", NULL, "%u expectations were not met; the first is `%s`%s%s", bad, x->text, colon,
+            first->text);
+  return err_at(e, "%s:%u:%u", r->p->name, x->line, x->col);
 }
 
 Status run_program(const Program *p, Executor *x, const Registry *reg, const Limits *l, const RunHooks *hooks,
@@ -587,6 +675,8 @@ void run_free(RunResult *r) {
   mem_free(r->metric);
   mem_free(r->expect);
   mem_free(r->export_);
+  for (uint32_t i = 0; i < r->nwarning; i++)
+    mem_free(r->warning[i].text);
   mem_free(r->warning);
   memset(r, 0, sizeof *r);
 }

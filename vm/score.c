@@ -27,8 +27,6 @@ static const EngineColumn *find(const EngineColumn *c, uint32_t n, const char *n
 
 /* Can a column of the file be read as this kind? The reader widens; text of an inferred (CSV) column is parsed as what is asked for. */
 static bool fits(const EngineColumn *have, const IrColumn *want) {
-  if (have->kind < 0)
-    return false;
   Kind h = (Kind)have->kind, w = (Kind)want->kind;
   bool text = w == KIND_STRING || w == KIND_CATEGORY;
   if (h == w || have->inferred)
@@ -46,9 +44,12 @@ static Status plan_needed(Plan *p, const Stage *s, const EngineColumn *c, uint32
     if (!have)
       return err_set(e, ST_DATA, "CML0420", "Give it a file with that column.", "the model reads a column `%s` (%s), which `%s` does not have",
                      want->name, kind_name((Kind)want->kind), path);
+    if (have->kind < 0)
+      return err_set(e, ST_DATA, "CML0421", "Convert the column in the file.", "the model reads the column `%s` of `%s`, which cannot be read: %s",
+                     want->name, path, have->why);
     if (!fits(have, want))
       return err_set(e, ST_DATA, "CML0421", "Convert the column in the file.", "the model reads column `%s` as %s; in `%s` it is %s", want->name,
-                     kind_name((Kind)want->kind), path, have->kind < 0 ? have->why : kind_name((Kind)have->kind));
+                     kind_name((Kind)want->kind), path, kind_name((Kind)have->kind));
     p->read[p->nread++] = *want;
   }
   return ST_OK;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Iter of the linear estimators: moments, then a solver until it is done, then the model.
  *
- * The solver is chosen by the number of columns alone, never by time or memory, so that the same program gives the same bits. */
+ * Unless the program names one, the solver is chosen by the number of columns alone, never by time or memory, so that
+ * the same program gives the same bits. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,8 +13,8 @@
 #include "vm/kernel/math.h"
 
 const char linear_separated[] =
-    "The classes are separated: a combination of the features tells them apart without an error, so that the coefficients have no "
-    "finite best value. Add l2, for example l2 = 1e-4; the last coefficients were kept.";
+    "the classes are separated: a combination of the features tells them apart without an error, so that the "
+    "coefficients have no finite best value, and the last ones were kept. Add l2, for example l2 = 1e-4";
 
 typedef struct LinFit {
   Iter it; /* first */
@@ -73,67 +74,67 @@ static void column_moments(const Moments *m, uint32_t j, const double *mult, dou
   *mean = zeros > 0 ? mu * (w / total) : mu;
 }
 
-/* From the moments to the coordinates and the starting point. */
-static Status make_space(LinFit *f, const Moments *m, LinPoint *start, Err *e) {
-  Space *s = &f->space;
-  uint32_t d = f->d;
-  double rows = (double)(m->rows[0] + m->rows[1]);
+/* There is something to learn from: weight, and both classes. */
+static Status check_moments(LinFit *f, const Moments *m, Err *e) {
   f->rows = m->rows[0] + m->rows[1];
   f->weight = m->weight[0] + m->weight[1];
   if (f->rows == 0)
-    return err_set(e, ST_DATA, "", "Check the filters of the data, the split, and the weights.",
-                   "Model %s has no training row with a weight above 0.", f->name);
+    return err_set(e, ST_DATA, "CML0434", "Check the weights, the filter and the split of the data.",
+                   "model `%s` has no training row with a weight above 0", f->name);
   for (int c = 0; c < MOMENT_CLASSES && m->classes; c++)
     if (m->rows[c] == 0)
-      return err_set(e, ST_DATA, "", "Check the target's expression and the filters: both classes are needed.",
-                     "The target of model %s is %s in all %llu training rows.", f->name, c ? "false (0)" : "true (1)",
-                     (unsigned long long)f->rows);
-  s->d = d;
-  s->loss = f->loss;
-  s->sparse = f->sparse;
-  s->intercept = f->o.intercept;
-  s->rows = rows;
-  s->given = f->weight;
+      return err_set(e, ST_DATA, "CML0435",
+                     "Check the target's expression, the filter and the split: both classes are needed.",
+                     "the target of model `%s` is %s in all %llu training rows", f->name,
+                     c ? "false (0)" : "true (1)", (unsigned long long)f->rows);
+  return ST_OK;
+}
+
+static Status weigh_classes(LinFit *f, const Moments *m, Err *e) {
+  Space *s = &f->space;
   for (int c = 0; c < MOMENT_CLASSES; c++) {
     s->weight[c] = m->classes && f->o.balanced ? f->weight / (2 * m->weight[c]) : 1;
     if (c && m->classes)
       s->weight[c] *= f->o.positive_weight;
   }
+  s->given = f->weight;
   s->total = m->weight[0] * s->weight[0] + m->weight[1] * s->weight[1];
-  if (!(s->total > 0 && s->total < INFINITY))
-    return err_set(e, ST_DATA, "", "Check the weights and the class weights.", "The total weight of the training rows of model %s is %g.",
-                   f->name, s->total);
-  double *v = arena_alloc64(&f->arena, (5 * (size_t)d + 1) * sizeof *v);
-  if (!v)
-    return err_memory(e);
-  s->shift = v;
-  s->inv = v + d;
-  s->center = v + 2 * (size_t)d;
-  s->penalty = v + 3 * (size_t)d;
-  start->beta = v + 4 * (size_t)d;
-  for (uint32_t j = 0; j < d; j++) {
-    double mean, m2, low = m->low[j], high = m->high[j];
-    bool full = m->stored[j] >= rows;
-    column_moments(m, j, s->weight, s->total, &mean, &m2);
-    if (!full) {
-      low = low < 0 ? low : 0;
-      high = high > 0 ? high : 0;
-    }
-    double deviation = high > low ? sqrt(m2 / s->total) : 0;
-    double size = s->intercept ? deviation : sqrt(m2 / s->total + mean * mean);
-    if (!(size < 1e150 && fabs(low) < 1e150 && fabs(high) < 1e150))
-      return err_set(e, ST_DATA, "", "Scale the feature, or take its logarithm.",
-                     "Feature %s of model %s is too large: its values reach %g.", f->feature[j], f->name,
-                     fabs(low) > fabs(high) ? low : high);
-    if (!(size > 1e-150) || (!s->intercept && high == 0 && low == 0)) {
-      f->nconstant++;
-      continue; /* inv = 0 */
-    }
-    s->inv[j] = 1 / size;
-    s->shift[j] = s->intercept && full ? mean : 0;
-    s->center[j] = (mean - s->shift[j]) * s->inv[j];
-    s->penalty[j] = f->o.l2 * s->inv[j] * s->inv[j] * (f->o.standardize ? deviation * deviation : 1);
+  if (s->total > 0 && s->total < INFINITY)
+    return ST_OK;
+  return err_set(e, ST_DATA, "CML0436", "Scale the weights: only their ratios count.",
+                 "the total weight of the training rows of model `%s` is %g", f->name, s->total);
+}
+
+/* Scale, shift and penalty of column j. */
+static Status place_column(LinFit *f, const Moments *m, uint32_t j, Err *e) {
+  Space *s = &f->space;
+  double mean, m2, low = m->low[j], high = m->high[j];
+  bool full = m->stored[j] >= s->rows;
+  column_moments(m, j, s->weight, s->total, &mean, &m2);
+  if (!full) {
+    low = low < 0 ? low : 0;
+    high = high > 0 ? high : 0;
   }
+  double deviation = high > low ? sqrt(m2 / s->total) : 0;
+  double size = s->intercept ? deviation : sqrt(m2 / s->total + mean * mean);
+  if (!(size < 1e150 && fabs(low) < 1e150 && fabs(high) < 1e150))
+    return err_set(e, ST_DATA, "CML0437", "Scale the feature, or take its logarithm.",
+                   "feature `%s` of model `%s` is too large: its values reach %g", f->feature[j], f->name,
+                   fabs(low) > fabs(high) ? low : high);
+  if (!(size > 1e-150) || (!s->intercept && high == 0 && low == 0)) {
+    f->nconstant++; /* inv stays 0 */
+    return ST_OK;
+  }
+  s->inv[j] = 1 / size;
+  s->shift[j] = s->intercept && full ? mean : 0;
+  s->center[j] = (mean - s->shift[j]) * s->inv[j];
+  s->penalty[j] = f->o.l2 * s->inv[j] * s->inv[j] * (f->o.standardize ? deviation * deviation : 1);
+  return ST_OK;
+}
+
+/* The best constant model, and the size of what there is to predict. */
+static void start_point(LinFit *f, const Moments *m, LinPoint *start) {
+  Space *s = &f->space;
   if (f->loss == LOSS_LOGISTIC) {
     double odds = m->weight[1] * s->weight[1] / (m->weight[0] * s->weight[0]);
     s->unit = 1;
@@ -144,7 +145,35 @@ static Status make_space(LinFit *f, const Moments *m, LinPoint *start, Err *e) {
     s->unit = sqrt(s->intercept ? m2 : m2 + m->y_mean * m->y_mean);
     start->a = s->intercept ? m->y_mean : 0;
   }
-  return ST_OK;
+}
+
+/* From the moments to the coordinates and the starting point. */
+static Status make_space(LinFit *f, const Moments *m, LinPoint *start, Err *e) {
+  Space *s = &f->space;
+  uint32_t d = f->d;
+  Status st = check_moments(f, m, e);
+  if (!st)
+    st = weigh_classes(f, m, e);
+  if (st)
+    return st;
+  s->d = d;
+  s->loss = f->loss;
+  s->sparse = f->sparse;
+  s->intercept = f->o.intercept;
+  s->rows = (double)f->rows;
+  double *v = arena_alloc64(&f->arena, (5 * (size_t)d + 1) * sizeof *v);
+  if (!v)
+    return err_memory(e);
+  s->shift = v;
+  s->inv = v + d;
+  s->center = v + 2 * (size_t)d;
+  s->penalty = v + 3 * (size_t)d;
+  start->beta = v + 4 * (size_t)d;
+  for (uint32_t j = 0; j < d && !st; j++)
+    st = place_column(f, m, j, e);
+  if (!st)
+    start_point(f, m, start);
+  return st;
 }
 
 static Status start_solver(LinFit *f, const LinPoint *start, Err *e) {
@@ -152,8 +181,9 @@ static Status start_solver(LinFit *f, const LinPoint *start, Err *e) {
   if (solver == SOLVER_AUTO)
     solver = f->d <= NEWTON_WIDTH ? SOLVER_NEWTON : SOLVER_LBFGS;
   if (solver == SOLVER_NEWTON && f->d > NEWTON_WIDTH_MAX)
-    return err_set(e, ST_PROGRAM, "", "Write solver = lbfgs, or leave it out.",
-                   "Model %s has %u feature columns; solver newton takes at most %d.", f->name, f->d, NEWTON_WIDTH_MAX);
+    return err_set(e, ST_PROGRAM, "CML0330", "Write solver = lbfgs, or leave it out.",
+                   "model `%s` has %u feature columns; solver newton takes at most %d", f->name, f->d,
+                   NEWTON_WIDTH_MAX);
   if (solver == SOLVER_NEWTON)
     f->newton = newton_new(&f->space, &f->o, f->feature, start, e);
   else
@@ -174,59 +204,71 @@ static Status ask(LinFit *f, Jobs *jobs, Err *e) {
   return job->par.bad ? err_memory(e) : ST_OK;
 }
 
-static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err *e) {
-  LinFit *f = (LinFit *)it;
-  if (f->wait == WAIT_START) {
-    Job *job = jobs_add(jobs, &linear_moments);
-    if (!job)
-      return err_memory(e);
-    linear_moments_par(f->d, f->loss == LOSS_LOGISTIC, f->sparse, &job->par);
-    f->wait = WAIT_MOMENTS;
-    return job->par.bad ? err_memory(e) : ST_OK;
-  }
-  if (f->wait == FINISHED)
-    return ST_OK;
-  if (nout != 1)
-    return err_set(e, ST_FAULT, "CML0601", NULL, "model %s got %u results for one job", f->name, nout);
-  if (f->wait == WAIT_MOMENTS) {
-    Buf par = {0};
-    linear_moments_par(f->d, f->loss == LOSS_LOGISTIC, f->sparse, &par);
-    void *p = par.bad ? NULL : linear_moments.open(buf_bytes(&par), e);
-    buf_free(&par);
-    if (!p)
-      return err_memory(e);
-    Moments *m = linear_moments.load(p, buf_bytes(&out[0]), e);
-    Status st = m ? ST_OK : e->code;
-    LinPoint start = {0};
-    if (!st)
-      st = make_space(f, m, &start, e);
-    if (!st)
-      st = start_solver(f, &start, e);
-    linear_moments.free(p, m);
-    linear_moments.close(p);
-    return st ? st : ask(f, jobs, e);
-  }
-  if (f->newton && newton_need(f->newton) == NEED_PRODUCTS) {
-    size_t k = newton_directions(f->newton);
-    if (out[0].n != k * k * sizeof(double))
-      return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.products for model %s is damaged", f->name);
-    Status st = newton_products(f->newton, (const double *)(const void *)out[0].p, e);
-    return st ? st : ask(f, jobs, e);
-  }
+static Status ask_moments(LinFit *f, Jobs *jobs, Err *e) {
+  Job *job = jobs_add(jobs, &linear_moments);
+  if (!job)
+    return err_memory(e);
+  linear_moments_par(f->d, f->loss == LOSS_LOGISTIC, f->sparse, &job->par);
+  f->wait = WAIT_MOMENTS;
+  return job->par.bad ? err_memory(e) : ST_OK;
+}
+
+/* The coordinates, and a solver that knows where to start. */
+static Status take_moments(LinFit *f, Bytes result, Err *e) {
+  Buf par = {0};
+  linear_moments_par(f->d, f->loss == LOSS_LOGISTIC, f->sparse, &par);
+  void *p = par.bad ? NULL : linear_moments.open(buf_bytes(&par), e);
+  buf_free(&par);
+  if (!p)
+    return err_memory(e);
+  Moments *m = linear_moments.load(p, result, e);
+  Status st = m ? ST_OK : e->code;
+  LinPoint start = {0};
+  if (!st)
+    st = make_space(f, m, &start, e);
+  if (!st)
+    st = start_solver(f, &start, e);
+  linear_moments.free(p, m);
+  linear_moments.close(p);
+  return st;
+}
+
+static Status take_products(LinFit *f, Bytes result, Err *e) {
+  size_t k = newton_directions(f->newton);
+  if (result.n != k * k * sizeof(double))
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.products for model `%s` is damaged", f->name);
+  return newton_products(f->newton, (const double *)(const void *)result.p, e);
+}
+
+static Status take_sums(LinFit *f, const Buf *result, Err *e) {
   bool hess = f->newton && newton_need(f->newton) == NEED_HESSIAN;
-  size_t n = linear_sums_doubles(f->d, hess);
-  if (out[0].n != n * sizeof(double))
-    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.gradient for model %s is damaged", f->name);
+  if (result->n != linear_sums_doubles(f->d, hess) * sizeof(double))
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.gradient for model `%s` is damaged", f->name);
   Sums sums;
-  linear_sums_at((double *)(void *)out[0].p, f->d, hess, &sums);
+  linear_sums_at((double *)(void *)result->p, f->d, hess, &sums);
   SolveState state = SOLVE_DONE;
   Status st = f->newton ? newton_step(f->newton, &sums, &state, e) : lbfgs_step(f->lbfgs, &sums, &state, e);
-  if (st)
-    return st;
-  if (state == SOLVE_MORE)
-    return ask(f, jobs, e);
-  f->wait = FINISHED;
-  return ST_OK;
+  if (!st && state == SOLVE_DONE)
+    f->wait = FINISHED;
+  return st;
+}
+
+static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err *e) {
+  LinFit *f = (LinFit *)it;
+  Status st;
+  if (f->wait == FINISHED)
+    return ST_OK;
+  if (f->wait == WAIT_START)
+    return ask_moments(f, jobs, e);
+  if (nout != 1)
+    return err_set(e, ST_FAULT, "CML0601", NULL, "model `%s` got %u results for one job", f->name, nout);
+  if (f->wait == WAIT_MOMENTS)
+    st = take_moments(f, buf_bytes(&out[0]), e);
+  else if (f->newton && newton_need(f->newton) == NEED_PRODUCTS)
+    st = take_products(f, buf_bytes(&out[0]), e);
+  else
+    st = take_sums(f, &out[0], e);
+  return st || f->wait == FINISHED ? st : ask(f, jobs, e);
 }
 
 Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e) {
@@ -264,9 +306,35 @@ Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e) {
   return ST_OK;
 }
 
+/* ---- lists of names in warnings ---- */
+
+enum { NAMES_MOST = 6, NAME_BYTES = 64 };
+
+void names_begin(NameList *l, char *out, size_t size) {
+  *l = (NameList){.out = out, .size = size, .at = strlen(out)};
+}
+
+void names_add(NameList *l, const char *name) {
+  size_t n = strlen(name), room = l->size - l->at, tail = strlen(" and 4294967295 more");
+  bool whole = n <= NAME_BYTES;
+  for (n = whole ? n : NAME_BYTES - 3; !whole && ((unsigned char)name[n] & 0xc0) == 0x80;)
+    n--; /* a long name is cut where a character begins */
+  if (l->more || l->named == NAMES_MOST || room < n + strlen(", ...") + tail + 1) {
+    l->more++;
+    return;
+  }
+  l->at += (size_t)snprintf(l->out + l->at, room, "%s%.*s%s", l->named++ ? ", " : " ", (int)n, name, whole ? "" : "...");
+}
+
+void names_end(NameList *l) {
+  if (l->more)
+    snprintf(l->out + l->at, l->size - l->at, "%s%u more", l->named ? " and " : " ", l->more);
+}
+
 /* ---- the model ---- */
 
-/* b0 = a - sum of b_j shift_j, the sum in twice the precision: T. Ogita, S. Rump, S. Oishi, "Accurate sum and dot product", 2005 */
+/* b0 = a - sum of b_j shift_j, the sum in twice the precision: T. Ogita, S. Rump, S. Oishi, "Accurate sum and dot
+ * product", 2005 */
 static double intercept_of(double a, const double *b, const double *shift, uint32_t d) {
   double sum = a, low = 0;
   for (uint32_t j = 0; j < d; j++) {
@@ -279,26 +347,21 @@ static double intercept_of(double a, const double *b, const double *shift, uint3
 }
 
 static void note_constant(const LinFit *f, Model *m) {
-  size_t have = strlen(m->warning), size = sizeof m->warning;
-  int len = snprintf(m->warning + have, size - have, "%s%u constant feature%s got the coefficient 0:", have ? " " : "", f->nconstant,
-                     f->nconstant == 1 ? "" : "s");
-  uint32_t named = 0;
-  size_t at = have + (size_t)(len > 0 ? len : 0);
-  for (uint32_t j = 0; j < f->d && at < size; j++) {
-    if (f->space.inv[j] != 0)
-      continue;
-    len = named < 4 ? snprintf(m->warning + at, size - at, "%s %.40s", named ? "," : "", f->feature[j])
-                    : snprintf(m->warning + at, size - at, ", ...");
-    at += (size_t)(len > 0 ? len : 0);
-    if (++named > 4)
-      break;
-  }
+  size_t have = strlen(m->warning);
+  NameList list;
+  snprintf(m->warning + have, sizeof m->warning - have, "%s%u constant feature%s got the coefficient 0:",
+           have ? "; " : "", f->nconstant, f->nconstant == 1 ? "" : "s");
+  names_begin(&list, m->warning, sizeof m->warning);
+  for (uint32_t j = 0; j < f->d; j++)
+    if (f->space.inv[j] == 0)
+      names_add(&list, f->feature[j]);
+  names_end(&list);
 }
 
 Status linear_finish(Iter *it, Model *m, Err *e) {
   LinFit *f = (LinFit *)it;
   if (f->wait != FINISHED)
-    return err_set(e, ST_FAULT, "CML0601", NULL, "model %s was finished before its last pass", f->name);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "model `%s` was finished before its last pass", f->name);
   SolveResult *r = f->newton ? newton_result(f->newton) : lbfgs_result(f->lbfgs);
   double *b = arena_alloc(&f->arena, ((size_t)f->d + 1) * sizeof *b);
   if (!b)
@@ -306,12 +369,13 @@ Status linear_finish(Iter *it, Model *m, Err *e) {
   for (uint32_t j = 0; j < f->d; j++) {
     b[j] = f->space.inv[j] != 0 ? r->best.beta[j] * f->space.inv[j] : 0;
     if (!(fabs(b[j]) < INFINITY))
-      return err_set(e, ST_DATA, "", "Scale the feature, or leave it out.", "The coefficient of feature %s of model %s is not finite.",
-                     f->feature[j], f->name);
+      return err_set(e, ST_DATA, "CML0438", "Scale the feature, or leave it out.",
+                     "the coefficient of feature `%s` of model `%s` is not finite", f->feature[j], f->name);
   }
   double b0 = intercept_of(r->best.a, b, f->space.shift, f->d);
   if (!(fabs(b0) < INFINITY))
-    return err_set(e, ST_DATA, "", "Scale the features of large values.", "The intercept of model %s is not finite.", f->name);
+    return err_set(e, ST_DATA, "CML0438", "Scale the features of large values.",
+                   "the intercept of model `%s` is not finite", f->name);
   Status st = model_add_tensor(m, "coefficients", 1, f->d, b, e);
   if (!st)
     st = model_add_tensor(m, "intercept", 1, 1, &b0, e);
@@ -350,10 +414,12 @@ Status linear_verify(const Model *m, Err *e) {
   for (int i = 0; i < 2; i++) {
     const Tensor *t = model_tensor(m, name[i]);
     if (!t || t->rows != 1 || t->cols != cols[i])
-      return err_set(e, ST_DATA, "", "Write the bundle again.", "The model's %s are missing or have the wrong size.", name[i]);
+      return err_set(e, ST_DATA, "CML0455", "Write the bundle again.",
+                     "the model's tensor `%s` is missing or has the wrong size", name[i]);
     for (uint32_t j = 0; j < t->cols; j++)
       if (!(fabs(t->v[j]) < INFINITY))
-        return err_set(e, ST_DATA, "", "Write the bundle again.", "The model's %s are not all finite numbers.", name[i]);
+        return err_set(e, ST_DATA, "CML0455", "Write the bundle again.",
+                       "the model's tensor `%s` has a value that is not finite", name[i]);
   }
   return ST_OK;
 }

@@ -191,8 +191,9 @@ static Status go_on(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
     return ST_OK;
   }
   if (l->r.iterations >= l->o->max_iterations) {
-    snprintf(l->r.why, sizeof l->r.why, "Not converged after %u iterations: the next step would still change a coefficient by %.1e "
-             "of the largest. Raise max_iterations, or set l2 higher.", l->r.iterations, size);
+    snprintf(l->r.why, sizeof l->r.why,
+             "not converged after %u iterations: the next step would still change a coefficient by %.1e of the largest. "
+             "Raise max_iterations, or set l2 higher", l->r.iterations, size);
     return ST_OK;
   }
   l->t_lo = 0;
@@ -223,7 +224,8 @@ static double between(const Lbfgs *l) {
   return l->t_lo + t * h;
 }
 
-Status lbfgs_step(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
+/* The objective at trial; its gradient goes to gt. */
+static double evaluate(Lbfgs *l, const Sums *at) {
   const Space *s = l->s;
   size_t d = l->n - 1;
   double w = s->total, f = *at->loss / w;
@@ -233,20 +235,52 @@ Status lbfgs_step(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
     l->gt[j] = s->intercept ? g - s->center[j] * (*at->g0 / w) : g;
   }
   l->gt[d] = s->intercept ? *at->g0 / w : 0;
+  return f;
+}
+
+/* The first point is where it is: the first inverse Hessian there. */
+static void start_at(Lbfgs *l, double f) {
+  const Space *s = l->s;
+  size_t d = l->n - 1;
+  double curve = 1;
+  l->started = true;
+  if (s->loss == LOSS_LOGISTIC) { /* p (1 - p) at the start; g0 tells nothing, so from a itself */
+    double q;
+    k_sigmoid(&l->trial[d], &q, 1);
+    curve = q * (1 - q);
+  }
+  for (size_t j = 0; j < d; j++)
+    l->h0[j] = s->inv[j] != 0 ? 1 / (curve + s->penalty[j]) : 0;
+  l->h0[d] = s->intercept ? 1 / curve : 0;
+  memcpy(l->x, l->trial, l->n * sizeof(double));
+  memcpy(l->g, l->gt, l->n * sizeof(double));
+  l->f = f;
+}
+
+/* The search goes on between lo and hi, which get the point looked at: f and slope, low where f has fallen enough. */
+static void narrow(Lbfgs *l, double f, double slope, bool low) {
+  if (!low || (l->t_lo > 0 && f >= l->f_lo)) { /* also where f is not a number */
+    l->t_hi = l->t;
+    l->f_hi = f;
+    l->d_hi = slope;
+    l->bracketed = true;
+    return;
+  }
+  if (l->bracketed ? slope * (l->t_hi - l->t_lo) >= 0 : slope >= 0) {
+    l->t_hi = l->t_lo;
+    l->f_hi = l->f_lo;
+    l->d_hi = l->d_lo;
+    l->bracketed = true;
+  }
+  l->t_lo = l->t;
+  l->f_lo = f;
+  l->d_lo = slope;
+}
+
+Status lbfgs_step(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
+  double f = evaluate(l, at);
   if (!l->started) {
-    l->started = true;
-    double curve = 1;
-    if (s->loss == LOSS_LOGISTIC) { /* p (1 - p) at the start; g0 tells nothing, so from a itself */
-      double q;
-      k_sigmoid(&l->trial[d], &q, 1);
-      curve = q * (1 - q);
-    }
-    for (size_t j = 0; j < d; j++)
-      l->h0[j] = s->inv[j] != 0 ? 1 / (curve + s->penalty[j]) : 0;
-    l->h0[d] = s->intercept ? 1 / curve : 0;
-    memcpy(l->x, l->trial, l->n * sizeof(double));
-    memcpy(l->g, l->gt, l->n * sizeof(double));
-    l->f = f;
+    start_at(l, f);
     return go_on(l, at, state, e);
   }
   double slope = k_dot(l->gt, l->dir, l->n), noise = 4 * DBL_EPSILON * fabs(l->f);
@@ -260,32 +294,18 @@ Status lbfgs_step(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
     Status st = solve_record(&l->r, f, e);
     return st ? st : go_on(l, at, state, e);
   }
-  *state = SOLVE_MORE;
-  if (!low || (l->t_lo > 0 && f >= l->f_lo)) { /* also where f is not a number */
-    l->t_hi = l->t;
-    l->f_hi = f;
-    l->d_hi = slope;
-    l->bracketed = true;
-  } else {
-    if (l->bracketed ? slope * (l->t_hi - l->t_lo) >= 0 : slope >= 0) {
-      l->t_hi = l->t_lo;
-      l->f_hi = l->f_lo;
-      l->d_hi = l->d_lo;
-      l->bracketed = true;
-    }
-    l->t_lo = l->t;
-    l->f_lo = f;
-    l->d_lo = slope;
-  }
+  narrow(l, f, slope, low);
   if (l->looks >= SEARCH_MAX) {
-    *state = SOLVE_DONE;
     double size = step_size(l);
+    *state = SOLVE_DONE;
     l->r.converged = size <= 1e-6;
     if (!l->r.converged)
-      snprintf(l->r.why, sizeof l->r.why, "No step improves the objective any more after %u iterations (the next would change a "
-               "coefficient by %.1e of the largest); set l2 higher.", l->r.iterations, size);
+      snprintf(l->r.why, sizeof l->r.why,
+               "no step improves the objective any more after %u iterations (the next would change a coefficient by %.1e "
+               "of the largest). Set l2 higher", l->r.iterations, size);
     return ST_OK;
   }
+  *state = SOLVE_MORE;
   set_trial(l, l->bracketed ? between(l) : 4 * l->t);
   return ST_OK;
 }

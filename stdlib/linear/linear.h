@@ -134,7 +134,7 @@ typedef struct SolveResult { /* what both report */
   bool converged;
   double *objective; /* after each iteration */
   uint32_t nobjective, cap;
-  char why[320];     /* not converged, or a remark */
+  char why[640];     /* not converged, or a remark */
 } SolveResult;
 
 typedef struct Newton Newton;
@@ -162,6 +162,16 @@ void lbfgs_free(Lbfgs *l);
 
 extern const char linear_separated[]; /* the warning for perfectly separated classes */
 Status solve_record(SolveResult *r, double objective, Err *e);
+
+/* " a, b, c and 4 more" behind the text in `out`: six names at most, none cut short but very long ones ("..."). */
+typedef struct NameList {
+  char *out;
+  size_t size, at;
+  uint32_t named, more;
+} NameList;
+void names_begin(NameList *l, char *out, size_t size);
+void names_add(NameList *l, const char *name);
+void names_end(NameList *l);
 
 Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e);
 Status linear_finish(Iter *it, Model *m, Err *e);

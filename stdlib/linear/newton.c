@@ -326,19 +326,46 @@ static void why_moving(Newton *n) {
     double step = fabs(n->step[n->active[i]]);
     most = step > most ? step : most;
   }
-  int len = snprintf(n->r.why, sizeof n->r.why,
-                     "Some coefficients grow without end, because some rows are of one class only; add l2. Growing:");
-  uint32_t named = 0;
-  for (uint32_t i = 0; i < n->m && len < (int)sizeof n->r.why - 8; i++) {
-    if (fabs(n->step[n->active[i]]) < 0.1 * most)
-      continue;
-    if (named == 4) {
-      snprintf(n->r.why + len, sizeof n->r.why - (size_t)len, ", ...");
-      break;
-    }
-    len += snprintf(n->r.why + len, sizeof n->r.why - (size_t)len, "%s %.60s", named ? "," : "", n->names[n->active[i]]);
-    named++;
+  snprintf(n->r.why, sizeof n->r.why,
+           "some coefficients grow without end, because some rows are of one class only. Add l2. Growing:");
+  NameList list;
+  names_begin(&list, n->r.why, sizeof n->r.why);
+  for (uint32_t i = 0; i < n->m; i++)
+    if (fabs(n->step[n->active[i]]) >= 0.1 * most)
+      names_add(&list, n->names[n->active[i]]);
+  names_end(&list);
+}
+
+/* A step within the tolerance. What is left behind it is the square of it, so it is taken unseen. */
+static Status last_step(Newton *n, double size, double gain, Err *e) {
+  n->r.converged = true;
+  if (size == 0)
+    return n->r.nobjective ? ST_OK : solve_record(&n->r, n->f, e);
+  set_trial(n, 1);
+  accept(n, n->f - (gain > 0 ? gain : 0));
+  n->r.iterations++;
+  return solve_record(&n->r, n->f, e);
+}
+
+/* Three times in a row: the objective cannot be improved by what can be measured, and steps do not shrink. */
+static bool is_flat(Newton *n, double size, double gain) {
+  bool unbounded = n->s->loss == LOSS_LOGISTIC && n->o->l2 == 0; /* coefficients may grow for ever */
+  double floor = 1e-28 * n->s->unit * n->s->unit;
+  bool stuck = n->started && size > 0.5 * n->size;
+  bool level = gain <= (unbounded ? 1e-10 : 4 * DBL_EPSILON) * fabs(n->f) + floor;
+  n->flat = stuck && level ? n->flat + 1 : 0;
+  if (n->flat < 3)
+    return false;
+  if (unbounded && size > 1e-5) {
+    why_moving(n);
+    return true;
   }
+  n->r.converged = true;
+  if (size > 1e-6 && !n->r.why[0])
+    snprintf(n->r.why, sizeof n->r.why,
+             "the features are nearly collinear: the coefficients are determined only to about %.0e of the largest",
+             size);
+  return true;
 }
 
 /* The point reached is n->at with f; is it the end? Otherwise the next trial is set. */
@@ -352,37 +379,17 @@ static Status go_on(Newton *n, const Sums *at, SolveState *state, Err *e) {
   find_step(n, at);
   double size = step_size(n), gain = -0.5 * n->slope;
   if (!(size < INFINITY)) {
-    snprintf(n->r.why, sizeof n->r.why, "The Newton step is not finite after %u iterations; add l2.", n->r.iterations);
+    snprintf(n->r.why, sizeof n->r.why, "the Newton step is not finite after %u iterations. Add l2", n->r.iterations);
     return ST_OK;
   }
-  if (size <= n->o->tolerance) { /* what is left is the square of it: take the step unseen */
-    n->r.converged = true;
-    if (size == 0)
-      return n->r.nobjective ? ST_OK : solve_record(&n->r, n->f, e);
-    set_trial(n, 1);
-    accept(n, n->f - (gain > 0 ? gain : 0));
-    n->r.iterations++;
-    return solve_record(&n->r, n->f, e);
-  }
-  /* The objective cannot be improved by what can be measured, and steps do not shrink. */
-  double floor = 1e-28 * n->s->unit * n->s->unit;
-  bool stuck = n->started && size > 0.5 * n->size;
-  bool level = gain <= (logistic && n->o->l2 == 0 ? 1e-10 : 4 * DBL_EPSILON) * fabs(n->f) + floor;
-  n->flat = stuck && level ? n->flat + 1 : 0;
-  if (n->flat >= 3) {
-    if (logistic && n->o->l2 == 0 && size > 1e-5) {
-      why_moving(n);
-      return ST_OK;
-    }
-    n->r.converged = true;
-    if (size > 1e-6 && !n->r.why[0])
-      snprintf(n->r.why, sizeof n->r.why,
-               "The features are nearly collinear: the coefficients are determined only to about %.0e of the largest.", size);
+  if (size <= n->o->tolerance)
+    return last_step(n, size, gain, e);
+  if (is_flat(n, size, gain))
     return ST_OK;
-  }
   if (n->r.iterations >= n->o->max_iterations) {
-    snprintf(n->r.why, sizeof n->r.why, "Not converged after %u iterations: the next step would still change a coefficient by %.1e "
-             "of the largest. Raise max_iterations, or add l2.", n->r.iterations, size);
+    snprintf(n->r.why, sizeof n->r.why,
+             "not converged after %u iterations: the next step would still change a coefficient by %.1e of the largest. "
+             "Raise max_iterations, or add l2", n->r.iterations, size);
     return ST_OK;
   }
   n->have_factor = n->have_factor && (!logistic || (size <= CHORD && size <= 0.1 * n->size));
@@ -393,28 +400,38 @@ static Status go_on(Newton *n, const Sums *at, SolveState *state, Err *e) {
   return ST_OK;
 }
 
-Status newton_step(Newton *n, const Sums *at, SolveState *state, Err *e) {
+static double objective(const Newton *n, const Sums *at) {
   double f = *at->loss / n->s->total;
   for (uint32_t i = 0; i < n->m; i++) {
     uint32_t j = n->active[i];
     f += 0.5 * n->s->penalty[j] * (n->trial.beta[j] * n->trial.beta[j]);
   }
+  return f;
+}
+
+/* The trial, with objective f, does not improve enough: a shorter step. */
+static void shorten(Newton *n, double f, SolveState *state) {
+  double t = 0.5 * n->t;
+  if (f < INFINITY) { /* the minimum of the parabola through value, slope and new value */
+    t = -n->slope * n->t * n->t / (2 * (f - n->f - n->slope * n->t));
+    t = t < 0.1 * n->t ? 0.1 * n->t : t < 0.5 * n->t ? t : 0.5 * n->t;
+  }
+  if (++n->halvings > 30) {
+    n->r.converged = n->size <= 1e-6;
+    if (!n->r.converged)
+      snprintf(n->r.why, sizeof n->r.why, "no step improves the objective any more after %u iterations. Add l2",
+               n->r.iterations);
+    return;
+  }
+  set_trial(n, t);
+  *state = SOLVE_MORE;
+}
+
+Status newton_step(Newton *n, const Sums *at, SolveState *state, Err *e) {
+  double f = objective(n, at);
   *state = SOLVE_DONE;
   if (n->started && !(f <= n->f + ARMIJO * n->t * n->slope + 16 * DBL_EPSILON * fabs(n->f))) {
-    double t = 0.5 * n->t;
-    if (f < INFINITY) { /* the minimum of the parabola through value, slope and new value */
-      t = -n->slope * n->t * n->t / (2 * (f - n->f - n->slope * n->t));
-      t = t < 0.1 * n->t ? 0.1 * n->t : t < 0.5 * n->t ? t : 0.5 * n->t;
-    }
-    if (++n->halvings > 30) {
-      n->r.converged = n->size <= 1e-6;
-      if (!n->r.converged)
-        snprintf(n->r.why, sizeof n->r.why, "No step improves the objective any more after %u iterations; add l2.",
-                 n->r.iterations);
-      return ST_OK;
-    }
-    set_trial(n, t);
-    *state = SOLVE_MORE;
+    shorten(n, f, state);
     return ST_OK;
   }
   accept(n, f);
@@ -427,7 +444,7 @@ Status newton_step(Newton *n, const Sums *at, SolveState *state, Err *e) {
       return ST_OK;
     }
     if (!n->have_factor) {
-      snprintf(n->r.why, sizeof n->r.why, "The Hessian is not positive after %u iterations; add l2.", n->r.iterations);
+      snprintf(n->r.why, sizeof n->r.why, "the Hessian is not positive after %u iterations. Add l2", n->r.iterations);
       return ST_OK;
     }
   }

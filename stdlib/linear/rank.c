@@ -37,7 +37,8 @@ static Status eigen(const Blas *blas, double *a, double *value, uint32_t m, Err 
   else
     blas->syevd("V", "L", &size, a, &size, value, work, &lwork, iwork, &liwork, &info, 1, 1);
   if (!st && info != 0)
-    st = err_set(e, ST_FAULT, "", "Set l2 to a value above 0.", "The eigenvalues of the features' correlations were not found.");
+    st = err_set(e, ST_FAULT, "CML0615", "Set l2 to a value above 0.",
+                 "the eigenvalues of the features' correlations were not found");
   mem_free(work);
   mem_free(iwork);
   return st;
@@ -105,25 +106,23 @@ Status rank_decide(Rank *r, const double *products, double total, double column,
   return st;
 }
 
+/* Columns with a part in a lost direction are named. */
 void rank_tell(const Rank *r, double rows, char *const *names, const uint32_t *active, char *out, size_t size) {
   if (r->m >= rows) {
-    snprintf(out, size, "There are %u features and only %.0f rows: the solution of least norm was taken (%u directions are free). "
-             "Set l2 above 0.", r->m, rows, r->lost);
+    snprintf(out, size, "there are %u features and only %.0f rows: the solution of least norm was taken (%u directions are "
+             "free). Set l2 above 0", r->m, rows, r->lost);
     return;
   }
-  int len = snprintf(out, size, "%u of %u features are combinations of the others; the solution of least norm was taken. Drop some, or set "
-                     "l2 above 0. Involved:", r->lost, r->m);
-  uint32_t named = 0;
-  for (uint32_t i = 0; i < r->m && len + 8 < (int)size; i++) {
+  snprintf(out, size, "%u of %u features are combinations of the others; the solution of least norm was taken. Drop "
+           "some, or set l2 above 0. Involved:", r->lost, r->m);
+  NameList list;
+  names_begin(&list, out, size);
+  for (uint32_t i = 0; i < r->m; i++) {
     double share = 0;
     for (uint32_t k = 0; k < r->lost; k++)
       share += r->vector[(size_t)k * r->m + i] * r->vector[(size_t)k * r->m + i];
-    if (share < 1e-6)
-      continue;
-    if (named == 6) {
-      snprintf(out + len, size - (size_t)len, ", ...");
-      return;
-    }
-    len += snprintf(out + len, size - (size_t)len, "%s %.60s", named++ ? "," : "", names[active[i]]);
+    if (share >= 1e-6)
+      names_add(&list, names[active[i]]);
   }
+  names_end(&list);
 }

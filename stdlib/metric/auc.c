@@ -506,6 +506,7 @@ static Status finish(Iter *it, MetricValue **v, uint32_t *n, Err *e) {
     to->rows = s->rows;
     to->weight = twofold(&s->w);
     to->defined = pos > 0 && neg > 0;
+    to->why = to->defined ? NULL : to->weight > 0 ? "the rows have one class only" : metric_why_empty(to);
     if (to->defined && !a->weighted)
       to->value = (double)s->twice / (double)((unsigned __int128)2 * (uint64_t)pos * (uint64_t)neg);
     else if (to->defined)

@@ -14,29 +14,32 @@ static double cell(const Slice *s, int i) {
   return twofold(&s->v[i]);
 }
 
-static void ratio(MetricValue *v, double part, double whole) {
+/* why: what a whole of 0 means */
+static void ratio(MetricValue *v, double part, double whole, const char *why) {
   v->defined = whole > 0;
   v->value = v->defined ? part / whole : 0;
+  v->why = v->defined ? NULL : why;
 }
 
 static void mean_value(const Slice *s, MetricValue *v) {
-  ratio(v, cell(s, 0), v->weight);
+  ratio(v, cell(s, 0), v->weight, NULL);
 }
 
 static void accuracy_value(const Slice *s, MetricValue *v) {
-  ratio(v, cell(s, TN) + cell(s, TP), v->weight);
+  ratio(v, cell(s, TN) + cell(s, TP), v->weight, NULL);
 }
 
 static void precision_value(const Slice *s, MetricValue *v) {
-  ratio(v, cell(s, TP), cell(s, TP) + cell(s, FP));
+  ratio(v, cell(s, TP), cell(s, TP) + cell(s, FP), "no row is predicted positive");
 }
 
 static void recall_value(const Slice *s, MetricValue *v) {
-  ratio(v, cell(s, TP), cell(s, TP) + cell(s, FN));
+  ratio(v, cell(s, TP), cell(s, TP) + cell(s, FN), "no row is positive");
 }
 
 static void f1_value(const Slice *s, MetricValue *v) {
-  ratio(v, 2 * cell(s, TP), 2 * cell(s, TP) + cell(s, FP) + cell(s, FN));
+  ratio(v, 2 * cell(s, TP), 2 * cell(s, TP) + cell(s, FP) + cell(s, FN),
+        "no row is positive, and none is predicted so");
 }
 
 static void confusion_value(const Slice *s, MetricValue *v) {

@@ -73,6 +73,8 @@ bool metric_slots_need_one(Map *slices, const MetricPar *p, size_t size, Err *e)
 Status metric_values(const Map *slices, bool sliced, MetricValue **v, uint32_t *n, Err *e); /* v[i] for entry i; only slice is set */
 void metric_values_sort(MetricValue *v, uint32_t n, const Map *slices); /* before: v[i] belongs to entry i */
 
+const char *metric_why_empty(const MetricValue *v); /* why nothing is defined; NULL: there is weight */
+
 /* ---- sums.c ---- */
 typedef struct Slice {
   uint64_t rows;
@@ -81,7 +83,7 @@ typedef struct Slice {
 } Slice;
 extern const Pass metric_sums;
 Status sums_begin(const Metric *m, const MetricInfo *i, SumKind kind, Iter **out, Err *e);
-typedef void (*SliceValue)(const Slice *s, MetricValue *v); /* sets defined, value, cell */
+typedef void (*SliceValue)(const Slice *s, MetricValue *v); /* sets defined, and value and cell, or why */
 Status sums_finish(Iter *it, SliceValue value, MetricValue **v, uint32_t *n, Err *e);
 
 /* ---- auc.c ---- */

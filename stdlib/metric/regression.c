@@ -20,6 +20,7 @@ static void r2_value(const Slice *s, MetricValue *v) {
   double total = twofold(&s->v[2]);
   v->defined = total > 0;
   v->value = v->defined ? 1 - twofold(&s->v[0]) / total : 0;
+  v->why = v->defined ? NULL : "the target is the same in all rows";
 }
 
 static Status begin_rmse(const Metric *m, const MetricInfo *i, Iter **out, Err *e) {

@@ -241,7 +241,8 @@ Status sums_finish(Iter *it, SliceValue value, MetricValue **v, uint32_t *n, Err
     const Slice *from = s->result->entry[i].val;
     (*v)[i].rows = from->rows;
     (*v)[i].weight = twofold(&from->w);
-    if ((*v)[i].weight > 0)
+    (*v)[i].why = metric_why_empty(&(*v)[i]);
+    if (!(*v)[i].why)
       value(from, &(*v)[i]);
   }
   metric_values_sort(*v, *n, s->result);

@@ -44,6 +44,10 @@ Status metric_values(const Map *slices, bool sliced, MetricValue **v, uint32_t *
   return ST_OK;
 }
 
+const char *metric_why_empty(const MetricValue *v) {
+  return v->rows == 0 ? "there are no rows" : v->weight > 0 ? NULL : "the weight of all rows is 0";
+}
+
 typedef struct Ranked {
   MetricValue v;
   const MapEntry *key;

@@ -126,6 +126,20 @@ if r:
     t = crossed(smooth(1, everything), everything, BY_POSITION)
     kit.close(slot_values(r), (t - t.mean()) / t.std(ddof=1), 1e-12, "an aggregate over a cross-fitted value reads the out-of-fold values")
 
+r = program("coalesce(mean(y - coalesce(mean(z) by h, 0)) by k, 0)")
+if r:
+    def nested(rows, of):
+        """The inner table is fitted on the rows of the outer one, for each fold left out anew."""
+        d = SMALL[rows]
+        rest = d.y - d.h.map(d.groupby("h").z.mean())
+        return SMALL.k[of].map(rest.groupby(d.k).mean()).fillna(0)
+
+    kit.close(slot_values(r), crossed(nested, everything, BY_POSITION), 1e-13, "a table inside a cross-fitted table is of the same rows")
+    kit.cmlc("predict", "t.cmlm", "--in", "small.csv", "--out", "nested-out.csv")
+    (b,), _, _ = kit.model_of(r, "m")
+    kit.close(pd.read_csv("nested-out.csv").prediction / b, nested(everything, everything), 1e-13,
+              "... and outside of training both are of all training rows")
+
 r = program("coalesce(mean(y where z > 2) by (k, h), mean(y))")
 if r:
     d = SMALL

@@ -47,11 +47,11 @@ static void parquet_as_other(void **state) {
   data_free(&d);
   IrColumn wrong = {"f", KIND_INT, false}, refused = {"u", KIND_INT, false}, none = {"x", KIND_INT, false};
   d = read_all(s, &wrong, 1);
-  expect_error(&d, ST_DATA, "CML0406", "column 'f' is stored as decimal and cannot be read as int");
+  expect_error(&d, ST_DATA, "CML0406", "column `f` is stored as decimal and cannot be read as int");
   d = read_all(s, &refused, 1);
   expect_error(&d, ST_DATA, "CML0406", "uint64");
   d = read_all(s, &none, 1);
-  expect_error(&d, ST_DATA, "CML0405", "no column 'x'");
+  expect_error(&d, ST_DATA, "CML0405", "no column `x`");
   d = read_all(s, NULL, 0);
   no_error(&d);
   assert_int_equal(d.rows, 1);
@@ -160,7 +160,7 @@ static void broken_files(void **state) {
   expect_error(&d, ST_DATA, "CML0403", "not a Parquet file");
   d = read_found(source("parquet", "whloe.parquet", NULL));
   assert_non_null(strstr(d.err.remedy, "whole.parquet"));
-  expect_error(&d, ST_DATA, "CML0402", "there is no file 'whloe.parquet'");
+  expect_error(&d, ST_DATA, "CML0402", "there is no file `whloe.parquet`");
   d = read_found(source("parquet", ".", NULL));
   expect_error(&d, ST_DATA, "CML0402", "is a folder");
   d = read_found(source("parquet", "no/where.parquet", NULL));

@@ -103,9 +103,9 @@ static void csv_options(void **state) {
 
   put("bom.csv", "\xef\xbb\xbf" "a,\"b c\",a,\r\n1,2,3,4\r\n");
   s = source("csv", "bom.csv", NULL);
-  assert_string_equal(schema(s), "a int, b c int, a_1 int, column3 int");
+  assert_string_equal(schema(s), "a !its name stands twice in the header, b c int, a !its name stands twice in the header, column3 int");
   d = read_found(s);
-  assert_string_equal(row(&d, 0), "1|2|3|4");
+  assert_string_equal(row(&d, 0), "2|4");
   data_free(&d);
 
   make("z.csv.gz", "SELECT i, i / 2 AS h FROM range(1000) t(i)", "FORMAT csv, HEADER true, COMPRESSION gzip");
@@ -115,7 +115,7 @@ static void csv_options(void **state) {
   data_free(&d);
 
   d = read_found(source("csv", "h.csv", OPTIONS("headers", "true")));
-  expect_error(&d, ST_PROGRAM, "CML0407", "no option 'headers'");
+  expect_error(&d, ST_PROGRAM, "CML0407", "no option `headers`");
   d = read_found(source("csv", "h.csv", OPTIONS("quote", "ab")));
   expect_error(&d, ST_PROGRAM, "CML0407", "quote = \"ab\"");
 }
@@ -157,7 +157,7 @@ static void csv_errors(void **state) {
   data_free(&d);
   col[0].name = "x";
   d = read_all(source("csv", "values.csv", NULL), col, 2);
-  expect_error(&d, ST_DATA, "CML0405", "no column 'x'");
+  expect_error(&d, ST_DATA, "CML0405", "no column `x`");
 }
 
 /* Line ends: of any one kind, others inside quotes; two kinds outside are an error, never rows that are
@@ -199,6 +199,102 @@ static void csv_lines(void **state) {
   expect_error(&d, ST_DATA, "CML0404", "cannot be divided into records");
 }
 
+/* A name that stands twice says nothing: such columns cannot be read, the others can. */
+static void csv_twice(void **state) {
+  (void)state;
+  put("twice.csv", "id,x, x,column4,,y\n1,2,3,4,5,6\n");
+  EngineSource s = source("csv", "twice.csv", NULL);
+  IrColumn col[] = {{"y", KIND_INT, false}, {"column4", KIND_INT, false}, {"column4_1", KIND_INT, false}};
+  Data d = read_all(s, col, 3);
+  no_error(&d);
+  assert_string_equal(row(&d, 0), "6|4|5"); /* the column without a name makes way for the one that has it */
+  data_free(&d);
+  col[1].name = "x";
+  d = read_all(s, col, 3);
+  expect_error(&d, ST_DATA, "CML0405", "the column `x` cannot be read: its name stands twice in the header");
+  put("bare.csv", "1,2,3\n");
+  s = source("csv", "bare.csv", OPTIONS("header", "false"));
+  s.column = (const char *const[]){"a", "b", "a"};
+  s.ncolumn = 3;
+  assert_string_equal(schema(s), "a !its name is declared twice, b int, a !its name is declared twice");
+  col[0].name = "a";
+  d = read_all(s, col, 1);
+  expect_error(&d, ST_DATA, "CML0405", "its name is declared twice");
+  col[0].name = "b";
+  d = read_all(s, col, 1);
+  no_error(&d);
+  assert_string_equal(row(&d, 0), "2");
+  data_free(&d);
+}
+
+static Status columns_error(EngineSource s, Err *e) {
+  Arena a;
+  EngineColumn *c;
+  uint32_t n;
+  arena_init(&a, NULL);
+  err_clear(e);
+  Status st = engine_columns(&a, &s, &c, &n, e);
+  arena_free(&a);
+  return st;
+}
+
+/* One column that looks like several is taken for a wrong delimiter, unless the program says which it is or
+ * declares that very column. */
+static void csv_delimiter(void **state) {
+  (void)state;
+  Err e;
+  put("semi.csv", "id;x;n\n1;2;3\n");
+  put("tab.csv", "id\tx\n1\t2\n");
+  put("comma.tsv", "id,x\n1,2\n");
+  put("quoted.csv", "\"a,b\"\n1\n");
+  EngineSource s = source("csv", "semi.csv", NULL);
+  assert_int_equal(columns_error(s, &e), ST_DATA);
+  assert_string_equal(e.id, "CML0404");
+  assert_string_equal(e.cause, "the file has one column, `id;x;n`: is its delimiter `;`?");
+  assert_string_equal(e.remedy, "Set delimiter = \";\" if it is.");
+  s.column = (const char *const[]){"id;x;n"};
+  s.ncolumn = 1;
+  assert_int_equal(columns_error(s, &e), ST_OK);
+  assert_int_equal(columns_error(source("csv", "semi.csv", OPTIONS("delimiter", ",")), &e), ST_OK);
+  assert_int_equal(columns_error(source("csv", "semi.csv", OPTIONS("header", "false")), &e), ST_OK);
+  s = source("csv", "semi.csv", OPTIONS("header", "false"));
+  s.column = (const char *const[]){"id", "x", "n"};
+  s.ncolumn = 3;
+  assert_int_equal(columns_error(s, &e), ST_DATA);
+  assert_non_null(strstr(e.cause, "delimiter `;`"));
+  IrColumn col = {"x", KIND_INT, false};
+  Data d = read_all(source("csv", "semi.csv", NULL), &col, 1);
+  expect_error(&d, ST_DATA, "CML0404", "is its delimiter `;`?");
+  assert_int_equal(columns_error(source("csv", "tab.csv", NULL), &e), ST_DATA);
+  assert_string_equal(e.cause, "the file has one column, `id\\tx`: is its delimiter `\\t`?");
+  assert_int_equal(columns_error(source("csv", "comma.tsv", NULL), &e), ST_DATA);
+  assert_non_null(strstr(e.cause, "delimiter `,`"));
+  assert_int_equal(columns_error(source("csv", "quoted.csv", NULL), &e), ST_OK);
+}
+
+/* A row counts once, however many of its values are bad, in each of several blocks. */
+static void rows_count_once(void **state) {
+  (void)state;
+  uint32_t n = BLOCK + BLOCK / 2, bad = 0;
+  FILE *f = fopen(in_folder("once.csv"), "w");
+  assert_non_null(f);
+  fputs("a,b,c\n", f);
+  for (uint32_t i = 0; i < n; i++) {
+    bool a = i % 2 == 0, b = i % 3 == 0, c = i % 7 == 0;
+    fprintf(f, "%s,%s,%s\n", a ? "x" : "1", b ? "" : "2", c ? "nan" : "3");
+    bad += a || b || c;
+  }
+  fclose(f);
+  IrColumn col[] = {{"a", KIND_INT, false}, {"b", KIND_INT, false}, {"c", KIND_FLOAT, false}};
+  Data d = read_all(source("csv", "once.csv", NULL), col, 3);
+  assert_int_equal(d.rows, n);
+  assert_int_equal(d.errors.count, bad);
+  assert_int_equal(d.errors.v[1].pos, 2);
+  assert_string_equal(d.errors.v[0].column, "a");
+  assert_string_equal(d.errors.v[2].column, "b");
+  data_free(&d);
+}
+
 static void many_errors(void **state) {
   (void)state;
   FILE *f = fopen(in_folder("many.csv"), "w");
@@ -223,7 +319,10 @@ int main(void) {
       cmocka_unit_test(csv_options),
       cmocka_unit_test(csv_errors),
       cmocka_unit_test(csv_lines),
+      cmocka_unit_test(csv_twice),
+      cmocka_unit_test(csv_delimiter),
       cmocka_unit_test(many_errors),
+      cmocka_unit_test(rows_count_once),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

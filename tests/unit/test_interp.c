@@ -124,6 +124,33 @@ static void test_row_errors(void **state) {
   }
 }
 
+/* Beyond the ten that are kept a row still counts once: when it is added again, and when lists of one block
+ * meet, as those of its quarters do. */
+static void test_row_errors_once(void **state) {
+  (void)state;
+  RowErrors all = {.count = 0}, a = {.count = 0}, b = {.count = 0};
+  uint64_t want = 0;
+  for (uint64_t block = 0; block < 3; block++)
+    for (uint32_t step = 0; step < 3; step++)
+      for (uint64_t i = 0; i < BLOCK; i += step + 1) {
+        RowError x = {.file = 1, .pos = block * BLOCK + i, .step = step};
+        row_errors_add(&all, &x);
+        want += step == 0;
+      }
+  assert_int_equal(all.count, want);
+  assert_true(row_errors_has(&all, 1, 3 * BLOCK - 1));
+  assert_false(row_errors_has(&all, 0, 3 * BLOCK - 1));
+  for (uint64_t i = 0; i < 60; i++) {
+    RowError x = {.file = 2, .pos = 5 * BLOCK + i, .step = 1};
+    row_errors_add(i < 40 ? &a : &b, &x);
+    if (i >= 20)
+      row_errors_add(&b, &x);
+  }
+  row_errors_merge(&all, &a);
+  row_errors_merge(&all, &b);
+  assert_int_equal(all.count, want + 60);
+}
+
 /* ---- Registers ---- */
 
 /* A long program of random steps: its last values must be the same whether all values are kept or
@@ -673,6 +700,7 @@ int main(void) {
       cmocka_unit_test(test_keep_and_errors),
       cmocka_unit_test(test_positions),
       cmocka_unit_test(test_row_errors),
+      cmocka_unit_test(test_row_errors_once),
       cmocka_unit_test(test_registers),
       cmocka_unit_test(test_constants),
       cmocka_unit_test(test_list),

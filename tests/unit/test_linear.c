@@ -265,7 +265,7 @@ static void test_wide(void **state) {
   Err e;
   double out[ROWS], b[COLS + 1];
   assert_int_equal(scan_train(&linear_regression, &s, &m, &e, STOP), ST_OK);
-  assert_non_null(strstr(m.warning, "There are 30 features and only 8 rows"));
+  assert_non_null(strstr(m.warning, "there are 30 features and only 8 rows"));
   linear_regression.predict(&m, &s.x, out);
   for (int i = 0; i < ROWS; i++)
     assert_true(fabs(out[i] - y[i]) < 1e-12);

@@ -165,7 +165,7 @@ static void test_separated(void **state) {
     Err e;
     assert_int_equal(scan_train(&logistic_regression, &t.rows, &m, &e, "solver", way & 2 ? 2.0 : 1.0, STOP), ST_OK);
     assert_false(m.converged);
-    assert_non_null(strstr(m.warning, "The classes are separated"));
+    assert_non_null(strstr(m.warning, "the classes are separated"));
     double out[N];
     logistic_regression.predict(&m, &t.rows.x, out);
     for (uint32_t i = 0; i < N; i++)
@@ -269,7 +269,7 @@ static void test_wide(void **state) {
     scan_model_free(&m);
     assert_int_equal(scan_train(&logistic_regression, &s, &m, &e, "solver", (double)solver, STOP), ST_OK);
     assert_false(m.converged);
-    assert_non_null(strstr(m.warning, "The classes are separated"));
+    assert_non_null(strstr(m.warning, "the classes are separated"));
     scan_model_free(&m);
   }
 }
@@ -307,7 +307,7 @@ static void test_errors(void **state) {
   for (uint32_t i = 0; i < N; i++)
     t.x[i * D] *= 1e200;
   assert_int_equal(scan_train(&logistic_regression, &t.rows, &m, &e, STOP), ST_DATA);
-  assert_non_null(strstr(e.cause, "Feature x0 of model test is too large"));
+  assert_non_null(strstr(e.cause, "feature `x0` of model `test` is too large"));
   scan_model_free(&m);
 }
 
@@ -321,7 +321,7 @@ static void test_iterations(void **state) {
     assert_int_equal(scan_train(&logistic_regression, &t.rows, &m, &e, "max_iterations", 1.0, "solver", (double)solver, STOP), ST_OK);
     assert_false(m.converged);
     assert_int_equal(m.iterations, 1);
-    assert_non_null(strstr(m.warning, "Not converged after 1 iterations"));
+    assert_non_null(strstr(m.warning, "not converged after 1 iterations"));
     scan_model_free(&m);
   }
 }

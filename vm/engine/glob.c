@@ -139,15 +139,25 @@ static int by_bytes(const void *a, const void *b) {
 
 /* ---- Errors ---- */
 
-/* The nearest name to `name` in folder `dir`, into out; false: none is near. */
+/* The part of a file's name before its ending: what tells files of a folder apart. */
+static const char *stem(const char *name, char out[256]) {
+  snprintf(out, 256, "%.*s", (int)strcspn(name, "."), name);
+  return out;
+}
+
+/* The nearest name to `name` in folder `dir`, into out; false: none is near. Near is a third of the length,
+ * with the ending and without. */
 static bool nearest(const char *dir, const char *name, char *out, size_t size) {
-  int best = (int)(strlen(name) / 3) + 2;
+  char own[256], other[256];
+  int best = (int)(strlen(name) / 3) + 1, limit = (int)strlen(stem(name, own)) / 3;
   bool any = false;
   DIR *d = opendir(*dir ? dir : ".");
   for (struct dirent *x; d && (x = readdir(d));) {
     if (x->d_name[0] == '.')
       continue;
     int k = num_edit_distance(name, x->d_name, best);
+    if (num_edit_distance(own, stem(x->d_name, other), limit) > limit)
+      continue;
     if (k < best || (k == best && any && strcmp(x->d_name, out) < 0)) {
       best = k;
       any = true;
@@ -172,13 +182,13 @@ static Status missing(const char *full, bool glob, const char *shown, Err *e) {
   if (*folder && !magic_above && !is_folder(folder, true))
     return err_set(e, ST_DATA, glob ? "CML0401" : "CML0402",
                    "Paths of a program start from the program's own folder; correct it there.",
-                   "there is no folder '%s' for '%s'", folder, shown);
+                   "there is no folder `%s` for `%s`", folder, shown);
   snprintf(remedy, sizeof remedy, "Paths of a program start from the program's own folder; correct it there.");
   if (!magic_above && nearest(folder, name, near, sizeof near))
-    snprintf(remedy, sizeof remedy, "The folder has '%s'.", near);
+    snprintf(remedy, sizeof remedy, "The folder has `%s`.", near);
   if (glob)
-    return err_set(e, ST_DATA, "CML0401", remedy, "no file matches '%s'", shown);
-  return err_set(e, ST_DATA, "CML0402", remedy, "there is no file '%s'", shown);
+    return err_set(e, ST_DATA, "CML0401", remedy, "no file matches `%s`", shown);
+  return err_set(e, ST_DATA, "CML0402", remedy, "there is no file `%s`", shown);
 }
 
 Status glob_files(Arena *a, const char *dir, const char *path, const char ***out, uint32_t *n, Err *e) {
@@ -194,7 +204,7 @@ Status glob_files(Arena *a, const char *dir, const char *path, const char ***out
   struct stat st;
   bool there = stat(full, &st) == 0;
   if (there && S_ISDIR(st.st_mode)) {
-    err_set(e, ST_DATA, "CML0402", "Name its files, for example with /*.parquet behind it.", "'%s' is a folder", path);
+    err_set(e, ST_DATA, "CML0402", "Name its files, for example with /*.parquet behind it.", "`%s` is a folder", path);
   } else if (there) { /* as it stands, magic characters included */
     found_add(&f, full);
   } else if (has_magic(path, strlen(path))) {
@@ -209,7 +219,7 @@ Status glob_files(Arena *a, const char *dir, const char *path, const char ***out
   if (e->code == ST_OK && f.bad)
     err_memory(e);
   else if (e->code == ST_OK && f.many)
-    err_set(e, ST_DATA, "CML0401", "Divide the source.", "'%s' matches more than %d files", path, FILES_MAX);
+    err_set(e, ST_DATA, "CML0401", "Divide the source.", "`%s` matches more than %d files", path, FILES_MAX);
   else if (e->code == ST_OK && f.n == 0)
     missing(full, has_magic(path, strlen(path)), path, e);
   if (e->code == ST_OK) {

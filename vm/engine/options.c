@@ -90,6 +90,7 @@ static Status set_csv(CsvOptions *o, const char *name, const char *v, bool *esca
     ok = as_bool(v, &o->trim);
   } else if (strcmp(name, "delimiter") == 0) {
     ok = as_delimiter(v, o->delimiter);
+    o->delimited = true;
   } else if (strcmp(name, "quote") == 0) {
     ok = one_byte(v, o->quote);
   } else if (strcmp(name, "escape") == 0) {
@@ -106,7 +107,7 @@ static Status set_csv(CsvOptions *o, const char *name, const char *v, bool *esca
     ok = num_parse_i64(v, strlen(v), &k) && k >= 0 && k <= SKIP_MAX;
     o->skip = ok ? (uint32_t)k : 0;
   } else {
-    return err_set(e, ST_PROGRAM, "CML0407", "`cmlc doc csv` lists them.", "csv has no option '%s'", name);
+    return err_set(e, ST_PROGRAM, "CML0407", "`cmlc doc csv` lists them.", "csv has no option `%s`", name);
   }
   if (!ok)
     return err_set(e, ST_PROGRAM, "CML0407", "`cmlc doc csv` says what it takes.",
@@ -119,11 +120,11 @@ Status source_format(const EngineSource *s, FormatId *id, CsvOptions *csv, Err *
   if (strcmp(s->format, "parquet") == 0) {
     *id = FORMAT_PARQUET;
     if (s->noption)
-      return err_set(e, ST_PROGRAM, "CML0407", "Leave it out.", "parquet has no option '%s'", s->option[0]);
+      return err_set(e, ST_PROGRAM, "CML0407", "Leave it out.", "parquet has no option `%s`", s->option[0]);
     return ST_OK;
   }
   if (strcmp(s->format, "csv") != 0)
-    return err_set(e, ST_PROGRAM, "CML0407", "Formats are parquet and csv.", "no format is called '%s'", s->format);
+    return err_set(e, ST_PROGRAM, "CML0407", "Formats are parquet and csv.", "no format is called `%s`", s->format);
   *id = FORMAT_CSV;
   bool tab = ends(s->path, ".tsv") || ends(s->path, ".tsv.gz") || ends(s->path, ".tsv.zst");
   csv->header = true;

@@ -24,6 +24,7 @@ Status glob_files(Arena *a, const char *dir, const char *path, const char ***out
 
 typedef struct CsvOptions {
   bool header, trim;
+  bool delimited;    /* the program says the delimiter */
   char delimiter[8]; /* 1 to 4 bytes */
   char quote[2];     /* one byte, or "" for none */
   char escape[2];    /* one byte, or "" for none */
@@ -100,14 +101,11 @@ struct Reader {
   bool any;                 /* CSV: a chunk of the file came */
   /* the block being built */
   ColBuild *build;
-  uint8_t *bad;             /* rows with an error already reported, BLOCK of them; NULL until needed */
-  bool any_bad;
   RowErrors *errors;        /* of this call */
 };
 
-/* A value at row `at` of the block is wrong: reported once a row; the caller makes it null. False: no
- * memory. */
-bool reader_bad(Reader *r, uint32_t k, uint32_t at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* A value at row `at` of the block is wrong: reported once a row; the caller makes it null. */
+void reader_bad(Reader *r, uint32_t k, uint32_t at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* Nulls of a vector: values 0, null bytes, and errors where the column has none. False: no memory. */
 bool reader_nulls(Reader *r, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at);
 bool reader_null_at(Reader *r, uint32_t k, uint32_t at);
@@ -132,6 +130,9 @@ Status csv_error(const CsvOptions *o, const char *file, Err *e);
 /* m texts -> values of column k at row `at`. A NULL of DuckDB is an empty text. False: no memory. */
 bool text_convert(Reader *r, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
                   uint32_t at);
+
+/* n bytes for a message: cut at 40 between two characters, control characters as '.'. */
+const char *text_shown(const char *s, size_t n, char out[64]);
 
 typedef struct TextGuess { /* what all texts of a column so far could be */
   bool any, null;

@@ -14,16 +14,9 @@
 
 /* ---- Errors ---- */
 
-bool reader_bad(Reader *r, uint32_t k, uint32_t at, const char *fmt, ...) {
-  if (!r->bad) {
-    r->bad = mem_alloc(BLOCK);
-    if (!r->bad)
-      return false;
-  }
-  if (r->bad[at])
-    return true;
-  r->bad[at] = 1;
-  r->any_bad = true;
+void reader_bad(Reader *r, uint32_t k, uint32_t at, const char *fmt, ...) {
+  if (row_errors_has(r->errors, r->at_file, r->pos + at))
+    return; /* the first column tells */
   RowError one = {.file = r->at_file, .pos = r->pos + at};
   snprintf(one.column, sizeof one.column, "%s", r->col[k].name);
   va_list ap;
@@ -31,13 +24,14 @@ bool reader_bad(Reader *r, uint32_t k, uint32_t at, const char *fmt, ...) {
   vsnprintf(one.text, sizeof one.text, fmt, ap);
   va_end(ap);
   row_errors_add(r->errors, &one);
-  return true;
 }
 
 bool reader_null_at(Reader *r, uint32_t k, uint32_t at) {
   if (!build_null(&r->build[k], at))
     return false;
-  return r->col[k].nullable || reader_bad(r, k, at, "the value is missing");
+  if (!r->col[k].nullable)
+    reader_bad(r, k, at, "the value is missing");
+  return true;
 }
 
 bool reader_nulls(Reader *r, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at) {
@@ -58,9 +52,9 @@ Status reader_file_error(const char *file, const char *what, Err *e) {
   snprintf(why, sizeof why, "%.*s", (int)strcspn(e->cause, "\n"), e->cause);
   err_clear(e);
   if (stat(file, &st) != 0)
-    err_set(e, ST_DATA, "CML0402", "Correct the path in the program.", "there is no file '%s'", file);
+    err_set(e, ST_DATA, "CML0402", "Correct the path in the program.", "there is no file `%s`", file);
   else if (S_ISDIR(st.st_mode))
-    err_set(e, ST_DATA, "CML0402", "Name its files.", "'%s' is a folder", file);
+    err_set(e, ST_DATA, "CML0402", "Name its files.", "`%s` is a folder", file);
   else if (st.st_size == 0)
     err_set(e, ST_DATA, "CML0403", "Make it again, or leave it out.", "the file is empty");
   else if (strstr(why, "No magic bytes") || strstr(why, "too small to be a Parquet"))
@@ -161,7 +155,6 @@ void reader_close(Reader *r) {
   }
   for (uint32_t k = 0; k < r->ncol && r->build; k++)
     build_free(&r->build[k]);
-  mem_free(r->bad);
   arena_free(&r->mem);
   mem_free(r);
 }
@@ -178,9 +171,6 @@ const char *const *reader_files(const Reader *r, uint32_t *n) {
 /* ---- Blocks ---- */
 
 static Status start_block(Reader *r, Err *e) {
-  if (r->any_bad)
-    memset(r->bad, 0, BLOCK);
-  r->any_bad = false;
   for (uint32_t k = 0; k < r->ncol; k++) {
     build_free(&r->build[k]);
     if (!build_start(&r->build[k], kind_ir(r->col[k].kind)))

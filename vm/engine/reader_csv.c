@@ -225,9 +225,60 @@ static Status first_record(Duck *d, const CsvOptions *o, const char *file, Field
   return st;
 }
 
-/* Names the columns of a file, in `a`: from its header, as declared, or column0, column1, ... */
+/* A file of one column whose first record looks divided by another delimiter than the one that nobody chose:
+ * the error that says so, and true. */
+static bool wrong_delimiter(const CsvOptions *o, const char *file, const Fields *f, Err *e) {
+  static const char usual[] = ";\t|,";
+  char shown[64], mark[4], remedy[64];
+  if (f->n != 1 || o->delimited)
+    return false;
+  const char *at = strpbrk(f->v[0], usual);
+  if (!at || *at == *o->delimiter)
+    return false;
+  snprintf(mark, sizeof mark, *at == '\t' ? "\\t" : "%c", *at);
+  Buf text = {0};
+  for (const char *s = f->v[0]; *s; s++) {
+    if (*s == '\t')
+      buf_text(&text, "\\t");
+    else
+      buf_u8(&text, (uint8_t)*s);
+  }
+  text_shown(buf_str(&text), strlen(buf_str(&text)), shown);
+  buf_free(&text);
+  snprintf(remedy, sizeof remedy, "Set delimiter = \"%s\" if it is.", mark);
+  err_set(e, ST_DATA, "CML0404", remedy, "the file has one column, `%s`: is its delimiter `%s`?", shown, mark);
+  err_at(e, "%s", file);
+  return true;
+}
+
+typedef struct Names { /* of the columns of a file */
+  const char **v;
+  bool *twice; /* another column has the same name: which is meant cannot be said */
+} Names;
+
+/* A name as the header writes it, without the blanks around it; NULL: no memory. "" for a field without one. */
+static const char *header_name(Arena *a, const char *text) {
+  size_t n = strlen(text);
+  while (n && (*text == ' ' || *text == '\t')) {
+    text++;
+    n--;
+  }
+  while (n && (text[n - 1] == ' ' || text[n - 1] == '\t' || text[n - 1] == '\r'))
+    n--;
+  return arena_strndup(a, text, n);
+}
+
+/* A column without a name is called by its number: one that no other column has. */
+static const char *number_name(Arena *a, const Map *seen, uint32_t i) {
+  const char *s = arena_printf(a, "column%u", i);
+  for (uint32_t k = 1; s && map_find(seen, s, strlen(s)) >= 0; k++)
+    s = arena_printf(a, "column%u_%u", i, k);
+  return s;
+}
+
+/* The columns of a file: from its header, as declared, or column0, column1, ... */
 static Status name_columns(Arena *a, const EngineSource *s, const CsvOptions *o, const char *file,
-                           const Fields *f, const char ***out, Err *e) {
+                           const Fields *f, Names *out, Err *e) {
   if (f->n == 0) {
     err_set(e, ST_DATA, "CML0403",
             o->header ? "A CSV file has a line of names; or set header = false." : "Leave it out.", "the file is empty");
@@ -235,44 +286,36 @@ static Status name_columns(Arena *a, const EngineSource *s, const CsvOptions *o,
   }
   bool declared = !o->header && s->column && s->ncolumn;
   if (declared && s->ncolumn != f->n) {
+    if (wrong_delimiter(o, file, f, e))
+      return e->code;
     err_set(e, ST_DATA, "CML0405", "A CSV source without a header needs all its columns declared, in order.",
             "the file has %u columns, but %u are declared", f->n, s->ncolumn);
     return err_at(e, "%s", file);
   }
-  const char **name = NEWN(a, const char *, f->n);
-  if (!name)
+  out->v = NEWN(a, const char *, f->n);
+  out->twice = NEWN(a, bool, f->n);
+  uint32_t *at = NEWN(a, uint32_t, f->n); /* of an entry of the map: its column */
+  if (!out->v || !out->twice || !at)
     return err_memory(e);
   Map seen = {0};
   Status st = ST_OK;
   for (uint32_t i = 0; i < f->n && st == ST_OK; i++) {
-    const char *text = f->v[i];
-    size_t len = strlen(text);
-    while (len && (*text == ' ' || *text == '\t')) {
-      text++;
-      len--;
-    }
-    while (len && (text[len - 1] == ' ' || text[len - 1] == '\t' || text[len - 1] == '\r'))
-      len--;
-    if (declared)
-      name[i] = s->column[i];
-    else if (o->header && len)
-      name[i] = arena_strndup(a, text, len);
-    else
-      name[i] = arena_printf(a, "column%u", i);
     int fresh = 0;
-    /* A name that is there already gets a number, as in other readers: x, x_1, x_2. */
-    for (uint32_t k = 1; name[i]; k++) {
-      if (map_add(&seen, name[i], strlen(name[i]), &fresh) < 0)
-        name[i] = NULL;
-      if (fresh || !name[i])
-        break;
-      name[i] = arena_printf(a, "%.*s_%u", (int)len, text, k);
-    }
-    if (!name[i])
+    const char *name = declared ? s->column[i] : o->header ? header_name(a, f->v[i]) : "";
+    int64_t k = !name ? -1 : *name ? map_add(&seen, name, strlen(name), &fresh) : 0;
+    out->v[i] = name;
+    if (k < 0)
+      st = err_memory(e);
+    else if (fresh)
+      at[k] = i;
+    else if (*name)
+      out->twice[i] = out->twice[at[k]] = true;
+  }
+  for (uint32_t i = 0; i < f->n && st == ST_OK; i++) {
+    if (!*out->v[i] && !(out->v[i] = number_name(a, &seen, i)))
       st = err_memory(e);
   }
   map_free(&seen);
-  *out = name;
   return st;
 }
 
@@ -322,17 +365,31 @@ static Status sample(Duck *d, const CsvOptions *o, const char *file, uint32_t nf
   return st == ST_OK ? st : csv_error(o, file, e);
 }
 
+static const char *stands_twice(const CsvOptions *o) {
+  return o->header ? "its name stands twice in the header" : "its name is declared twice";
+}
+
+static bool is_declared(const EngineSource *s, const char *name) {
+  for (uint32_t i = 0; s->column && i < s->ncolumn; i++) {
+    if (strcmp(s->column[i], name) == 0)
+      return true;
+  }
+  return false;
+}
+
 Status csv_columns(Arena *a, const EngineSource *s, const CsvOptions *o, const char *const *file, EngineColumn **out,
                    uint32_t *n, Err *e) {
   Duck d;
   Fields f = {0};
-  const char **name = NULL;
+  Names name = {0};
   TextGuess *g = NULL;
   if (duck_open(&d, DUCK_MEMORY_MIN * 4, 1, e) != ST_OK)
     return e->code;
   Status st = first_record(&d, o, file[0], &f, e);
   if (st == ST_OK)
     st = name_columns(a, s, o, file[0], &f, &name, e);
+  if (st == ST_OK && o->header && !is_declared(s, name.v[0]) && wrong_delimiter(o, file[0], &f, e))
+    st = e->code;
   if (st == ST_OK && !(g = mem_alloc(f.n * sizeof *g)))
     st = err_memory(e);
   if (st == ST_OK)
@@ -341,9 +398,14 @@ Status csv_columns(Arena *a, const EngineSource *s, const CsvOptions *o, const c
   EngineColumn *c = st == ST_OK ? NEWN(a, EngineColumn, f.n) : NULL;
   if (st == ST_OK && !c)
     st = err_memory(e);
-  for (uint32_t k = 0; c && k < f.n; k++)
+  for (uint32_t k = 0; c && k < f.n; k++) {
     c[k] = (EngineColumn){
-        .name = name[k], .kind = text_guessed(&g[k]), .nullable = g[k].null, .inferred = true};
+        .name = name.v[k], .kind = text_guessed(&g[k]), .nullable = g[k].null, .inferred = true};
+    if (name.twice[k]) {
+      c[k].kind = -1;
+      c[k].why = stands_twice(o);
+    }
+  }
   *out = c;
   *n = f.n;
   mem_free(g);
@@ -353,11 +415,35 @@ Status csv_columns(Arena *a, const EngineSource *s, const CsvOptions *o, const c
 
 /* ---- Reading ---- */
 
+/* Which fields hold the columns that are wanted. */
+static Status find_columns(const Reader *r, const char *file, const Fields *f, const Names *name, uint32_t *which,
+                           Err *e) {
+  for (uint32_t k = 0; k < r->ncol; k++) {
+    const char *want = r->col[k].name;
+    uint32_t i = 0;
+    while (i < f->n && strcmp(name->v[i], want) != 0)
+      i++;
+    which[k] = i;
+    if (i < f->n && !name->twice[i])
+      continue;
+    if (i < f->n)
+      err_set(e, ST_DATA, "CML0405", "Give the columns of the file different names.",
+              "the column `%s` cannot be read: %s", want, stands_twice(&r->csv));
+    else if (wrong_delimiter(&r->csv, file, f, e))
+      return e->code;
+    else
+      err_set(e, ST_DATA, "CML0405", "Correct the name in the program, or leave the file out.",
+              "the file has no column `%s`", want);
+    return err_at(e, "%s", file);
+  }
+  return ST_OK;
+}
+
 Status csv_open(Reader *r, Err *e) {
   const char *file = r->file[r->at_file];
   Arena a;
   Fields f = {0};
-  const char **name = NULL;
+  Names name = {0};
   Buf sql = {0};
   arena_init(&a, NULL);
   Status st = first_record(&r->duck, &r->csv, file, &f, e);
@@ -366,15 +452,8 @@ Status csv_open(Reader *r, Err *e) {
   uint32_t *which = st == ST_OK ? NEWN(&a, uint32_t, r->ncol ? r->ncol : 1) : NULL;
   if (st == ST_OK && !which)
     st = err_memory(e);
-  for (uint32_t k = 0; st == ST_OK && k < r->ncol; k++) {
-    while (which[k] < f.n && strcmp(name[which[k]], r->col[k].name) != 0)
-      which[k]++;
-    if (which[k] == f.n) {
-      st = err_set(e, ST_DATA, "CML0405", "Correct the name in the program, or leave the file out.",
-                   "the file has no column '%s'", r->col[k].name);
-      err_at(e, "%s", file);
-    }
-  }
+  if (st == ST_OK)
+    st = find_columns(r, file, &f, &name, which, e);
   if (st == ST_OK) {
     put_records(&sql, &r->csv, file, f.n, which, r->ncol);
     st = sql.bad ? err_memory(e) : duck_query(&r->duck, &r->query, buf_str(&sql), e);

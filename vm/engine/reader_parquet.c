@@ -233,7 +233,7 @@ static Status explain_open(Reader *r, const char *file, Err *e) {
         continue;
       err_clear(e);
       err_set(e, ST_DATA, "CML0405", "Correct the name in the program, or leave the file out.",
-              "the file has no column '%s'", r->col[k].name);
+              "the file has no column `%s`", r->col[k].name);
       err_at(e, "%s", file);
       break;
     }
@@ -252,12 +252,12 @@ static Status check_types(Reader *r, const char *file, Err *e) {
     int own = kind_of_type(t->type);
     if (own < 0) {
       err_set(e, ST_DATA, "CML0406", "Leave the column out, or store it as another type.",
-              "column '%s' is stored as %s, which cml does not read", r->col[k].name, type_name(t->type));
+              "the column `%s` is stored as %s, which cml does not read", r->col[k].name, type_name(t->type));
       return err_at(e, "%s", file);
     }
     if (!readable_as(own, r->col[k].kind)) {
       err_set(e, ST_DATA, "CML0406", "Declare it with the type it has.",
-              "column '%s' is stored as %s and cannot be read as %s", r->col[k].name, type_name(t->type),
+              "the column `%s` is stored as %s and cannot be read as %s", r->col[k].name, type_name(t->type),
               kind_name(r->col[k].kind));
       return err_at(e, "%s", file);
     }
@@ -376,8 +376,8 @@ static bool check_nan(Reader *r, uint32_t k, const uint64_t *validity, uint64_t 
       continue;
     if (!build_null(&r->build[k], at + i))
       return false;
-    if (!r->col[k].nullable && !reader_bad(r, k, at + i, "the value is NaN"))
-      return false;
+    if (!r->col[k].nullable)
+      reader_bad(r, k, at + i, "the value is NaN");
   }
   return true;
 }
@@ -406,8 +406,9 @@ static bool convert_times(Reader *r, uint32_t k, const uint64_t *validity, uint6
       continue;
     const char *what = split ? "the timestamp is finer than a microsecond"
                              : "the time is outside the years 0001 to 9999";
-    if (!build_null(&r->build[k], at + i) || !reader_bad(r, k, at + i, "%s", what))
+    if (!build_null(&r->build[k], at + i))
       return false;
+    reader_bad(r, k, at + i, "%s", what);
   }
   return true;
 }

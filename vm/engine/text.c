@@ -111,17 +111,16 @@ static bool looks_missing(Text t) {
   return false;
 }
 
-/* The text for a message: cut at 40 bytes between two characters, control characters as '.'. */
-static const char *shown(Text t, char out[64]) {
-  uint32_t n = t.n;
-  if (n > 40) {
-    n = 40;
-    while (n > 36 && ((unsigned char)t.s[n] & 0xc0) == 0x80)
-      n--;
+const char *text_shown(const char *s, size_t n, char out[64]) {
+  size_t m = n;
+  if (m > 40) {
+    m = 40;
+    while (m > 36 && ((unsigned char)s[m] & 0xc0) == 0x80)
+      m--;
   }
-  for (uint32_t i = 0; i < n; i++)
-    out[i] = (unsigned char)t.s[i] < 0x20 || t.s[i] == 0x7f ? '.' : t.s[i];
-  strcpy(out + n, t.n > n ? "..." : "");
+  for (size_t i = 0; i < m; i++)
+    out[i] = (unsigned char)s[i] < 0x20 || s[i] == 0x7f ? '.' : s[i];
+  strcpy(out + m, n > m ? "..." : "");
   return out;
 }
 
@@ -134,12 +133,13 @@ static bool bad_text(Reader *r, uint32_t k, uint32_t at, Text t) {
   char text[64];
   if (!build_null(&r->build[k], at))
     return false;
-  shown(t, text);
+  text_shown(t.s, t.n, text);
   const char *say = what[r->col[k].kind] ? what[r->col[k].kind] : "cannot be read";
   if (looks_missing(t))
-    return reader_bad(r, k, at, "\"%s\" %s; if it stands for a missing value, say so with null = \"%s\"", text,
-                      say, text);
-  return reader_bad(r, k, at, "\"%s\" %s", text, say);
+    reader_bad(r, k, at, "\"%s\" %s; if it stands for a missing value, say so with null = \"%s\"", text, say, text);
+  else
+    reader_bad(r, k, at, "\"%s\" %s", text, say);
+  return true;
 }
 
 static inline Text text_at(const duckdb_string_t *v, const uint64_t *validity, uint64_t i) {

@@ -225,7 +225,7 @@ static void *copy_thread(void *arg) {
 
 static Status cannot_write(const Writer *w, const char *why, Err *e) {
   return err_set(e, ST_RESOURCE, "CML0512",
-                 "Check that the folder is there and may be written, and that the disk has room.", "'%s' cannot be written: %s", w->path, why);
+                 "Check that the folder is there and may be written, and that the disk has room.", "`%s` cannot be written: %s", w->path, why);
 }
 
 static bool ends(const char *s, const char *with) {
@@ -248,9 +248,9 @@ static Status prepare(Writer *w, const char *path, const IrColumn *col, uint32_t
     w->ncol++;
   }
   if (!csv && !ends(path, ".parquet"))
-    return err_set(e, ST_USAGE, "CML0408", "Let its name end in .parquet or .csv.", "'%s' says no format to write", path);
+    return err_set(e, ST_USAGE, "CML0408", "Let its name end in .parquet or .csv.", "`%s` says no format to write", path);
   if (ncol == 0)
-    return err_set(e, ST_USAGE, "CML0408", "Name a column.", "'%s' would have no columns", path);
+    return err_set(e, ST_USAGE, "CML0408", "Name a column.", "`%s` would have no columns", path);
   Buf tmp = {0}, sql = {0};
   const char *slash = strrchr(path, '/');
   int folder = slash ? (int)(slash - path) + 1 : 0;

@@ -35,12 +35,14 @@ void jobs_free(Jobs *j) {
   *j = (Jobs){.n = 0};
 }
 
-/* "flights.csv, record 17, column delay" */
+/* "flights.csv, record 17, column delay (program line 8)" */
 static void place(const RowError *r, const char *const *file, uint32_t nfile, char *out, size_t size) {
-  char rec[NUM_MAX];
+  char rec[NUM_MAX], line[32] = "";
   num_print_grouped(rec, r->pos + 1);
+  if (r->line)
+    snprintf(line, sizeof line, " (program line %u)", r->line);
   const char *name = r->file < nfile && file[r->file] ? file[r->file] : "data";
-  snprintf(out, size, "%s, record %s%s%s", name, rec, r->column[0] ? ", column " : "", r->column);
+  snprintf(out, size, "%s, record %s%s%s%s", name, rec, r->column[0] ? ", column " : "", r->column, line);
 }
 
 /* n bytes of UTF-8 are cut where a character begins. */

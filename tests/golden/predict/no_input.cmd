@@ -1,2 +1,3 @@
 run -q _tiny.cml
-predict price.cmlm --in nowhere.csv --out p.csv
+$ mkdir there; cp _rows.csv there/rows.csv
+predict price.cmlm --in there/rosw.csv --out p.csv

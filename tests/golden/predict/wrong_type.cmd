@@ -1,2 +1,2 @@
 run -q _tiny.cml
-$ sed "2,\$s/^\([^,]*\),[^,]*/\1,tall/" _rows.csv > wrong.csv; echo old > never.csv; "$CMLC" predict price.cmlm --in wrong.csv --out never.csv; echo "[$?]"; cat never.csv
+$ { head -4 _rows.csv; sed "1,4d; s/^\([^,]*\),[^,]*/\1,tall/; 9q" _rows.csv; } > wrong.csv; echo old > wrong-out.csv; "$CMLC" predict price.cmlm --in wrong.csv --out wrong-out.csv; echo "[$?]"; cat wrong-out.csv

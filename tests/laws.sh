@@ -1,0 +1,164 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# laws.sh: what holds of every program, tried on one whose data do not fit into its memory. Prints TAP.
+#
+#   the same bytes   of bundle and predictions for any number of threads, any memory, either executor, any pass skipped
+#   whole or not     an output that is killed, interrupted or refused leaves the file that was there before
+#
+# CMLC names the program (default: cmlc in $CML_BUILDDIR, or build/). CML_SMALL=1 takes fewer rows (hostile builds).
+set -u
+
+root=${CML_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
+CMLC=${CMLC:-${CML_BUILDDIR:-$root/build}/cmlc}
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+cd "$work" || exit 99
+n=0
+failed=0
+rows=300000
+[ -n "${CML_SMALL:-}" ] && rows=20000
+
+ok() {  # ok STATUS WHAT
+  n=$((n + 1))
+  if [ "$1" -eq 0 ]; then
+    echo "ok $n - $2"
+  else
+    echo "not ok $n - $2"
+    sed 's/^/# /' err 2>/dev/null | tail -n 5
+    failed=$((failed + 1))
+  fi
+}
+
+# Rows with a bit of everything: floats that do not add up exactly, missing values, rare categories, weights; and long
+# notes, only to be copied, so that the rows do not fit into 64 MB.
+awk -v rows="$rows" 'BEGIN {
+  srand(42)
+  print "id,x,y,age,town,weight,late,note"
+  long = sprintf("%160s", ""); gsub(/ /, "lorem ", long); long = substr(long, 1, 160)
+  for (i = 1; i <= rows; i++) {
+    x = rand() * 7 - 3; y = 1e6 * rand() * rand(); town = int(400 * rand() * rand()); late = rand() < 1 / (1 + exp(-x + town / 300))
+    age = i % 17 ? int(90 * rand()) : ""
+    printf "%d,%.9f,%.6f,%s,t%d,%.3f,%s,%d %s\n", i, x, y, age, town, 0.1 + rand(), late ? "true" : "false", i, long
+  }
+}' >rows.csv
+cat >law.cml <<'END'
+data d {
+    from   csv("rows.csv")
+    schema { id: int, x: float, y: float, age: float?, town: category, weight: float, late: bool, note: string }
+    where  y > 5
+    weight weight
+    split  train 80%, test 20% by hash(id)
+}
+
+features f of d {
+    x     = standardize(x)
+    y     = robust_scale(log1p(y))
+    age   = standardize(impute(age, fill = median(age)))
+    town  = one_hot(town, min_count = 20)
+    habit = target_mean(town, late)
+}
+
+model m = logistic_regression(late ~ f, l2 = 1e-3)
+
+evaluate m on d.test {
+    auc, log_loss
+    auc by town top 3
+}
+
+export m {
+    bundle      "m.cmlm"
+    predictions of d.test keep [id, town, note] to "p.csv"
+}
+END
+
+"$CMLC" run law.cml -q --threads 2 --json first.json 2>err
+ok $? "the program runs"
+cp m.cmlm first.cmlm
+cp p.csv first.csv
+sed '/"seconds"/d; /"timings"/,$d' first.json >first.facts
+
+same() {  # same WHAT OPTIONS...: bundle, predictions and all of the report but its timings
+  what=$1
+  shift
+  rm -f m.cmlm p.csv
+  "$CMLC" run law.cml -q --json this.json "$@" 2>err && cmp -s m.cmlm first.cmlm && cmp -s p.csv first.csv &&
+    sed '/"seconds"/d; /"timings"/,$d' this.json | cmp -s - first.facts
+  ok $? "the same bytes with $what"
+}
+
+same "1 thread" --threads 1
+same "7 threads" --threads 7
+same "64 MB" --threads 2 --memory 64M
+cp this.json small.json
+same "the loopback executor" --executor loopback --threads 2
+for pass in $("$CMLC" explain law.cml | sed -n '/^passes/,$ s/^    \([a-z_]*\) .*/\1/p'); do
+  same "pass $pass skipped" --skip-pass "$pass"
+done
+same "all passes skipped" --skip-pass "$("$CMLC" explain law.cml | sed -n '/^passes/,$ s/^    \([a-z_]*\) .*/\1/p' | paste -sd,)"
+
+# 64 MB do not hold the rows: the file is read again, where with room for them it is not.
+cached() { grep -c '"from_cache": true' "$1"; }
+if [ "$rows" -ge 300000 ]; then
+  [ "$(cached small.json)" -eq 0 ] && [ "$(cached first.json)" -gt 0 ]
+  ok $? "64 MB make it read the file again"
+fi
+
+# predict gives what run exports, for the rows that run exports.
+"$CMLC" predict first.cmlm --in rows.csv --out all.csv --keep id,town,note -q 2>err &&
+  awk -F, 'NR == FNR { want[$1] = $0; next } FNR > 1 && $1 in want && want[$1] != $0 { bad = 1 } END { exit bad }' first.csv all.csv
+ok $? "predict gives what run exports"
+"$CMLC" predict first.cmlm --in rows.csv --out again.csv --keep id,town,note -q --memory 64M 2>err && cmp -s all.csv again.csv
+ok $? "predict gives the same bytes in 64 MB"
+
+# ---- Whole or not at all ----
+
+whole() {  # whole WHAT: both outputs are the old ones, or complete new ones; nothing else is left that looks like a result
+  good=0
+  for f in m.cmlm p.csv; do
+    case $f in m.cmlm) new=first.cmlm ;; *) new=first.csv ;; esac
+    if ! cmp -s "$f" old && ! cmp -s "$f" "$new"; then good=1; fi
+  done
+  ok "$good" "$1"
+}
+
+echo "what was there before" >old
+for after in 0.05 0.2 0.5 0.8; do
+  cp old m.cmlm
+  cp old p.csv
+  "$CMLC" run law.cml -q --threads 1 2>err &
+  pid=$!
+  sleep "$after"
+  kill -KILL "$pid" 2>/dev/null
+  wait "$pid" 2>/dev/null
+  whole "killed after $after s"
+done
+rm -f .*.tmp-*
+
+for executor in local loopback; do
+  cp old m.cmlm
+  cp old p.csv
+  "$CMLC" run law.cml -q --threads 1 --executor "$executor" 2>err &
+  pid=$!
+  sleep 0.3
+  kill -INT "$pid" 2>/dev/null
+  wait "$pid"
+  status=$?
+  # A shell without job control starts what runs beside it with SIGINT ignored; cmlc installs its own answer all the same.
+  if [ "$status" -eq 130 ] && cmp -s m.cmlm old && cmp -s p.csv old && grep -q '^interrupted' err && ! ls .*.tmp-* >/dev/null 2>&1; then
+    ok 0 "interrupted ($executor): status 130, nothing changed, nothing left"
+  elif [ "$status" -eq 0 ]; then
+    ok 0 "interrupted ($executor): it was faster"
+  else
+    ok 1 "interrupted ($executor): status $status"
+  fi
+done
+
+sed '7s/,[^,]*/,?/' rows.csv >bad.csv
+cp old q.csv
+"$CMLC" predict first.cmlm --in bad.csv --out q.csv -q 2>err
+[ $? -eq 4 ] && cmp -s q.csv old && ! ls .*.tmp-* >/dev/null 2>&1
+ok $? "a bad value ends predict with status 4 and leaves the old file"
+
+echo "1..$n"
+[ "$failed" -eq 0 ]
