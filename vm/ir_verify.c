@@ -115,8 +115,8 @@ static bool verify_out_types(Verify *v) {
     case OUT_COLUMN:
       need(v, x->type <= IR_STR, "a column is no scalar per row");
       need(v, v->s->kind == STAGE_FIT || (o->name && o->kind < KIND_N && kind_ir((Kind)o->kind) == x->type), "a column lacks its name, or has a kind that does not fit");
-      for (uint32_t k = 0; v->s->kind != STAGE_FIT && k < i; k++)
-        need(v, p->out[k].role != OUT_COLUMN || strcmp(p->out[k].name, o->name) != 0, "two columns have one name");
+      for (uint32_t k = 0; v->e->code == ST_OK && v->s->kind != STAGE_FIT && k < i; k++)
+        need(v, p->out[k].role != OUT_COLUMN || !o->name || strcmp(p->out[k].name, o->name) != 0, "two columns have one name");
       break;
     case OUT_PART:
     case OUT_FOLD: need(v, x->type == IR_I64 && !x->nullable, "part and fold are whole numbers"); break;

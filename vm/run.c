@@ -258,8 +258,8 @@ static Status empty_slots(Run *r, uint32_t stage, const Slots *slots, Err *e) {
   Status st = ST_OK;
   if (slots->n && !slots->d)
     return err_set(e, ST_DATA, "CML0439", "Let a slot keep elements (one_hot has `min_count`), or add one.",
-                   "model `%s` has no features: %s has no elements", s->name,
-                   slots->n == 1 ? "its only slot" : "each of its slots");
+                   "model `%s` has no features: %s elements", s->name,
+                   slots->n == 1 ? "its only slot has no" : "none of its slots has");
   for (uint32_t i = 0, k = 0; i < s->prog.nout && k < slots->n && !st; i++) {
     const IrOut *o = &s->prog.out[i];
     Buf text = {.n = 0};
@@ -396,7 +396,7 @@ static Status measured(const Run *r, uint32_t stage, const IrExpect *x, Measured
   return ST_OK;
 }
 
-/* "`auc` is undefined: the rows have one class only; `brier` is 0.25" */
+/* "`auc` is undefined, since the rows have one class only; `brier` is 0.25" */
 static void tell(const Measured *m, char *out, size_t size) {
   Buf text = {.n = 0};
   char number[NUM_MAX];
@@ -405,7 +405,7 @@ static void tell(const Measured *m, char *out, size_t size) {
     num_print_f64(number, m->value[i], false);
     buf_text(&text, m->null[i] ? "undefined" : number);
     if (m->null[i] && m->why[i])
-      buf_printf(&text, ": %s", m->why[i]);
+      buf_printf(&text, ", since %s", m->why[i]);
     if (text.bad || text.n >= size)
       break;
     memcpy(out, buf_str(&text), text.n + 1); /* whole entries only */

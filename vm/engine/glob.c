@@ -145,11 +145,16 @@ static const char *stem(const char *name, char out[256]) {
   return out;
 }
 
-/* The nearest name to `name` in folder `dir`, into out; false: none is near. Near is a third of the length,
- * with the ending and without. */
+/* How far a near name may be from one of n bytes: a third of it, as in diag_nearest, and never all of it. */
+static int near_limit(size_t n) {
+  int third = (int)(n + 2) / 3;
+  return third < (int)n ? third : (int)n - 1;
+}
+
+/* The nearest name to `name` in folder `dir`, into out; false: none is near, with the ending and without. */
 static bool nearest(const char *dir, const char *name, char *out, size_t size) {
   char own[256], other[256];
-  int best = (int)(strlen(name) / 3) + 1, limit = (int)strlen(stem(name, own)) / 3;
+  int best = near_limit(strlen(name)) + 1, limit = near_limit(strlen(stem(name, own)));
   bool any = false;
   DIR *d = opendir(*dir ? dir : ".");
   for (struct dirent *x; d && (x = readdir(d));) {

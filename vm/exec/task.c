@@ -326,9 +326,15 @@ static Status run_panel(Worker *w, Prepared *q, Packed *k, RowErrors *errors, Er
 
 /* ---- Rows stages ---- */
 
-static void bad_row(const Stage *s, const Block *b, uint32_t off, const char *column, const char *text,
-                    RowErrors *errors) {
+/* An output of a row is not what it has to be. */
+static void bad_row(const Stage *s, int32_t output, const Block *b, uint32_t off, const char *column,
+                    const char *text, RowErrors *errors) {
   RowError r = {.file = b->file, .pos = b->pos + off, .step = s->prog.nval, .line = s->line, .col = s->col};
+  const IrVal *v = output >= 0 ? &s->prog.val[s->prog.out[output].val] : NULL;
+  if (v && v->line) {
+    r.line = v->line;
+    r.col = v->col;
+  }
   snprintf(r.column, sizeof r.column, "%s", column);
   snprintf(r.text, sizeof r.text, "%s", text);
   row_errors_add(errors, &r);
@@ -374,7 +380,7 @@ static Status make_panel(Worker *w, const Stage *s, Prepared *q, const Block *fr
       bool good = !null_at(c, r) && isfinite(v) && v >= 0;
       m->weight[m->n + i] = good ? v : 0;
       if (!good)
-        bad_row(s, from, k->at[r], "",
+        bad_row(s, q->weight, from, k->at[r], "",
                 null_at(c, r) ? "the weight is null" : "the weight is negative or not finite", errors);
     }
   }
@@ -475,7 +481,7 @@ static Status unit_panel(Prepared *q, const Stage *s, const Block *rows, const P
     bool good = y && !null_at(y, i) && isfinite(v);
     u->y[n + i] = good ? v : 0;
     if (!good)
-      bad_row(s, rows, k->at[i], s->target ? s->target : "",
+      bad_row(s, q->target, rows, k->at[i], s->target ? s->target : "",
               y && null_at(y, i) ? "the target is null" : "the target is not a finite number", errors);
   }
   return st;
