@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "compiler/pass.h"
 #include "lang/diag.h"
@@ -101,6 +102,7 @@ const struct Metric *catalog_metric(const Registry *r, const char *name);
 const char *code_page(const char *code); /* what `cmlc doc CML0430` prints: a code of the front end or of the runtime; NULL: there is none */
 
 /* ---- Messages ---- */
+void app_print(const Buf *b);                 /* to standard output; nothing when empty */
 void app_error(const App *app, const Err *e); /* one failure, as cause, place and remedy, to standard error */
 
 /* ---- outputs.c: before a run; ST_RESOURCE where a file cannot be written, ST_PROGRAM where it would replace one that is read ---- */

@@ -52,19 +52,20 @@ static void print_text(const char *text) {
 
 enum { GIST_WIDTH = 92 };
 
-/* What a list says of an entry: its first line, or of a long one its first sentence, or what stands before the first colon or semicolon. */
+/* What a list says of an entry: its first line where that ends a sentence and is short; else its first sentence, of a long one
+ * what stands before the first colon or semicolon. */
 static void print_gist(const char *doc) {
-  size_t n = strcspn(doc, "\n"), k = 0;
-  if (n > GIST_WIDTH || doc[n ? n - 1 : 0] != '.')
-    for (k = 0; k + 1 < n && !(doc[k] == '.' && doc[k + 1] == ' ' && k > 1 && doc[k - 2] != ' '); k++) /* "G. Brier" goes on */
-      ;
-  if (k && k + 1 < n)
-    n = k + 1;
-  else if (n > GIST_WIDTH)
-    n = strcspn(doc, ":;\n");
-  while (n && strchr(":;,", doc[n - 1]))
-    n--;
-  printf("%.*s\n", (int)n, doc);
+  size_t line = strcspn(doc, "\n"), n = 0;
+  while (doc[n] && !(doc[n] == '.' && n > 1 && doc[n - 2] != ' ' && strchr(" \n", doc[n + 1]))) /* "G. Brier" goes on; so does 0.5 */
+    n++;
+  n += doc[n] == '.';
+  if (line && line <= GIST_WIDTH && (doc[line - 1] == '.' || !doc[line]))
+    n = line;
+  if (n > GIST_WIDTH && strcspn(doc, ":;") < n)
+    n = strcspn(doc, ":;");
+  for (size_t i = 0; i < n; i++)
+    putchar(doc[i] == '\n' ? ' ' : doc[i]);
+  putchar('\n');
 }
 
 static const Decl *decls_of(const Doc *d, uint32_t module) {

@@ -115,7 +115,7 @@ int cmd_explain(const App *app, int argc, char **argv) {
   } else {
     explain_program(c.program, app->registry, c.report, &out);
   }
-  fwrite(out.p, 1, out.n, stdout);
+  app_print(&out);
   buf_free(&out);
   buf_free(&dump);
   compile_free(&c);

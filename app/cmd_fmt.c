@@ -22,13 +22,13 @@ static Status fmt_text(const App *app, Compiled *c, const char *path, bool check
   fmt_print(ast, &c->sources, out);
   if (out->bad)
     return err_memory(e);
-  bool same = out->n == c->ntext && memcmp(out->p, c->text, out->n) == 0;
+  bool same = out->n == c->ntext && (!out->n || memcmp(out->p, c->text, out->n) == 0);
   if (check && !same)
     printf("%s\n", path);
   if (check)
     return same ? ST_OK : ST_EXPECT;
   if (print || !strcmp(path, "-"))
-    fwrite(out->p, 1, out->n, stdout);
+    app_print(out);
   else if (!same)
     file_write_whole(path, buf_bytes(out), e);
   return e->code;

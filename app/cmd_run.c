@@ -173,7 +173,7 @@ static Status write_json(const Report *r, const char *path, Err *e) {
   if (b.bad)
     err_memory(e);
   else if (!strcmp(path, "-"))
-    fwrite(b.p, 1, b.n, stdout);
+    app_print(&b);
   else
     file_write_whole(path, buf_bytes(&b), e);
   buf_free(&b);

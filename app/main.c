@@ -39,6 +39,11 @@ static void usage(FILE *out) {
                "4 the data are wrong; 5 a resource is missing or used up; 6 a fault of cmlc.\n");
 }
 
+void app_print(const Buf *b) {
+  if (b->n)
+    fwrite(b->p, 1, b->n, stdout);
+}
+
 void app_error(const App *app, const Err *e) {
   if (e->code == ST_CANCEL) {
     fprintf(stderr, "interrupted: files that were not finished are as they were before\n");
