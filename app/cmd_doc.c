@@ -32,6 +32,8 @@ static void print_signature(const Doc *d, const Decl *f) {
     print_type(p->type);
     if (p->def)
       printf(" = %.*s", (int)(p->def->span.to - p->def->span.from), d->c.sources.file[p->def->span.file].text + p->def->span.from);
+    else if (f->aggregate && !strcmp(p->name, "weight"))
+      printf(" = 1"); /* the one optional argument of aggregates; it has no default expression, since none means unweighted */
     if (p->next)
       printf(", ");
   }

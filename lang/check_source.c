@@ -151,7 +151,7 @@ static void hold_against(Ctx *x, DataInfo *d, const CatColumn *v, uint32_t n, co
       ctx_error(x, "CML0314", col->span, remedy ? remedy : "remove it from the schema",
                 "`%s` has no column `%s`", path, col->name);
     } else if (!file->type) {
-      ctx_error(x, "CML0314", col->span, "leave it out, or convert the column in the file",
+      ctx_error(x, "CML0314", col->span, "leave it out, or change the column in the file",
                 "the column `%s` cannot be read: %s", col->name,
                 file->why ? file->why : "its type is not supported");
     } else if (!file->inferred && type_named(file->type, &has)) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one list of what the standard library has: estimators, metrics, passes. `app` hands it down; nobody else names an algorithm. */
+/* The one list of what the standard library has: estimators, metrics, passes. `app` hands it down; nobody
+ * else names an algorithm. */
 #ifndef STDLIB_REGISTRY_H
 #define STDLIB_REGISTRY_H
 
@@ -10,7 +11,7 @@ extern const Estimator logistic_regression;
 
 extern const Estimator *const stdlib_estimators[]; /* each list ends with NULL */
 extern const Metric *const stdlib_metrics[];
-extern const Pass *const stdlib_passes[];          /* of estimators and metrics; those of aggregates are vm/agg.h's agg_passes */
+extern const Pass *const stdlib_passes[]; /* of estimators and metrics; those of aggregates are in vm/agg.h */
 
 enum { STDLIB_PASSES_MAX = 64 };
 typedef struct StdlibRegistry { /* the owner's space; must outlive the run */

@@ -130,8 +130,8 @@ typedef struct RowErrors { /* zeroed = none */
   uint64_t seen_block;
   uint64_t seen[(BLOCK + 63) / 64];
 } RowErrors;
-/* A row counts once. `count` is exact if the errors of a block come together: block after block, or merged
- * from lists that have no block in common but the last one of each. */
+/* A row counts once. `count` is exact if the errors of a block come together: block after block. Lists that
+ * are merged have no bad row in common, or are of one and the same block. */
 void row_errors_add(RowErrors *e, const RowError *one);
 void row_errors_merge(RowErrors *into, const RowErrors *from);
 /* Is that row counted? For rows of the block that the last error was in; elsewhere false. */

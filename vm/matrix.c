@@ -387,7 +387,7 @@ static void refuse(MatrixBuilder *b, const RowProg *p, uint32_t out, const RowsI
   RowError x = {.file = in->file, .pos = in->pos + (in->at ? in->at[r] : r), .step = p->nval, .line = v->line,
                 .col = v->col};
   Buf text = {NULL, 0, 0, false};
-  buf_printf(&text, "feature %.120s is %s, which no model takes", feature, what);
+  buf_printf(&text, "the feature `%.120s` is %s, which no model takes", feature, what);
   strncpy(x.text, buf_str(&text), sizeof x.text - 1);
   strncpy(x.column, p->out[out].name ? p->out[out].name : "", sizeof x.column - 1);
   buf_free(&text);

@@ -154,7 +154,7 @@ static bool refuse(Step *s, uint32_t k, const char *name) {
     if (at < 0)
       continue;
     double v = c->f[(c->type == IR_VEC ? (size_t)r * c->width : r) + (size_t)at];
-    step_fail(s, r, name, "feature %s is %s, which no model takes", slots->feature[first + (uint32_t)at],
+    step_fail(s, r, name, "the feature `%s` is %s, which no model takes", slots->feature[first + (uint32_t)at],
               v != v ? "NaN" : "infinite");
   }
   return true;

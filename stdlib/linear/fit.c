@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Iter of the linear estimators: moments, then a solver until it is done, then the model.
  *
- * Unless the program names one, the solver is chosen by the number of columns alone, never by time or memory, so that
- * the same program gives the same bits. */
+ * Unless the program names one, the solver is chosen by the number of columns alone, never by time or memory,
+ * so that the same program gives the same bits. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -333,8 +333,8 @@ void names_end(NameList *l) {
 
 /* ---- the model ---- */
 
-/* b0 = a - sum of b_j shift_j, the sum in twice the precision: T. Ogita, S. Rump, S. Oishi, "Accurate sum and dot
- * product", 2005 */
+/* b0 = a - sum of b_j shift_j, the sum in twice the precision: T. Ogita, S. Rump, S. Oishi, "Accurate sum and
+ * dot product", 2005 */
 static double intercept_of(double a, const double *b, const double *shift, uint32_t d) {
   double sum = a, low = 0;
   for (uint32_t j = 0; j < d; j++) {

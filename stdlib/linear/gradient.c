@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pass behind every iteration: loss, gradient and, where asked for, Hessian at one point, in one look at the rows.
+/* The pass behind every iteration: loss, gradient and, where asked for, Hessian at one point, in one look at
+ * the rows.
  *
- * Per row: f = a + sum_j beta_j u_j, the loss, r = d loss / d f and D = d2 loss / d f2 (both times the weight). Then
- * g += r u, and hess += D u u' with u extended by a 1 for the intercept.
+ * Per row: f = a + sum_j beta_j u_j, the loss, r = d loss / d f and D = d2 loss / d f2 (both times the
+ * weight). Then g += r u, and hess += D u u' with u extended by a 1 for the intercept.
  *
  *   squared   loss = (y - f)^2 / 2    r = f - y       D = 1
  *   logistic  t = f for y = 0, -f for y = 1: loss = log(1 + e^t), q = sigmoid(t) (the probability given to the wrong class),
  *             r = q or -q, D = q (1 - q). Nothing cancels however sure the model is.
  *
- * Dense panels are copied into u in pieces that stay in the cache; rows of a piece are scaled by sqrt(D) and OpenBLAS forms their
- * Gram matrix (dsyrk: measured 1.2 to 1.7 times a kernel of our own from 8 to 500 columns). Sparse rows update the pairs of their
- * entries. */
+ * Dense panels are copied into u in pieces that stay in the cache; rows of a piece are scaled by sqrt(D) and
+ * OpenBLAS forms their Gram matrix (dsyrk: measured 1.2 to 1.7 times a kernel of our own from 8 to 500
+ * columns). Sparse rows update the pairs of their entries. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* L-BFGS, for problems too wide for a Hessian: D. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization",
- * Math. Programming 45 (1989); strong Wolfe conditions by bracketing and interpolation as in J. Nocedal, S. Wright, "Numerical
- * Optimization", 2006, section 3.5, with the condition on slopes alone near the solution, where values of the objective
- * no longer differ: W. Hager, H. Zhang, SIAM J. Optim. 16 (2005).
+/* L-BFGS, for problems too wide for a Hessian: D. Liu, J. Nocedal, "On the limited memory BFGS method for
+ * large scale optimization", Math. Programming 45 (1989); strong Wolfe conditions by bracketing and
+ * interpolation as in J. Nocedal, S. Wright, "Numerical Optimization", 2006, section 3.5, with the condition
+ * on slopes alone near the solution, where values of the objective no longer differ: W. Hager, H. Zhang, SIAM
+ * J. Optim. 16 (2005).
  *
- * The variables are (beta, a) of f = a + sum_j beta_j (u_j - center_j): centred, which first-order methods need, without touching
- * sparse data: d / d beta_j = g_j - center_j g0, and the `a` that the pass is given is a - sum_j beta_j center_j. The first inverse
- * Hessian is 1 / (curvature at the mean + penalty_j). */
+ * The variables are (beta, a) of f = a + sum_j beta_j (u_j - center_j): centred, which first-order methods
+ * need, without touching sparse data: d / d beta_j = g_j - center_j g0, and the `a` that the pass is given is
+ * a - sum_j beta_j center_j. The first inverse Hessian is 1 / (curvature at the mean + penalty_j). */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -186,7 +187,7 @@ static Status go_on(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
     return l->r.nobjective ? ST_OK : solve_record(&l->r, l->f, e);
   }
   l->small = size <= l->o->tolerance ? l->small + 1 : 0;
-  if (l->small >= 2) { /* the direction stands for a Newton step: twice in a row, since early ones may be short by chance */
+  if (l->small >= 2) { /* the direction stands for a Newton step; an early one may be short by chance, two not */
     l->r.converged = true;
     return ST_OK;
   }
@@ -257,7 +258,8 @@ static void start_at(Lbfgs *l, double f) {
   l->f = f;
 }
 
-/* The search goes on between lo and hi, which get the point looked at: f and slope, low where f has fallen enough. */
+/* The search goes on between lo and hi, which get the point looked at: f and slope, low where f has fallen
+ * enough. */
 static void narrow(Lbfgs *l, double f, double slope, bool low) {
   if (!low || (l->t_lo > 0 && f >= l->f_lo)) { /* also where f is not a number */
     l->t_hi = l->t;

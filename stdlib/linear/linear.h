@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The linear family: what linear_regression.c and logistic_regression.c share. Types in the order the data flow.
+/* The linear family: what linear_regression.c and logistic_regression.c share. Types in the order the data
+ * flow.
  *
- *   rows --moments.c--> Moments --fit.c--> Space --gradient.c, at a point--> Sums --newton.c | lbfgs.c--> next point ... --> Model
+ *   rows --moments.c--> Moments --fit.c--> Space
+ *   Space, a point --gradient.c--> Sums --newton.c | lbfgs.c--> the next point, ... --fit.c--> Model
  *
  * The problem, with W = sum of the weights w_i (class weights included):
  *
@@ -9,10 +11,11 @@
  *
  * s_j is the weighted standard deviation of column j with denominator W; the intercept b0 is never penalised.
  *
- * Coordinates. Solvers see columns of about unit size: u_ij = (x_ij - shift_j) inv_j and coefficients beta_j = b_j / inv_j, with
- * f_i = a + sum_j beta_j u_ij. inv_j = 1 / s_j (without an intercept 1 / root mean square). shift_j is the mean where all rows of
- * the column are stored, and 0 in a sparse column, which must not fill up; there the mean in u is `center_j`, and the solver takes
- * it out on its side. The stored data are never changed; scale and shift go back into b and b0 at the end. */
+ * Coordinates. Solvers see columns of about unit size: u_ij = (x_ij - shift_j) inv_j and coefficients beta_j
+ * = b_j / inv_j, with f_i = a + sum_j beta_j u_ij. inv_j = 1 / s_j (without an intercept 1 / root mean
+ * square). shift_j is the mean where all rows of the column are stored, and 0 in a sparse column, which must
+ * not fill up; there the mean in u is `center_j`, and the solver takes it out on its side. The stored data
+ * are never changed; scale and shift go back into b and b0 at the end. */
 #ifndef STDLIB_LINEAR_LINEAR_H
 #define STDLIB_LINEAR_LINEAR_H
 
@@ -22,7 +25,10 @@
 #include "base/arena.h"
 #include "vm/estimator.h"
 
-typedef enum { LOSS_SQUARED, LOSS_LOGISTIC } LinLoss; /* (y - f)^2 / 2;  log(1 + exp(-f)) for y = 1, log(1 + exp(f)) for y = 0 */
+typedef enum {
+  LOSS_SQUARED,  /* (y - f)^2 / 2 */
+  LOSS_LOGISTIC, /* log(1 + exp(-f)) for y = 1, log(1 + exp(f)) for y = 0 */
+} LinLoss;
 
 typedef enum { SOLVER_AUTO, SOLVER_NEWTON, SOLVER_LBFGS } LinSolver; /* order of the option's values */
 
@@ -43,7 +49,7 @@ typedef struct LinOptions {
 
 /* ---- moments.c: the first pass ---- */
 
-enum { MOMENT_CLASSES = 2 }; /* logistic loss keeps its classes apart, since class weights are known only after the pass */
+enum { MOMENT_CLASSES = 2 }; /* logistic loss keeps its classes apart: their weights are known after the pass only */
 
 typedef struct Moments {
   uint32_t d;
@@ -83,7 +89,7 @@ typedef struct Space { /* the coordinates, made from Moments; d entries each */
   double *penalty;         /* l2 times (s_j inv_j)^2 or, not standardised, times inv_j^2 */
 } Space;
 
-typedef struct Sums { /* totals over rows, without penalty. doubles: loss, margin, g0, h00, g[d], then with a Hessian h[d], hess */
+typedef struct Sums { /* totals over rows, without penalty; one array, in this order; h and hess with a Hessian only */
   double *v;
   double *loss;   /* sum of w loss */
   double *margin; /* logistic: the least of (2y - 1) f: above 0 the point separates the classes. Merged by minimum */
@@ -120,7 +126,8 @@ typedef struct Rank {
   double *value;
 } Rank;
 Status rank_look(Rank *r, const double *a, uint32_t m, double rows, Err *e); /* a: m x m, unit diagonal */
-Status rank_decide(Rank *r, const double *products, double total, double column, Err *e); /* column: mean square of a unit column */
+/* column: mean square of a unit column */
+Status rank_decide(Rank *r, const double *products, double total, double column, Err *e);
 void rank_tell(const Rank *r, double rows, char *const *names, const uint32_t *active, char *out, size_t size);
 void rank_free(Rank *r);
 
@@ -145,7 +152,7 @@ Newton *newton_new(const Space *s, const LinOptions *o, char *const *names, cons
 typedef enum { NEED_HESSIAN, NEED_GRADIENT, NEED_PRODUCTS } NewtonNeed;
 NewtonNeed newton_need(const Newton *n);
 Status newton_ask_products(Newton *n, Buf *par, Err *e);          /* parameters of linear.products */
-Status newton_products(Newton *n, const double *products, Err *e); /* its result; then the first Hessian is needed again */
+Status newton_products(Newton *n, const double *products, Err *e); /* its result; next is the first Hessian again */
 uint32_t newton_directions(const Newton *n);
 const LinPoint *newton_point(const Newton *n);
 Status newton_step(Newton *n, const Sums *at, SolveState *state, Err *e);
@@ -163,7 +170,8 @@ void lbfgs_free(Lbfgs *l);
 extern const char linear_separated[]; /* the warning for perfectly separated classes */
 Status solve_record(SolveResult *r, double objective, Err *e);
 
-/* " a, b, c and 4 more" behind the text in `out`: six names at most, none cut short but very long ones ("..."). */
+/* " a, b, c and 4 more" behind the text in `out`: six names at most, none cut short but very long ones
+ * ("..."). */
 typedef struct NameList {
   char *out;
   size_t size, at;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The first pass of a linear model: weights, class counts, and per column mean, squared deviations, range.
  *
- * Deviations are sums of (x - mean)^2, never of x^2 less the square of a mean, so that a column like a time stamp (large mean, small
- * deviation) keeps its digits. Two groups meet as in T. Chan, G. Golub, R. LeVeque, "Updating formulae and a pairwise algorithm for
- * computing sample variances", 1979. Dense panels: mean of the panel, then deviations around it, then the merge. Sparse ones: one entry
- * at a time after B. Welford, Technometrics 4 (1962), over the stored entries only; fit.c adds the zeros. */
+ * Deviations are sums of (x - mean)^2, never of x^2 less the square of a mean, so that a column like a time
+ * stamp (large mean, small deviation) keeps its digits. Two groups meet as in T. Chan, G. Golub, R. LeVeque,
+ * "Updating formulae and a pairwise algorithm for computing sample variances", 1979. Dense panels: mean of
+ * the panel, then deviations around it, then the merge. Sparse ones: one entry at a time after B. Welford,
+ * Technometrics 4 (1962), over the stored entries only; fit.c adds the zeros. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Newton's method on the Hessian (for squared loss: the Gram matrix), for problems up to some thousand columns.
+/* Newton's method on the Hessian (for squared loss: the Gram matrix), for problems up to some thousand
+ * columns.
  *
  *   step = -H^-1 g, halved until the objective falls; then again, until a step changes nothing that counts.
  *
- * It is indifferent to the scale of columns, converges quadratically, and so gives coefficients right to rounding in 4 to 10 looks at
- * the data, where first-order methods stop early on badly scaled columns. See J. Nocedal, S. Wright, "Numerical Optimization", 2006,
- * chapter 3; for logistic loss it is iteratively reweighted least squares.
+ * It is indifferent to the scale of columns, converges quadratically, and so gives coefficients right to
+ * rounding in 4 to 10 looks at the data, where first-order methods stop early on badly scaled columns. See J.
+ * Nocedal, S. Wright, "Numerical Optimization", 2006, chapter 3; for logistic loss it is iteratively
+ * reweighted least squares.
  *
  * One step, all of it divided by W:
  *   1. the free intercept is eliminated: H' = H - h h'/h00, g' = g - h g0/h00. This centres the columns by the weights of
@@ -13,8 +15,9 @@
  *   2. A = S H' S with unit diagonal, so that its Cholesky pivots are 1 - R^2 of a column against those before it;
  *   3. without a penalty the first A shows which columns are combinations of others (rank.c); steps then stay in the other
  *      directions. Which these are is a matter of the data, not of the point, so it is found once;
- *   4. near the solution the old factor serves for new gradients (the pass is cheaper without a Hessian). For squared loss this is
- *      the iterative refinement of the normal equations (A. Bjoerck, "Numerical Methods for Least Squares Problems", 1996, section 2.9), which gives back the digits that squaring lost. */
+ *   4. near the solution the old factor serves for new gradients (the pass is cheaper without a Hessian). For squared
+ *      loss this is the iterative refinement of the normal equations (A. Bjoerck, "Numerical Methods for Least Squares
+ *      Problems", 1996, section 2.9), which gives back the digits that squaring lost. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -159,7 +162,8 @@ static void build_matrix(Newton *n, const Sums *at) {
   }
 }
 
-/* Lower Cholesky of the n x n matrix in place; adds a little to the diagonal when rounding made it indefinite. `copy` is scratch. */
+/* Lower Cholesky of the n x n matrix in place; adds a little to the diagonal when rounding made it
+ * indefinite. `copy` is scratch. */
 static bool factor(const Newton *n, double *a, double *copy, uint32_t order) {
   int size = (int)order, info = 0;
   size_t all = (size_t)order * order;

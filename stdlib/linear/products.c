@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pass linear.products: what the data say of some directions in the space of coefficients, k at a time.
  *
- * For directions v_1 .. v_k and t_ia = sum_j v_aj (u_ij - center_j) it sums w_i t_ia t_ib. rank.c asks it whether directions that the
- * Hessian shows as flat are so in the data: squared and summed there, a direction's 1e-13 may be rounding alone; here the sum is taken
- * before it is squared, and rounding alone is below 1e-25. */
+ * For directions v_1 .. v_k and t_ia = sum_j v_aj (u_ij - center_j) it sums w_i t_ia t_ib. rank.c asks it
+ * whether directions that the Hessian shows as flat are so in the data: squared and summed there, a
+ * direction's 1e-13 may be rounding alone; here the sum is taken before it is squared, and rounding alone is
+ * below 1e-25. */
 #include <string.h>
 
 #include "stdlib/linear/linear.h"

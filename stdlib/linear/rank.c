@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which columns are combinations of others, for problems without a penalty.
  *
- * The matrix A (unit diagonal: the correlations of the columns, weighted) is singular then. Its small eigenvalues are only candidates,
- * since rounding in sums over millions of rows may be greater than the eigenvalue of columns that do differ; what the data say of the
- * candidate directions themselves decides (products.c). Directions that are flat in the data are left out of every step, so that the
- * solution has the least norm on the standardised scale: A. Bjoerck, "Numerical Methods for Least Squares Problems", 1996, section 2.7. */
+ * The matrix A (unit diagonal: the correlations of the columns, weighted) is singular then. Its small
+ * eigenvalues are only candidates, since rounding in sums over millions of rows may be greater than the
+ * eigenvalue of columns that do differ; what the data say of the candidate directions themselves decides
+ * (products.c). Directions that are flat in the data are left out of every step, so that the solution has the
+ * least norm on the standardised scale: A. Bjoerck, "Numerical Methods for Least Squares Problems", 1996,
+ * section 2.7. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,10 +14,10 @@
 #include "stdlib/linear/linear.h"
 #include "vm/blas.h"
 
-#define SUSPECT 1e-8    /* a Cholesky pivot (1 - R^2 of a column against those before it) below it: look at the eigenvalues */
+#define SUSPECT 1e-8    /* a Cholesky pivot, 1 - R^2 of a column against those before it: below, look at eigenvalues */
 #define CANDIDATE 1e-9  /* an eigenvalue below it, relative to the greatest: ask the data */
 #define FLAT 1e-15      /* mean square of a unit direction, relative to a column's: only rounding. Condition above 3e7 */
-#define UNASKED 1e-12   /* the bound on eigenvalues where the data are not asked: fewer rows than columns, or many candidates */
+#define UNASKED 1e-12   /* for eigenvalues where the data are not asked: fewer rows than columns, many candidates */
 
 void rank_free(Rank *r) {
   mem_free(r->vector);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* auc: the area under the receiver operating characteristic, exact. It is the share of (positive, negative) pairs, weighted, in which
- * the positive has the higher score, ties counting half: J. Hanley, B. McNeil, Radiology 143 (1982).
+/* auc: the area under the receiver operating characteristic, exact. It is the share of (positive, negative)
+ * pairs, weighted, in which the positive has the higher score, ties counting half: J. Hanley, B. McNeil,
+ * Radiology 143 (1982).
  *
  *   auc = sum over scores s of pos(s) (neg(below s) + neg(s) / 2)  /  (all pos * all neg)
  *
- * A partial of metric.ranks holds, per slice, the distinct scores in rising order with the weight of either class. Equal scores meet
- * when lists are merged, in the canonical tree, so the list is no longer than the number of distinct scores. Where more rows are
- * expected than should be held at once, metric.bins counts rows in 65,536 bins of the score first, and ranges of bins then go through
- * a scan of their own. The sum runs over scores upwards in both ways, so both give the same bits. Without weights all counts and
- * the sum itself are integers. */
+ * A partial of metric.ranks holds, per slice, the distinct scores in rising order with the weight of either
+ * class. Equal scores meet when lists are merged, in the canonical tree, so the list is no longer than the
+ * number of distinct scores. Where more rows are expected than should be held at once, metric.bins counts
+ * rows in 65,536 bins of the score first, and ranges of bins then go through a scan of their own. The sum
+ * runs over scores upwards in both ways, so both give the same bits. Without weights all counts and the sum
+ * itself are integers. */
 #include <string.h>
 
 #include "stdlib/metric/metric.h"
@@ -47,7 +49,8 @@ static uint64_t key_of(double score) {
   return u >> 63 ? ~u : u | UINT64_C(1) << 63;
 }
 
-/* Rises with the score: 0 for what is below 2^-63, then 1024 bins for each power of two up to 1, the last for what is above. */
+/* Rises with the score: 0 for what is below 2^-63, then 1024 bins for each power of two up to 1, the last for
+ * what is above. */
 static uint32_t bin_of(double score) {
   uint64_t u;
   if (!(score > 0x1p-63))
@@ -218,7 +221,8 @@ static Status ranks_merge(const void *par, void *left, void *right, Err *e) {
   return ST_OK;
 }
 
-/* u8 weighted; u64 number of slices; each: key as a blob, u64 rows, 2 f64 weight, u64 number of ranks, ranks (key, pos, neg) */
+/* u8 weighted; u64 number of slices; each: key as a blob, u64 rows, 2 f64 weight, u64 number of ranks, ranks
+ * (key, pos, neg) */
 static Status ranks_save(const void *par, const void *partial, Buf *out, Err *e) {
   (void)par;
   const Ranks *r = partial;
@@ -524,8 +528,10 @@ const Metric metric_auc = {
     .scalar = true,
     .maximize = true,
     .option = no_options,
-    .doc = "Area under the ROC curve: the share of pairs of a positive and a negative row, weighted, in which the positive has the higher\n"
-           "score; ties count half. Exact. 0.5 is chance, 1 is best. Undefined where one class is missing. scikit-learn: roc_auc_score.\n",
+    .doc = "Area under the ROC curve.\n"
+           "It is the share of pairs of a positive and a negative row, weighted, in which the positive has the\n"
+           "higher score; ties count half. Exact. 0.5 is chance, 1 is best.\n"
+           "Undefined where one class is missing. scikit-learn: roc_auc_score.\n",
     .begin = begin,
     .finish = finish,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics of a probability against a yes or no: log_loss, brier, and what is counted at a threshold. (auc: auc.c) */
+/* Metrics of a probability against a yes or no: log_loss, brier, and what is counted at a threshold. (auc:
+ * auc.c) */
 #include "stdlib/metric/metric.h"
 
 enum { TN, FP, FN, TP }; /* cells of MetricValue.cell and Slice.v: 2 * (truly positive) + (predicted positive) */
@@ -89,8 +90,9 @@ const Metric metric_log_loss = {
     .binary = true,
     .scalar = true,
     .option = no_options,
-    .doc = "Mean of minus the natural logarithm of the probability given to the true class, weighted. 0 is best. Probabilities are kept\n"
-           "within 2^-52 of 0 and 1, as scikit-learn's log_loss does. Spark: logLoss (which clips at 1e-15).\n",
+    .doc = "Mean of minus the natural logarithm of the probability given to the true class, weighted.\n"
+           "0 is best. Probabilities are kept within 2^-52 of 0 and 1, as scikit-learn's log_loss does.\n"
+           "Spark: logLoss (which clips at 1e-15).\n",
     .begin = begin_log_loss,
     .finish = finish_mean,
 };
@@ -100,7 +102,8 @@ const Metric metric_brier = {
     .binary = true,
     .scalar = true,
     .option = no_options,
-    .doc = "Mean squared difference of probability and outcome (0 or 1), weighted: G. Brier, 1950. From 0 (best) to 1.\n"
+    .doc = "Mean squared difference of probability and outcome (0 or 1), weighted: G. Brier, 1950.\n"
+           "From 0 (best) to 1.\n"
            "scikit-learn: brier_score_loss.\n",
     .begin = begin_brier,
     .finish = finish_mean,
@@ -112,7 +115,8 @@ const Metric metric_accuracy = {
     .scalar = true,
     .maximize = true,
     .option = threshold_options,
-    .doc = "Share of the weight of rows whose class is predicted right at the threshold. From 0 to 1 (best).\n"
+    .doc = "Share of the weight of rows whose class is predicted right at the threshold.\n"
+           "From 0 to 1 (best).\n"
            "scikit-learn: accuracy_score.\n",
     .begin = begin_cells,
     .finish = finish_accuracy,
@@ -124,7 +128,8 @@ const Metric metric_precision = {
     .scalar = true,
     .maximize = true,
     .option = threshold_options,
-    .doc = "Of the weight predicted positive, the share that is positive. Undefined where nothing is predicted positive.\n"
+    .doc = "Of the weight predicted positive, the share that is positive.\n"
+           "Undefined where nothing is predicted positive.\n"
            "scikit-learn: precision_score.\n",
     .begin = begin_cells,
     .finish = finish_precision,
@@ -148,7 +153,8 @@ const Metric metric_f1 = {
     .scalar = true,
     .maximize = true,
     .option = threshold_options,
-    .doc = "Harmonic mean of precision and recall, 2 tp / (2 tp + fp + fn). Undefined where nothing is or is predicted positive.\n"
+    .doc = "Harmonic mean of precision and recall, 2 tp / (2 tp + fp + fn).\n"
+           "Undefined where nothing is or is predicted positive.\n"
            "scikit-learn: f1_score.\n",
     .begin = begin_cells,
     .finish = finish_f1,
@@ -159,7 +165,8 @@ const Metric metric_confusion = {
     .binary = true,
     .scalar = false,
     .option = threshold_options,
-    .doc = "The weights of true negatives, false positives, false negatives and true positives at the threshold; counts without weights.\n"
+    .doc = "Weights of true negatives, false positives, false negatives and true positives at the threshold;\n"
+           "counts without weights.\n"
            "scikit-learn: confusion_matrix.\n",
     .begin = begin_cells,
     .finish = finish_confusion,

@@ -98,8 +98,11 @@ static Status number_slices(const Col *c, uint32_t n, Map *slices, size_t size, 
   uint32_t *seen = NULL; /* of a dictionary's code: slot + 1 */
   uint64_t last = 0;
   int64_t last_slot = -1;
-  if (c->type == IR_STR && c->dict->n <= 8 * (uint64_t)n && !(seen = arena_alloc(ctx->scratch, (c->dict->n + 1) * sizeof *seen)))
-    return err_memory(ctx->err);
+  if (c->type == IR_STR && c->dict->n <= 8 * (uint64_t)n) {
+    seen = arena_alloc(ctx->scratch, (c->dict->n + 1) * sizeof *seen);
+    if (!seen)
+      return err_memory(ctx->err);
+  }
   for (uint32_t r = 0; r < n; r++) {
     uint32_t i = c->constant ? 0 : r;
     if (c->constant && r > 0) {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the metrics share. A metric is a pass over (score, target, weight, slice) and a last step on its merged partial:
+/* What the metrics share. A metric is a pass over (score, target, weight, slice) and a last step on its
+ * merged partial:
  *
  *   metric.sums   sums per slice (sums.c): all but auc. One scan
- *   metric.ranks  sorted distinct scores with the weight of each class (auc.c); metric.bins: a histogram to cut them into ranges
+ *   metric.ranks  sorted distinct scores with the weight of each class (auc.c)
+ *   metric.bins   a histogram of scores, to cut them into ranges (auc.c)
  *
- * Slices. A partial holds a Map from the canonical bytes of the slice value to the state of that slice; without `by` there is one,
- * under the empty key. Keys: nothing for null; 'b' and a byte; 'i' and 8 bytes big-endian with the sign flipped; 's' and the text. So
- * memcmp orders them as their values. */
+ * Slices. A partial holds a Map from the canonical bytes of the slice value to the state of that slice;
+ * without `by` there is one, under the empty key. Keys: nothing for null; 'b' and a byte; 'i' and 8 bytes
+ * big-endian with the sign flipped; 's' and the text. So memcmp orders them as their values. */
 #ifndef STDLIB_METRIC_METRIC_H
 #define STDLIB_METRIC_METRIC_H
 
@@ -67,10 +69,12 @@ void metric_par_close(void *par);
 Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t size, MetricRows *out, Ctx *ctx);
 void *metric_slot(Map *slices, const void *key, size_t n, size_t size, Err *e); /* finds or adds */
 void metric_slots_free(Map *slices);                                            /* with their vals */
-bool metric_slots_need_one(Map *slices, const MetricPar *p, size_t size, Err *e); /* the slice of everything exists without rows, too */
+/* The slice of everything exists without rows, too. */
+bool metric_slots_need_one(Map *slices, const MetricPar *p, size_t size, Err *e);
 
 /* ---- values.c ---- */
-Status metric_values(const Map *slices, bool sliced, MetricValue **v, uint32_t *n, Err *e); /* v[i] for entry i; only slice is set */
+/* v[i] for entry i; only slice is set. */
+Status metric_values(const Map *slices, bool sliced, MetricValue **v, uint32_t *n, Err *e);
 void metric_values_sort(MetricValue *v, uint32_t n, const Map *slices); /* before: v[i] belongs to entry i */
 
 const char *metric_why_empty(const MetricValue *v); /* why nothing is defined; NULL: there is weight */

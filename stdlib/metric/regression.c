@@ -51,7 +51,8 @@ const Metric metric_rmse = {
     .name = "rmse",
     .scalar = true,
     .option = no_options,
-    .doc = "Root of the weighted mean of squared errors, in units of the target. 0 is best. scikit-learn: root_mean_squared_error.\n",
+    .doc = "Root of the weighted mean of squared errors, in units of the target. 0 is best.\n"
+           "scikit-learn: root_mean_squared_error.\n",
     .begin = begin_rmse,
     .finish = finish_rmse,
 };
@@ -60,7 +61,8 @@ const Metric metric_mae = {
     .name = "mae",
     .scalar = true,
     .option = no_options,
-    .doc = "Weighted mean of absolute errors, in units of the target. 0 is best. scikit-learn: mean_absolute_error.\n",
+    .doc = "Weighted mean of absolute errors, in units of the target. 0 is best.\n"
+           "scikit-learn: mean_absolute_error.\n",
     .begin = begin_mae,
     .finish = finish_mae,
 };
@@ -70,8 +72,9 @@ const Metric metric_r2 = {
     .scalar = true,
     .maximize = true,
     .option = no_options,
-    .doc = "1 less the ratio of squared errors to squared deviations of the target from its weighted mean. 1 is best, 0 is as good as\n"
-           "the mean. Undefined where the target is constant. scikit-learn: r2_score.\n",
+    .doc = "1 less the ratio of squared errors to squared deviations of the target from its weighted mean.\n"
+           "1 is best, 0 is as good as the mean. Undefined where the target is constant.\n"
+           "scikit-learn: r2_score.\n",
     .begin = begin_r2,
     .finish = finish_r2,
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pass metric.sums: what a metric adds up over rows, per slice, and the Iter that needs one scan of it.
  *
- * Sums carry their rounding errors along (Twofold), so that a metric is right to the last digit or two however many rows there
- * are, and counts of unweighted rows are exact. */
+ * Sums carry their rounding errors along (Twofold), so that a metric is right to the last digit or two
+ * however many rows there are, and counts of unweighted rows are exact. */
 #include <math.h>
 #include <string.h>
 
@@ -36,7 +36,8 @@ static void sums_free(const void *par, void *partial) {
   mem_free(partial);
 }
 
-/* One more row of weight w and target y in mean (v[1]) and deviations (v[2]); total: weight with it. B. Welford, 1962. */
+/* One more row of weight w and target y in mean (v[1]) and deviations (v[2]); total: weight with it. B.
+ * Welford, 1962. */
 static void add_deviation(Slice *s, double w, double y, double total) {
   if (w == 0)
     return;

@@ -67,9 +67,10 @@ void metric_values_sort(MetricValue *v, uint32_t n, const Map *slices) {
   Ranked *t = n > 1 ? mem_alloc(n * sizeof *t) : NULL;
   if (!t) { /* one value, or no memory: a slower way that needs none */
     for (uint32_t i = 1; i < n; i++)
-      for (uint32_t k = i; k > 0 && (v[k].rows > v[k - 1].rows || (v[k].rows == v[k - 1].rows && v[k].slice && v[k - 1].slice &&
-                                                                  strcmp(v[k].slice, v[k - 1].slice) < 0));
-           k--) {
+      for (uint32_t k = i; k > 0; k--) {
+        bool same = v[k].rows == v[k - 1].rows && v[k].slice && v[k - 1].slice;
+        if (v[k].rows <= v[k - 1].rows && !(same && strcmp(v[k].slice, v[k - 1].slice) < 0))
+          break;
         MetricValue swap = v[k];
         v[k] = v[k - 1];
         v[k - 1] = swap;

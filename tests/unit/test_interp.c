@@ -252,7 +252,7 @@ static void test_constants(void **state) {
   Err e = {.code = ST_OK};
   assert_int_equal(interp_new(&k->p, &env, k->name, k->ncol, &t, &e), ST_DATA);
   assert_string_equal(e.where, "line 3, column 7");
-  assert_string_equal(e.cause, "inf does not fit an int (64 bits).");
+  assert_string_equal(e.cause, "inf does not fit an int (64 bits)");
   kit_free(k);
 }
 

@@ -163,9 +163,9 @@ static void test_not_finite(void **state) {
   assert_int_equal(errors.count, 2);
   assert_int_equal(errors.v[0].pos, 120);
   assert_string_equal(errors.v[0].column, "distance");
-  assert_string_equal(errors.v[0].text, "feature distance is NaN, which no model takes");
+  assert_string_equal(errors.v[0].text, "the feature `distance` is NaN, which no model takes");
   assert_int_equal(errors.v[1].pos, 150);
-  assert_string_equal(errors.v[1].text, "feature hour_sin is infinite, which no model takes");
+  assert_string_equal(errors.v[1].text, "the feature `hour_sin` is infinite, which no model takes");
   matrix_builder_free(b);
   slots_free(&s);
   interp_free(t);
@@ -216,7 +216,7 @@ static void test_score(void **state) {
     assert_int_equal(errors.count, 1);
     assert_int_equal(errors.v[0].pos, 1003);
     assert_string_equal(errors.v[0].column, "hour");
-    assert_string_equal(errors.v[0].text, "feature hour_sin is infinite, which no model takes");
+    assert_string_equal(errors.v[0].text, "the feature `hour_sin` is infinite, which no model takes");
     assert_int_equal(kept[0], 0);
     for (uint32_t r = 0; r < PANEL_ROWS; r++) {
       double want = 0;

@@ -251,8 +251,8 @@ static void wrong_ends(void **state) {
   ends("const.f64 f=1000 ", "const.f64 f=-1 ", ST_DATA, "nothing");
   ends("path \"out.csv\"", "path \"no/such/folder/out.csv\"", ST_RESOURCE, "");
   ends("path \"d.csv\"", "path \"e.csv\"", ST_DATA, "");
-  ends("\"linear_regression\"", "\"straight_line\"", ST_PROGRAM, "no estimator called straight_line");
-  ends("metric \"rmse\"", "metric \"fancy\"", ST_PROGRAM, "no metric called fancy");
+  ends("\"linear_regression\"", "\"straight_line\"", ST_PROGRAM, "no estimator called `straight_line`");
+  ends("metric \"rmse\"", "metric \"fancy\"", ST_PROGRAM, "no metric called `fancy`");
 }
 
 /* Without a fit stage before it the train stage has to count its rows itself. */
@@ -272,7 +272,7 @@ static void no_rows_to_train(void **state) {
   Hooked h;
   arena_init(&a, NULL);
   assert_int_equal(go(text, false, 2, UINT64_C(1) << 30, &h, &r, &a, &e), ST_DATA);
-  if (!strstr(e.cause, "model m has no rows to learn from"))
+  if (!strstr(e.cause, "model `m` has no rows to learn from"))
     fail_msg("%s", e.cause);
   run_free(&r);
   arena_free(&a);

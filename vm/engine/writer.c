@@ -225,7 +225,8 @@ static void *copy_thread(void *arg) {
 
 static Status cannot_write(const Writer *w, const char *why, Err *e) {
   return err_set(e, ST_RESOURCE, "CML0512",
-                 "Check that the folder is there and may be written, and that the disk has room.", "`%s` cannot be written: %s", w->path, why);
+                 "Check that the folder is there and may be written, and that the disk has room.",
+                 "`%s` cannot be written: %s", w->path, why);
 }
 
 static bool ends(const char *s, const char *with) {

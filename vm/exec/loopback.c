@@ -52,6 +52,7 @@ typedef struct Task {
   uint32_t seq, u0, u1;
   const Block *raw;
   const RowErrors *read_errors;
+  RowErrors *found; /* of its block, by all tasks */
   Kept *kept;
   Buf result;
 } Task;
@@ -264,7 +265,8 @@ typedef struct Gathered { /* of a scan, in the parent */
   void **par;
   Tree *tree;
   void **exact;
-  RowErrors errors;
+  RowErrors errors; /* of the windows before */
+  bool bad;         /* a bad row was found */
   ScanInfo info;
 } Gathered;
 
@@ -328,7 +330,8 @@ static Status open_result(Gathered *g, const Task *t, Bytes *body, Err *e) {
   uint64_t k[64];
   memcpy(&re, errors, sizeof re);
   memcpy(k, kept, sizeof k);
-  row_errors_merge(&g->errors, &re);
+  row_errors_merge(t->found, &re);
+  g->bad = g->bad || re.count;
   for (uint32_t i = 0; i < 64; i++)
     g->info.kept[i] += k[i];
   g->info.rows += seen;
@@ -339,7 +342,7 @@ static Status gather_task(Gathered *g, const Task *t, Err *e) {
   Bytes body;
   Status st = open_result(g, t, &body, e);
   Rd r = rd_of(body);
-  if (!st && g->errors.count)
+  if (!st && g->bad)
     return ST_OK;
   for (uint32_t i = 0; i < g->jobs->n && !st; i++)
     st = gather_job(g, i, &r, e);
@@ -401,11 +404,19 @@ static Kept *kept_of(Loop *l, uint32_t rows_stage, uint32_t seq, Err *e) {
 
 typedef struct Window {
   Block *raw[WINDOW];
-  RowErrors errors[WINDOW];
+  RowErrors errors[WINDOW]; /* of reading */
+  RowErrors found[WINDOW];  /* all; tasks of a block come in any order, and share its bad rows */
   uint32_t n, first; /* blocks, number of the first */
   Task task[4 * WINDOW];
   uint32_t ntask;
 } Window;
+
+/* Its bad rows, block after block, to those of the windows before. */
+static void window_errors(Window *w, Gathered *g) {
+  for (uint32_t i = 0; i < w->n; i++)
+    row_errors_merge(&g->errors, &w->found[i]);
+  memset(w->found, 0, sizeof w->found);
+}
 
 static void window_clear(Window *w) {
   for (uint32_t i = 0; i < w->n; i++)
@@ -452,6 +463,7 @@ static Status window_run(Loop *l, Window *w, Reader *rd, uint32_t stage, uint32_
                                    .u1 = (q + 1) * UNITS / n,
                                    .raw = w->raw[i],
                                    .read_errors = &w->errors[i],
+                                   .found = &w->found[i],
                                    .kept = kept_of(l, rows_stage, w->first + i, e)};
   }
   for (uint32_t i = 0; i < w->ntask; i++) {
@@ -548,6 +560,7 @@ static Status loop_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *ou
   while (!st) {
     st = window_run(l, w, rd, stage, rows_stage, jobs, pieces, &g, e);
     bool end = w->n < WINDOW;
+    window_errors(w, &g);
     window_clear(w);
     if (!st && pr && pr->rows)
       pr->rows(pr->ctx, g.info.read, reader_total(rd));
@@ -649,9 +662,10 @@ static Status loop_write(Executor *x, uint32_t stage, const char *path, ScanInfo
     for (uint32_t i = 0; i < w->ntask && !st; i++) {
       Bytes body;
       st = open_result(&g, &w->task[i], &body, e);
-      if (!st && !g.errors.count)
+      if (!st && !g.bad)
         st = write_result(l, &w->task[i], body, out, e);
     }
+    window_errors(w, &g);
     window_clear(w);
     if (!st && pr && pr->rows)
       pr->rows(pr->ctx, g.info.read, reader_total(rd));

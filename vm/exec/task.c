@@ -335,6 +335,8 @@ static void bad_row(const Stage *s, int32_t output, const Block *b, uint32_t off
     r.line = v->line;
     r.col = v->col;
   }
+  if (!*column && v && v->op == OP_COL)
+    column = v->s;
   snprintf(r.column, sizeof r.column, "%s", column);
   snprintf(r.text, sizeof r.text, "%s", text);
   row_errors_add(errors, &r);
