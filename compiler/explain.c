@@ -86,7 +86,7 @@ static void explain_fit(Explain *x, const Stage *s) {
     more |= needs_more(a);
     if (a->leave_out >= 0)
       continue;
-    buf_printf(x->o, "    $%-4u %-44s %-20s", a->fitted, a->text, a->crossfit || variants ? "table, cross-fitted" : a->nkey ? "table" : "");
+    buf_printf(x->o, "    $%-4u %-44s  %-21s", a->fitted, a->text, a->crossfit || variants ? "table, cross-fitted" : a->nkey ? "table" : "");
     if (a->line)
       buf_printf(x->o, "line %u", a->line);
     buf_text(x->o, "\n");
