@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.environ.get("CML_SRCDIR", os.path.dirname(os.path.dirname(HERE)))
+ROOT = os.path.realpath(os.environ.get("CML_SRCDIR", os.path.dirname(os.path.dirname(HERE))))
 CMLC = os.environ.get("CMLC", os.path.join(ROOT, "build", "cmlc"))
 EXAMPLES = os.environ.get("CML_DATA", os.path.join(ROOT, "examples", "data"))
 
