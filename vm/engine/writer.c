@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,6 +41,7 @@ struct Writer {
   IrColumn *col;
   uint32_t ncol, rows; /* rows of a full batch */
   char *path, *tmp, *sql;
+  char *target; /* path with links followed: what is replaced */
   Batch *fill;         /* being filled by writer_put */
   bool running;        /* the thread was started */
   pthread_t thread;
@@ -237,9 +239,12 @@ static bool ends(const char *s, const char *with) {
 /* Copies names and makes the temporary name and the COPY. */
 static Status prepare(Writer *w, const char *path, const IrColumn *col, uint32_t ncol, Err *e) {
   bool csv = ends(path, ".csv");
+  char *real = realpath(path, NULL); /* NULL where nothing is there yet */
   w->path = mem_strdup(path);
+  w->target = mem_strdup(real ? real : path);
+  free(real);
   w->col = mem_alloc((ncol ? ncol : 1) * sizeof *w->col);
-  if (!w->path || !w->col)
+  if (!w->path || !w->target || !w->col)
     return err_memory(e);
   for (uint32_t k = 0; k < ncol; k++) {
     w->col[k] = col[k];
@@ -253,14 +258,14 @@ static Status prepare(Writer *w, const char *path, const IrColumn *col, uint32_t
   if (ncol == 0)
     return err_set(e, ST_USAGE, "CML0408", "Name a column.", "`%s` would have no columns", path);
   Buf tmp = {0}, sql = {0};
-  const char *slash = strrchr(path, '/');
-  int folder = slash ? (int)(slash - path) + 1 : 0;
-  buf_printf(&tmp, "%.*s.%s.tmp-%ld", folder, path, path + folder, (long)getpid());
+  const char *slash = strrchr(w->target, '/');
+  int folder = slash ? (int)(slash - w->target) + 1 : 0;
+  buf_printf(&tmp, "%.*s.%s.tmp-%ld", folder, w->target, w->target + folder, (long)getpid());
   w->tmp = mem_strdup(buf_str(&tmp));
   buf_text(&sql, "COPY (SELECT * FROM cml_rows()) TO ");
   char *literal = mem_alloc(tmp.n + 3);
   if (literal && w->tmp) { /* "./" as in sql_path; a target is never a pattern */
-    snprintf(literal, tmp.n + 3, "%s%s", *path == '/' ? "" : "./", w->tmp);
+    snprintf(literal, tmp.n + 3, "%s%s", *w->tmp == '/' ? "" : "./", w->tmp);
     sql_text(&sql, literal);
   }
   buf_text(&sql, csv ? " (FORMAT csv, HEADER true, USE_TMP_FILE false)" : " (FORMAT parquet, USE_TMP_FILE false)");
@@ -396,6 +401,7 @@ static void writer_free(Writer *w) {
     mem_free((void *)w->col[k].name);
   mem_free(w->col);
   mem_free(w->path);
+  mem_free(w->target);
   mem_free(w->tmp);
   mem_free(w->sql);
   pthread_cond_destroy(&w->moved);
@@ -424,7 +430,7 @@ static bool sync_path(const char *path, int flags) {
 }
 
 static Status publish(Writer *w, Err *e) {
-  if (!sync_path(w->tmp, O_RDONLY) || rename(w->tmp, w->path) != 0)
+  if (!sync_path(w->tmp, O_RDONLY) || rename(w->tmp, w->target) != 0)
     return cannot_write(w, strerror(errno), e);
   char *slash = strrchr(w->tmp, '/'); /* the name is not needed any more: what stays is its folder */
   if (slash)
