@@ -572,9 +572,7 @@ Program *lower_program(Arena *a, struct Diags *d, const Tree *t, uint64_t seed, 
   l.p = NEW(a, Program);
   l.p->name = slash ? slash + 1 : t->path;
   l.p->seed = seed;
-  phase_split(&l.split, a, d, t);
-  if (d->errors > before)
-    return NULL;
+  phase_split(&l.split, a, t);
   l.data = NEWN(a, DataState, t->ndata + 1);
   for (uint32_t i = 0; i < t->ndata; i++)
     l.data[i] = (DataState){.data = t->data[i], .source = -1, .rows = -1};

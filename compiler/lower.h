@@ -42,8 +42,8 @@ typedef struct Context { /* whose slots are lowered: decides which instance an a
   uint32_t without;   /* 1 + f: inside a table that leaves fold f out, every row reads tables without f; 0: each row without its own fold */
 } Context;
 
-/* All instances of all models. Reports what cannot be split (tables nested too deep) to d. */
-void phase_split(Split *sp, Arena *a, struct Diags *d, const Tree *t);
+/* All instances of all models. */
+void phase_split(Split *sp, Arena *a, const Tree *t);
 /* Does the slot read a grouped aggregate of the model's target? */
 bool phase_crossfits(const Split *sp, const TModel *m, const Node *slot);
 bool phase_has_table(const Split *sp, const Node *n); /* is a grouped aggregate in it? */

@@ -85,7 +85,6 @@ const Instance *phase_find(const Split *sp, const Context *c, const Node *agg) {
 
 typedef struct Walk {
   Split *sp;
-  struct Diags *d;
   const TModel *m;
   bool crossfit;   /* tables are taken out of fold here */
   uint32_t *memo[2]; /* by crossfit, then Node id: level + 1 of what is no aggregate; 0: not yet */
@@ -145,11 +144,11 @@ static signed char *unknown(Arena *a, const Tree *t) {
   return v;
 }
 
-void phase_split(Split *sp, Arena *a, struct Diags *d, const Tree *t) {
+void phase_split(Split *sp, Arena *a, const Tree *t) {
   *sp = (Split){.arena = a, .tree = t, .table = unknown(a, t), .cross = NEWN(a, signed char *, t->nmodel + 1)};
   for (uint32_t m = 0; m < t->nmodel; m++) {
     const TModel *model = t->model[m];
-    Walk w = {.sp = sp, .d = d, .m = model, .memo = {NEWN(a, uint32_t, t->nnode + 1), NEWN(a, uint32_t, t->nnode + 1)}};
+    Walk w = {.sp = sp, .m = model, .memo = {NEWN(a, uint32_t, t->nnode + 1), NEWN(a, uint32_t, t->nnode + 1)}};
     sp->cross[m] = unknown(a, t);
     for (uint32_t b = 0; b < model->nblock; b++)
       for (uint32_t s = 0; s < model->block[b]->nslot; s++) {
