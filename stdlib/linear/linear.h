@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "vm/blas.h"
 #include "vm/estimator.h"
 
 typedef enum {
@@ -130,6 +131,30 @@ Status rank_look(Rank *r, const double *a, uint32_t m, double rows, Err *e); /* 
 Status rank_decide(Rank *r, const double *products, double total, double column, Err *e);
 void rank_tell(const Rank *r, double rows, char *const *names, const uint32_t *active, char *out, size_t size);
 void rank_free(Rank *r);
+
+/* ---- descent.c: minimise  x'Hx / 2 + g'x + sum_j l1_j |x_j|  subject to  lo_j <= x_j <= hi_j ---- */
+
+typedef struct Quadratic {
+  uint32_t m;
+  const double *h;        /* m x m, symmetric (both triangles), positive semidefinite; it may be singular */
+  const double *g;        /* m */
+  const double *l1;       /* m values >= 0, or NULL: none */
+  const double *lo, *hi;  /* m each, infinite where free; NULL: all free. lo_j <= hi_j */
+  double tolerance;       /* for each coordinate: its distance from its own minimum, times sqrt(h_jj) */
+} Quadratic;
+
+typedef struct QuadraticEnd {
+  bool converged;
+  double kkt;             /* the greatest such distance that is left */
+  uint32_t sweeps;
+} QuadraticEnd;
+
+/* x: the point to start from, and the solution. Not converged: still the best point found, no worse than the start. */
+Status descent_solve(const Quadratic *q, double *x, QuadraticEnd *end, Err *e);
+
+/* Lower Cholesky of an order x order matrix in place; adds a little to the diagonal when rounding made it indefinite.
+ * `copy` is scratch of the same size. False: not positive at all. */
+bool linear_cholesky(const Blas *blas, double *a, double *copy, uint32_t order);
 
 /* ---- solvers: given the sums at the point they asked for, they say where to look next ---- */
 

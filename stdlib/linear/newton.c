@@ -162,24 +162,6 @@ static void build_matrix(Newton *n, const Sums *at) {
   }
 }
 
-/* Lower Cholesky of the n x n matrix in place; adds a little to the diagonal when rounding made it
- * indefinite. `copy` is scratch. */
-static bool factor(const Newton *n, double *a, double *copy, uint32_t order) {
-  int size = (int)order, info = 0;
-  size_t all = (size_t)order * order;
-  if (order == 0)
-    return true;
-  memcpy(copy, a, all * sizeof *a);
-  n->blas->potrf("L", &size, a, &size, &info, 1);
-  for (double ridge = 1e-14; info != 0 && ridge < 2; ridge *= 100) {
-    memcpy(a, copy, all * sizeof *a);
-    for (uint32_t i = 0; i < order; i++)
-      a[(size_t)i * order + i] += ridge * copy[(size_t)i * order + i];
-    n->blas->potrf("L", &size, a, &size, &info, 1);
-  }
-  return info == 0;
-}
-
 /* Leaves the lost directions out from now on, and says which columns are in them. */
 static Status keep_basis(Newton *n, Err *e) {
   size_t m = n->m;
@@ -248,9 +230,9 @@ static Status build_factor(Newton *n, const Sums *at, Err *e) {
       n->blas->gemm("N", "N", &im, &ik, &im, &one, n->a, &im, n->basis, &im, &zero, n->tmp, &im, 1, 1);
       n->blas->gemm("T", "N", &ik, &ik, &im, &one, n->basis, &im, n->tmp, &im, &zero, n->reduced, &ik, 1, 1);
     }
-    good = factor(n, n->reduced, copy, n->rank);
+    good = linear_cholesky(n->blas, n->reduced, copy, n->rank);
   } else {
-    good = factor(n, n->a, copy, m);
+    good = linear_cholesky(n->blas, n->a, copy, m);
   }
   mem_free(copy);
   n->have_factor = good;
