@@ -109,7 +109,7 @@ static void explain_needs(Explain *x, const RowProg *p, uint32_t val) {
       continue;
     for (uint32_t k = 0; k < v->narg; k++)
       seen[v->arg[k]] = true;
-    if ((v->op >= OP_FITTED_B && v->op <= OP_FITTED_VOCAB) || v->op == OP_LOOKUP_I64 || v->op == OP_LOOKUP_F64) {
+    if ((v->op >= OP_FITTED_B && v->op <= OP_FITTED_MAT) || v->op == OP_LOOKUP_I64 || v->op == OP_LOOKUP_F64) {
       buf_printf(x->o, "%s$%lld", first ? "  uses " : " ", (long long)v->i);
       first = false;
     }

@@ -215,6 +215,24 @@ static bool read_model(In *in, uint32_t k, const Registry *r, Fitted *f) {
   return m->est->verify(m, in->e) == ST_OK;
 }
 
+static bool read_matrix(In *in, const char *key, Fitted *f) {
+  uint64_t n;
+  const uint8_t *v = tensor(in, key, "F64", &n);
+  json_t *shape = json_object_get(json_object_get(in->header, key), "shape");
+  if (!v)
+    return false;
+  uint64_t rows = (uint64_t)json_integer_value(json_array_get(shape, 0)), cols = (uint64_t)json_integer_value(json_array_get(shape, 1));
+  if (json_array_size(shape) != 2 || rows > UINT32_MAX || cols > UINT32_MAX || rows * cols != n)
+    return bad(in, "wrong shape of", key);
+  f->rows = (uint32_t)rows;
+  f->cols = (uint32_t)cols;
+  f->list = mem_alloc(8 * (n + 1));
+  if (!f->list)
+    return err_memory(in->e), false;
+  memcpy(f->list, v, 8 * n);
+  return true;
+}
+
 /* The type a fitted value must have is that of the steps that read it; all must agree. */
 static bool read_fitted(In *in, const Registry *r, const RowProg *p, uint32_t k, Fitted *f) {
   static const char *const dtype[] = {"U8", "I64", "F64", "U8", "F64", "F64"};
@@ -223,7 +241,7 @@ static bool read_fitted(In *in, const Registry *r, const RowProg *p, uint32_t k,
   int type = -1;
   for (uint32_t i = 0; i < p->nval; i++) {
     const IrVal *v = &p->val[i];
-    int t = v->op >= OP_FITTED_B && v->op <= OP_FITTED_VOCAB       ? (int)v->type
+    int t = v->op >= OP_FITTED_B && v->op <= OP_FITTED_MAT       ? (int)v->type
             : v->op == OP_LOOKUP_I64 || v->op == OP_LOOKUP_F64     ? IR_TABLE
             : v->op == OP_SCORE                                    ? IR_MODEL
                                                                    : -1;
@@ -243,6 +261,8 @@ static bool read_fitted(In *in, const Registry *r, const RowProg *p, uint32_t k,
     return use->narg <= 16 ? read_table(in, k, (uint8_t)use->narg, use->op == OP_LOOKUP_I64 ? IR_I64 : IR_F64, f) : bad(in, "too many keys in", a);
   if (type == IR_MODEL)
     return read_model(in, k, r, f);
+  if (type == IR_MAT)
+    return read_matrix(in, a, f);
   uint64_t n;
   const uint8_t *v = tensor(in, name_of(a, k, ""), dtype[type], &n);
   if (!v)
@@ -264,7 +284,7 @@ static bool read_fitted(In *in, const Registry *r, const RowProg *p, uint32_t k,
     if (!f->list)
       return err_memory(in->e), false;
     memcpy(f->list, v, 8 * n);
-    for (uint64_t i = 0; i < n; i++)
+    for (uint64_t i = 0; i < n && type == IR_LIST; i++)
       if (f->list[i] != f->list[i] || (i && f->list[i] < f->list[i - 1]))
         return bad(in, "a list is not ascending:", a);
     return true;

@@ -107,6 +107,8 @@ static void add_fitted(Out *o, uint32_t k, const Fitted *f) {
   case IR_STR: buf_put(add(o, "U8", 1, f->n, 0, "fitted.%u", k, ""), f->s, f->n); break;
   case IR_LIST: put_f64s(add(o, "F64", 1, f->n, 0, "fitted.%u", k, ""), f->list, f->n); break;
   case IR_VOCAB: add_vocab(o, k, f->vocab); break;
+  case IR_VEC: put_f64s(add(o, "F64", 1, f->n, 0, "fitted.%u", k, ""), f->list, f->n); break;
+  case IR_MAT: put_f64s(add(o, "F64", 2, f->rows, f->cols, "fitted.%u", k, ""), f->list, (uint64_t)f->rows * f->cols); break;
   case IR_TABLE: add_table(o, k, f->table); break;
   default: add_model(o, k, f->model);
   }
@@ -115,7 +117,7 @@ static void add_fitted(Out *o, uint32_t k, const Fitted *f) {
 /* ---- The score stage on its own ---- */
 
 static bool refers(const IrVal *v) {
-  return (v->op >= OP_FITTED_B && v->op <= OP_FITTED_VOCAB) || v->op == OP_LOOKUP_I64 || v->op == OP_LOOKUP_F64 || v->op == OP_SCORE;
+  return (v->op >= OP_FITTED_B && v->op <= OP_FITTED_MAT) || v->op == OP_LOOKUP_I64 || v->op == OP_LOOKUP_F64 || v->op == OP_SCORE;
 }
 
 /* A program of that stage alone; old[k] = number of its k-th fitted value in p. */

@@ -35,6 +35,7 @@ typedef enum { /* what a value is to the machine */
   IR_VOCAB, /* sorted list of strings; fitted */
   IR_TABLE, /* key -> i64 or f64; fitted */
   IR_MODEL, /* a trained model */
+  IR_MAT,   /* matrix; fitted */
 } IrType;
 
 typedef enum { /* what a column is to the user: decides parsing, printing and the type in written files */

@@ -8,6 +8,8 @@
  *   str      blob
  *   list     u64 count, f64 each: ascending, no NaN
  *   vocab    u64 count, blob each: ascending, distinct
+ *   vec      u64 count, f64 each
+ *   mat      u32 rows, u32 columns, f64 each, row after row
  *   table    u8 value type, u8 parts of a key, u32 variants, u64 keys, blob of each key (ascending, distinct, well formed), a null flag of
  *            each (variant, key), a value of each (0 under a null)
  *   model    estimator, d, names of features, tensors (name, rows, columns, values), then the report
@@ -308,6 +310,7 @@ Status fitted_save(const Fitted *f, Buf *out, Err *e) {
     put_text(out, f->s, f->n);
     break;
   case IR_LIST:
+  case IR_VEC:
     buf_u64(out, f->n);
     put_f64s(out, f->list, f->n);
     break;
@@ -315,6 +318,11 @@ Status fitted_save(const Fitted *f, Buf *out, Err *e) {
     buf_u64(out, f->n);
     for (uint32_t i = 0; i < f->n; i++)
       buf_blob(out, f->vocab->bytes + f->vocab->off[i], f->vocab->off[i + 1] - f->vocab->off[i]);
+    break;
+  case IR_MAT:
+    buf_u32(out, f->rows);
+    buf_u32(out, f->cols);
+    put_f64s(out, f->list, (uint64_t)f->rows * f->cols);
     break;
   case IR_TABLE:
     save_table(f->table, out);
@@ -536,6 +544,22 @@ static Status load_list(Rd *r, Fitted *f, Err *e) {
   return ST_OK;
 }
 
+static Status load_vec(Rd *r, Fitted *f, Err *e) {
+  uint64_t n = rd_count(r, 8);
+  if (r->bad || n > UINT32_MAX)
+    return damaged(e, "it ends too early, or is too large");
+  f->n = (uint32_t)n;
+  f->list = take_f64s(r, n, e);
+  return f->list ? ST_OK : e->code;
+}
+
+static Status load_mat(Rd *r, Fitted *f, Err *e) {
+  f->rows = rd_u32(r);
+  f->cols = rd_u32(r);
+  f->list = take_f64s(r, (uint64_t)f->rows * f->cols, e);
+  return f->list ? ST_OK : e->code;
+}
+
 static Status load_str(Rd *r, Fitted *f, Err *e) {
   Bytes b = rd_blob(r);
   if (r->bad || b.n > UINT32_MAX)
@@ -570,6 +594,10 @@ static Status load(Rd *r, const struct Estimator *const *registry, Fitted *f, Er
     return load_list(r, f, e);
   case IR_VOCAB:
     return load_vocab(r, f, e);
+  case IR_VEC:
+    return load_vec(r, f, e);
+  case IR_MAT:
+    return load_mat(r, f, e);
   case IR_TABLE:
     return load_table(r, f, e);
   case IR_MODEL:

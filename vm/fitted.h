@@ -51,13 +51,14 @@ const Tensor *model_tensor(const Model *m, const char *name);
 Status model_add_tensor(Model *m, const char *name, uint32_t rows, uint32_t cols, const double *v, Err *e); /* copies */
 
 typedef struct Fitted {
-  IrType type;               /* BOOL I64 F64 STR LIST VOCAB TABLE MODEL */
+  IrType type;               /* BOOL I64 F64 STR VEC LIST VOCAB TABLE MODEL MAT */
   uint8_t b;
   int64_t i;
   double f;
   char *s;                   /* STR: n bytes and NUL */
-  uint32_t n;                /* STR bytes, LIST and VOCAB length */
-  double *list;
+  uint32_t n;                /* STR bytes, LIST, VEC and VOCAB length */
+  double *list;              /* LIST: ascending; VEC: n elements; MAT: rows x cols, row after row */
+  uint32_t rows, cols;       /* MAT */
   Dict *vocab;               /* sorted, distinct */
   Map vocab_index;           /* level -> number */
   Table *table;

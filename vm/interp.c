@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "vm/estimator.h"
 #include "vm/op.h"
+#include "vm/shape.h"
 
 VECTOR_LOOPS
 
@@ -58,6 +59,8 @@ static Prepare prepare_of(uint32_t op) {
     break;
   }
   const OpInfo *o = op_info(op);
+  if (op >= OP_ADD_VEC && op <= OP_TOTAL_VEC)
+    return prepare_vector;
   bool strings = o->result == IR_STR;
   for (int i = 0; i < o->arity; i++)
     strings |= o->arg[i] == IR_STR;
@@ -130,6 +133,8 @@ static Status find_fitted(Interp *t, Step *s, Err *e) {
   case OP_FITTED_STR:
   case OP_FITTED_LIST:
   case OP_FITTED_VOCAB:
+  case OP_FITTED_VEC:
+  case OP_FITTED_MAT:
     want = s->v->type;
     break;
   case OP_LOOKUP_I64:
@@ -196,8 +201,9 @@ static size_t round_up(size_t n) {
   return (n + ALIGN - 1) / ALIGN * ALIGN;
 }
 
+/* A constant vector has one row: a panel of copies of a wide one would be large. */
 static size_t data_bytes(const Col *c) {
-  size_t n = PANEL_ROWS;
+  size_t n = c->type == IR_VEC && c->constant ? 1 : PANEL_ROWS;
   switch (c->type) {
   case IR_BOOL:
     return round_up(n);
@@ -464,6 +470,8 @@ static void spread(Col *c) {
     for (uint32_t r = 1; r < PANEL_ROWS; r++)
       c->code[r] = c->code[0];
     break;
+  case IR_VEC:
+    break;
   default:
     for (uint32_t r = 1; r < PANEL_ROWS; r++)
       c->i[r] = c->i[0];
@@ -557,12 +565,14 @@ Status interp_new(const RowProg *p, const Env *env, const char *const *input, ui
   t->own = mem_alloc((n + 1) * sizeof *t->own);
   t->copy = mem_alloc(((size_t)p->nout + 1) * sizeof *t->copy);
   t->none = dict_of(NULL, 0);
-  if (!t->none || !t->step || !t->reg || !t->args || !t->list || !t->input || !t->own || !t->copy) {
+  Shape *shape = mem_alloc((n + 1) * sizeof *shape);
+  if (!shape || !t->none || !t->step || !t->reg || !t->args || !t->list || !t->input || !t->own || !t->copy) {
     st = err_memory(e);
     goto fail;
   }
   const Col **arg = t->args;
-  for (uint32_t i = 0; i < p->nval; i++) {
+  st = shapes_of(p, env, shape, e);
+  for (uint32_t i = 0; i < p->nval && st == ST_OK; i++) {
     Step *s = &t->step[i];
     const IrVal *v = &p->val[i];
     *s = (Step){.run = step_of[v->op], .v = v, .info = op_info(v->op), .number = i, .arg = arg, .t = t};
@@ -578,19 +588,19 @@ Status interp_new(const RowProg *p, const Env *env, const char *const *input, ui
     c->type = v->type;
     c->constant = is_column(v->type) && value_is_scalar(t, s);
     if (v->type == IR_VEC) {
-      c->is_hot = v->op == OP_INDICATOR_STR;
-      c->width = c->is_hot ? step_vocab_size(s, 1) : v->narg;
+      c->is_hot = shape[i].hot;
+      c->width = shape[i].width;
     }
   }
-  st = lay_out(t, e);
+  st = st == ST_OK ? lay_out(t, e) : st;
   if (st == ST_OK)
     st = compute_constants(t, e);
-  if (st == ST_OK) {
-    *out = t;
-    return ST_OK;
-  }
 fail:
-  interp_free(t);
+  mem_free(shape);
+  if (st == ST_OK)
+    *out = t;
+  else
+    interp_free(t);
   return st;
 }
 
@@ -699,6 +709,11 @@ void step_FITTED_F64(Step *s) {
   s->out->f[0] = s->fitted->f;
 }
 
+void step_FITTED_VEC(Step *s) {
+  if (s->out->width)
+    memcpy(s->out->f, s->fitted->list, s->out->width * sizeof *s->out->f);
+}
+
 void step_FITTED_STR(Step *s) {
   step_CONST_STR(s);
 }
@@ -721,5 +736,9 @@ void step_FITTED_LIST(Step *s) {
 }
 
 void step_FITTED_VOCAB(Step *s) {
+  (void)s;
+}
+
+void step_FITTED_MAT(Step *s) {
   (void)s;
 }

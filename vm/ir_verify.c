@@ -44,6 +44,8 @@ static bool verify_reference(Verify *v, const IrVal *x) {
   case OP_FITTED_STR: want = IR_STR; break;
   case OP_FITTED_LIST: want = IR_LIST; break;
   case OP_FITTED_VOCAB: want = IR_VOCAB; break;
+  case OP_FITTED_VEC: want = IR_VEC; break;
+  case OP_FITTED_MAT: want = IR_MAT; break;
   case OP_LOOKUP_I64:
   case OP_LOOKUP_F64: want = IR_TABLE; break;
   case OP_SCORE: want = IR_MODEL; break;
@@ -113,7 +115,7 @@ static bool verify_out_types(Verify *v) {
     const IrOut *o = &p->out[i];
     switch (o->role) {
     case OUT_COLUMN:
-      need(v, x->type <= IR_STR, "a column is no scalar per row");
+      need(v, x->type <= (v->s->kind == STAGE_FIT ? IR_VEC : IR_STR), "a column is no scalar per row");
       need(v, v->s->kind == STAGE_FIT || (o->name && o->kind < KIND_N && kind_ir((Kind)o->kind) == x->type), "a column lacks its name, or has a kind that does not fit");
       for (uint32_t k = 0; v->e->code == ST_OK && v->s->kind != STAGE_FIT && k < i; k++)
         need(v, p->out[k].role != OUT_COLUMN || !o->name || strcmp(p->out[k].name, o->name) != 0, "two columns have one name");

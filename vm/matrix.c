@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "vm/op.h"
+#include "vm/shape.h"
 
 VECTOR_LOOPS
 
@@ -26,69 +27,28 @@ enum {
 
 typedef struct SlotDef {
   const char *name;
-  const IrVal *v;
+  uint32_t val;
 } SlotDef;
 
-static const Fitted *vocab_of(const RowProg *p, const Env *env, const IrVal *v, const IrVal **con, Err *e) {
-  const IrVal *a = &p->val[v->arg[1]];
-  *con = NULL;
-  if (a->op == OP_CONST_VOCAB) {
-    *con = a;
-    return NULL;
+/* Names of one slot's elements, from feature[0] on: what shape_names says, behind the slot's name. */
+static Status name_slot(const RowProg *p, const Env *env, const Shape *shape, SlotDef def, char **feature,
+                        uint32_t width, Err *e) {
+  if (p->val[def.val].type != IR_VEC) {
+    feature[0] = mem_strdup(def.name);
+    return feature[0] ? ST_OK : err_memory(e);
   }
-  if (env && a->i >= 0 && a->i < env->n && env->v[a->i] && env->v[a->i]->type == IR_VOCAB)
-    return env->v[a->i];
-  err_set(e, ST_FAULT, "CML0604", "This is a fault of cml: please report it with the program.",
-          "the levels $%lld are not there", (long long)a->i);
-  return NULL;
-}
-
-static char *join_name(const char *a, char between, const char *b, size_t nb) {
-  size_t na = strlen(a);
-  char *s = mem_alloc(na + nb + 2);
-  if (!s)
-    return NULL;
-  memcpy(s, a, na);
-  s[na] = between;
-  memcpy(s + na + 1, b, nb);
-  return s;
-}
-
-static char *element_name(const char *slot, const IrVal *v, uint32_t k) {
-  char number[16];
-  const char *name = v->nlist && v->names[k] ? v->names[k] : "";
-  if (!*name && v->narg == 1)
-    return mem_strdup(slot);
-  if (!*name) {
-    Buf b = {NULL, 0, 0, false};
-    buf_printf(&b, "%u", k + 1);
-    memcpy(number, buf_str(&b), b.n < sizeof number ? b.n + 1 : 1);
-    buf_free(&b);
-    name = number;
-  }
-  return join_name(slot, '_', name, strlen(name));
-}
-
-/* Names of one slot's elements, from out->feature[at] on. */
-static Status name_slot(const RowProg *p, const Env *env, SlotDef def, char **feature, uint32_t width,
-                        Err *e) {
-  const IrVal *v = def.v, *con = NULL;
-  const Fitted *f = NULL;
-  if (v->op == OP_INDICATOR_STR)
-    f = vocab_of(p, env, v, &con, e);
+  if (shape_names(p, env, shape, def.val, feature, e) != ST_OK)
+    return e->code;
+  size_t n = strlen(def.name);
   for (uint32_t k = 0; k < width; k++) {
-    if (v->type != IR_VEC) {
-      feature[k] = mem_strdup(def.name);
-    } else if (v->op == OP_VEC) {
-      feature[k] = element_name(def.name, v, k);
-    } else if (con) {
-      feature[k] = join_name(def.name, '=', con->names[k], strlen(con->names[k]));
-    } else {
-      Str level = dict_at(f->vocab, k);
-      feature[k] = join_name(def.name, '=', level.p, level.n);
-    }
-    if (!feature[k])
+    size_t m = strlen(feature[k]);
+    char *s = mem_alloc(n + m + 1);
+    if (!s)
       return err_memory(e);
+    memcpy(s, def.name, n);
+    memcpy(s + n, feature[k], m);
+    mem_free(feature[k]);
+    feature[k] = s;
   }
   return ST_OK;
 }
@@ -101,21 +61,13 @@ static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, u
     return err_memory(e);
   out->n = n;
   uint64_t d = 0, filled = 0;
-  Status st = ST_OK;
+  Shape *shape = mem_alloc((p->nval + (size_t)1) * sizeof *shape);
+  Status st = shape ? shapes_of(p, env, shape, e) : err_memory(e);
   for (uint32_t k = 0; k < n && st == ST_OK; k++) {
-    const IrVal *v = def[k].v, *con = NULL;
-    uint32_t width = 1;
-    bool hot = v->op == OP_INDICATOR_STR;
-    if (hot) {
-      const Fitted *f = vocab_of(p, env, v, &con, e);
-      st = e->code;
-      width = con ? con->nlist : f ? f->n : 0;
-    } else if (v->type == IR_VEC) {
-      width = v->narg;
-    }
-    out->width[k] = width;
-    d += width;
-    filled += hot ? 1 : width;
+    bool vector = p->val[def[k].val].type == IR_VEC;
+    out->width[k] = vector ? shape[def[k].val].width : 1;
+    d += out->width[k];
+    filled += vector && shape[def[k].val].hot ? 1 : out->width[k];
   }
   if (st == ST_OK && d >= INT32_MAX)
     st = err_set(e, ST_RESOURCE, "CML0522", "Keep fewer levels: raise min_count.",
@@ -127,7 +79,8 @@ static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, u
     st = out->feature ? ST_OK : err_memory(e);
   }
   for (uint32_t k = 0, at = 0; k < n && st == ST_OK; at += out->width[k], k++)
-    st = name_slot(p, env, def[k], out->feature + at, out->width[k], e);
+    st = name_slot(p, env, shape, def[k], out->feature + at, out->width[k], e);
+  mem_free(shape);
   if (st != ST_OK)
     slots_free(out);
   return st;
@@ -140,7 +93,7 @@ static Status slots_scored(const RowProg *p, const Env *env, const IrVal *v, Slo
   if (!def)
     return err_memory(e);
   for (uint32_t k = 0; k < v->narg; k++)
-    def[k] = (SlotDef){v->nlist && v->names[k] ? v->names[k] : "", &p->val[v->arg[k]]};
+    def[k] = (SlotDef){v->nlist && v->names[k] ? v->names[k] : "", v->arg[k]};
   Status st = slots_make(p, env, def, v->narg, out, e);
   mem_free(def);
   return st;
@@ -161,7 +114,7 @@ Status slots_of(const RowProg *p, const Env *env, Slots *out, Err *e) {
     return err_memory(e);
   for (uint32_t k = 0; k < p->nout; k++) {
     if (p->out[k].role == OUT_SLOT)
-      def[n++] = (SlotDef){p->out[k].name ? p->out[k].name : "", &p->val[p->out[k].val]};
+      def[n++] = (SlotDef){p->out[k].name ? p->out[k].name : "", p->out[k].val};
   }
   Status st = slots_make(p, env, def, n, out, e);
   mem_free(def);

@@ -93,6 +93,7 @@ Status prepare_bucket(Step *s, Err *e);
 Status prepare_lookup(Step *s, Err *e);
 Status prepare_hash(Step *s, Err *e);
 Status prepare_score(Step *s, Err *e);
+Status prepare_vector(Step *s, Err *e);
 
 /* A constant list or vocabulary argument: where it lies. */
 typedef struct ListView {
@@ -164,6 +165,11 @@ int64_t intmap_find(const IntMap *m, uint64_t key);
 int64_t intmap_add(IntMap *m, uint64_t key); /* finds or adds with the next number; -1: memory */
 void intmap_clear(IntMap *m);
 void intmap_free(IntMap *m);
+
+/* ---- op_vector.c ---- */
+
+/* The elements of row r of a vector, all of them; of a constant those of its one row. */
+void vector_row(const Col *c, uint32_t r, double *out);
 
 /* ---- matrix.c ---- */
 

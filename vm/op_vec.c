@@ -95,11 +95,18 @@ void step_BUCKET_F64(Step *s) {
 
 void step_VEC(Step *s) {
   size_t width = s->out->width;
+  double *o = s->out->f;
   for (uint32_t k = 0; k < s->v->narg; k++) {
-    const double *a = s->arg[k]->f;
-    double *o = s->out->f + k;
+    const Col *a = s->arg[k];
+    if (a->type == IR_VEC) {
+      for (uint32_t r = 0; r < s->n; r++)
+        vector_row(a, r, o + r * width);
+      o += a->width;
+      continue;
+    }
     for (uint32_t r = 0; r < s->n; r++)
-      o[r * width] = a[r];
+      o[r * width] = a->f[r];
+    o++;
   }
 }
 
@@ -153,7 +160,7 @@ static bool refuse(Step *s, uint32_t k, const char *name) {
     int64_t at = slot_bad_element(c, r);
     if (at < 0)
       continue;
-    double v = c->f[(c->type == IR_VEC ? (size_t)r * c->width : r) + (size_t)at];
+    double v = c->f[(c->type == IR_VEC ? (size_t)(c->constant ? 0 : r) * c->width : r) + (size_t)at];
     step_fail(s, r, name, "the feature `%s` is %s, which no model takes", slots->feature[first + (uint32_t)at],
               v != v ? "NaN" : "infinite");
   }

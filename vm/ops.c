@@ -18,6 +18,12 @@
 #define ARGS_ii 2, {IR_I64, IR_I64}
 #define ARGS_ss 2, {IR_STR, IR_STR}
 #define ARGS_sv 2, {IR_STR, IR_VOCAB}
+#define ARGS_x 1, {IR_VEC}
+#define ARGS_xf 2, {IR_VEC, IR_F64}
+#define ARGS_xm 2, {IR_VEC, IR_MAT}
+#define ARGS_xx 2, {IR_VEC, IR_VEC}
+#define ARGS_yy 2, {ARG_SLOT, ARG_SLOT}
+#define ARGS_xib 3, {IR_VEC, IR_I64, IR_BOOL}
 #define ARGS_bbb 3, {IR_BOOL, IR_BOOL, IR_BOOL}
 #define ARGS_bff 3, {IR_BOOL, IR_F64, IR_F64}
 #define ARGS_bii 3, {IR_BOOL, IR_I64, IR_I64}
@@ -37,6 +43,7 @@
    : (c) == 'l' ? IR_LIST                                                                                  \
    : (c) == 'v' ? IR_VOCAB                                                                                 \
    : (c) == 'x' ? IR_VEC                                                                                   \
+   : (c) == 'm' ? IR_MAT                                                                                   \
                 : RESULT_ANY)
 
 enum { FAIL = 1, MAKES = 2, ROW = 4 };
