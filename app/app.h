@@ -62,6 +62,7 @@ typedef struct Compiled {
   Sources sources;
   Diags diags;
   Library *library;
+  const Ast *ast;          /* of the program and its modules */
   Tree *tree;              /* NULL: errors */
   Program *program;        /* NULL: errors, or only checked */
   PassReport *report;      /* of each pass */
@@ -88,6 +89,7 @@ void compile_library(Compiled *c);                           /* the cml files of
 /* All of them. Fills c; diagnostics are in c->diags, a failure that is none in e. compile_free always. */
 Status compile_file(const App *app, const CompileOptions *o, Compiled *c, Buf *dump, Err *e);
 void compile_free(Compiled *c);
+void compile_digest(const Compiled *c, char *out); /* of the program's text; with modules, of the digests of all texts in the order read. DIGEST_HEX bytes */
 /* Prints diagnostics and a last line "2 errors, 1 warning" to standard error. */
 void compile_report(const App *app, const Compiled *c);
 

@@ -197,7 +197,7 @@ static Status run_compiled(const App *app, const Settings *s, const Compiled *c,
   memset(&r, 0, sizeof r);
   Hooks h = {.app = app, .digests = &digests};
   h.report = (Report){.program = c->program, .registry = app->registry, .run = &r, .path = s->compile.path};
-  digest_bytes((Bytes){(const uint8_t *)c->text, c->ntext}, h.report.digest);
+  compile_digest(c, h.report.digest);
   digests_start(&digests, c->program, s->limits.dir, app->cancel);
   meter_start(&h.meter, app, s->quiet, "start");
   RunHooks hooks = {.ctx = &h, .begin = on_begin, .bundle = on_bundle, .progress = &h.meter.progress};

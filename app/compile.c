@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A file's way through the compiler: text, tree, checked tree, program, passes. */
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/app.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "compiler/lower.h"
 #include "stdlib/sources.h"
@@ -23,6 +26,38 @@ Status compile_read(Compiled *c, const char *path, Err *e) {
     c->ntext = (uint32_t)b.n;
     c->text = arena_strndup(&c->arena, (const char *)b.p, b.n);
     c->file = source_add(&c->sources, in ? "(standard input)" : path, c->text, c->ntext, false);
+  }
+  buf_free(&b);
+  return e->code;
+}
+
+/* Folders of `use NAME`: those of CML_PATH that are there, then that of the installed libraries. */
+static const char *const *module_folders(Arena *a) {
+  const char *path = getenv("CML_PATH");
+  uint32_t n = 0, cap = 2;
+  for (const char *p = path; p && *p; p++)
+    cap += *p == ':';
+  const char **v = NEWN(a, const char *, cap + 1);
+  for (const char *p = path; p && *p;) {
+    size_t k = strcspn(p, ":");
+    char *real = realpath(arena_strndup(a, p, k), NULL);
+    if (k && real)
+      v[n++] = arena_strdup(a, real);
+    free(real);
+    p += k + (p[k] == ':');
+  }
+  v[n++] = CML_PKGLIBDIR "/modules";
+  return v;
+}
+
+static Status read_module(void *ctx, Arena *a, const char *path, const char **text, uint32_t *n, Err *e) {
+  Buf b = {0};
+  (void)ctx;
+  if (access(path, F_OK) != 0)
+    return ST_DATA;
+  if (file_read(path, PROGRAM_MOST, ST_PROGRAM, &b, e) == ST_OK) {
+    *n = (uint32_t)b.n;
+    *text = arena_strndup(a, (const char *)b.p, b.n);
   }
   buf_free(&b);
   return e->code;
@@ -49,7 +84,8 @@ Status compile_file(const App *app, const CompileOptions *o, Compiled *c, Buf *d
   Catalog cat;
   if (catalog_make(app, &c->arena, o->check.no_data, &cat, e) != ST_OK)
     return e->code;
-  const Ast *ast = parse_file(&c->arena, &c->diags, c->file);
+  ModuleReader modules = {module_folders(&c->arena), read_module, NULL};
+  const Ast *ast = c->ast = program_read(&c->arena, &c->diags, c->file, &modules);
   compile_library(c);
   CheckOptions check = o->check;
   c->outcome = ST_PROGRAM;
@@ -63,6 +99,20 @@ Status compile_file(const App *app, const CompileOptions *o, Compiled *c, Buf *d
   if (c->program && passes_run(c->program, &c->arena, o->skip_pass, o->dump_pass, dump, c->report, e) != ST_OK)
     c->program = NULL;
   return e->code;
+}
+
+void compile_digest(const Compiled *c, char *out) {
+  Buf all = {0};
+  digest_bytes((Bytes){(const uint8_t *)c->text, c->ntext}, out);
+  buf_text(&all, out);
+  for (const Module *m = c->ast->modules; m; m = m->next) {
+    const SourceFile *f = &c->sources.file[m->file];
+    digest_bytes((Bytes){(const uint8_t *)f->text, f->n}, out);
+    buf_text(&all, out);
+    if (!m->next)
+      digest_bytes(buf_bytes(&all), out);
+  }
+  buf_free(&all);
 }
 
 void compile_free(Compiled *c) {

@@ -52,7 +52,7 @@ static uint32_t model_number(const Lower *l, const TModel *m) {
 
 static uint32_t add_stage(Lower *l, StageKind kind, const char *name, Span span) {
   Stage s = {.kind = kind, .name = name, .from = -1, .part = -1, .train = -1, .score = -1};
-  if (span.file)
+  if (span.file && span.file == l->tree->file)
     source_position(l->diags->sources, span.file, span.from, &s.line, &s.col);
   PUSH(l->arena, l->p->stage, l->p->nstage, l->scap, s);
   return l->p->nstage - 1;

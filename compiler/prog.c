@@ -27,7 +27,7 @@ void prog_forget(Build *b, const Node *n) {
 
 void prog_place(const Build *b, Span s, uint32_t *line, uint32_t *col) {
   *line = *col = 0;
-  if (s.file && !b->diags->sources->file[s.file].builtin)
+  if (s.file && s.file == b->tree->file)
     source_position(b->diags->sources, s.file, s.from, line, col);
 }
 

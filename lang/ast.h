@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "lang/source.h"
 
 /* ---- Expressions ---- */
@@ -87,7 +88,7 @@ typedef struct Parameter { /* of a function */
 
 /* ---- Declarations ---- */
 
-typedef enum { D_PARAM, D_FN, D_NATIVE, D_DATA, D_FEATURES, D_MODEL, D_EVALUATE, D_EXPORT } DeclKind;
+typedef enum { D_PARAM, D_FN, D_NATIVE, D_DATA, D_FEATURES, D_MODEL, D_EVALUATE, D_EXPORT, D_USE } DeclKind;
 
 typedef enum { /* entries inside the braces of data, features, evaluate, export and of a fn with a body */
   I_FROM,      /* from csv("x", header = false): expr = E_CALL */
@@ -145,7 +146,7 @@ typedef struct Decl {
   DeclKind kind;
   Span span;
   const char *doc;
-  const char *name;      /* param, fn, data, features, model; the model's name in evaluate and export */
+  const char *name;      /* param, fn, data, features, model; the model's name in evaluate and export; use NAME (else expr: the path) */
   Span name_span;
   Parameter *params;     /* fn, native */
   TypeExpr *type;        /* param, fn (declared result or NULL), native (result) */
@@ -172,8 +173,16 @@ typedef struct Comment { /* every # comment, in order; fmt puts them back; `own_
   struct Comment *next;
 } Comment;
 
+typedef struct Module { /* a file that `use` named */
+  uint16_t file;
+  const char *dir;       /* its folder: absolute, or relative to that of the program; "" is the program's own */
+  Decl *use;             /* the first declaration that named it */
+  struct Module *next;
+} Module;
+
 typedef struct Ast {
   uint16_t file;
+  Module *modules;       /* program_read: every file read beside it; their declarations follow the program's own */
   const char *doc; /* ## lines at the top that are followed by a blank line, or NULL */
   Decl *decls;
   Comment *comments;
@@ -182,6 +191,15 @@ typedef struct Ast {
 struct Diags;
 /* Parses one file of d->sources. Always gives a tree; errors go to `d` (the parser recovers at entry and declaration ends). */
 Ast *parse_file(Arena *a, struct Diags *d, uint16_t file);
+
+/* How modules are found and read. Text and path of a module come from `read`, which says ST_DATA where the file is not there. */
+typedef struct ModuleReader {
+  const char *const *folder; /* where `use NAME` looks for NAME.cml, in order; absolute; ends with NULL */
+  Status (*read)(void *ctx, Arena *a, const char *path, const char **text, uint32_t *n, Err *e);
+  void *ctx;
+} ModuleReader;
+/* parse_file, and then every module it uses, each once, whoever uses it. What a module declares is declared in the program. */
+Ast *program_read(Arena *a, struct Diags *d, uint16_t file, const ModuleReader *modules);
 
 /* The canonical form. parse(fmt(parse(x))) == parse(x); fmt(fmt(x)) == fmt(x); comments keep their places. */
 struct Buf;

@@ -215,14 +215,14 @@ static void put_item(Buf *b, const Item *i) {
 
 void ast_print(const Ast *ast, struct Buf *b) {
   static const char *const word[] = {"param",    "fn",    "native",   "data",
-                                     "features", "model", "evaluate", "export"};
+                                     "features", "model", "evaluate", "export", "use"};
   if (ast->doc) {
     buf_text(b, "file");
     put_doc(b, ast->doc);
     buf_text(b, "\n");
   }
   for (const Decl *d = ast->decls; d; d = d->next) {
-    buf_printf(b, "%s%s %s", word[d->kind], d->aggregate ? " aggregate" : "", d->name);
+    buf_printf(b, "%s%s %s", word[d->kind], d->aggregate ? " aggregate" : "", d->name ? d->name : "");
     for (const Parameter *p = d->params; p; p = p->next) {
       buf_printf(b, " (%s: ", p->name);
       put_type(b, p->type);

@@ -204,8 +204,11 @@ Item *build_item(Reading *r, ItemKind kind, Span at, const Tok *name, Expr *expr
 
 Decl *build_decl(Reading *r, DeclKind kind, Span at, const Tok *name) {
   Decl *d = NEW(r->arena, Decl);
-  *d = (Decl){
-      .kind = kind, .span = at, .name = name->name, .name_span = tok_span(r, name), .doc = doc_of(r, at)};
+  *d = (Decl){.kind = kind, .span = at, .doc = doc_of(r, at)};
+  if (name) {
+    d->name = name->name;
+    d->name_span = tok_span(r, name);
+  }
   return d;
 }
 

@@ -220,8 +220,10 @@ const char *path_text(Ctx *x, const Expr *e, const char *who) {
   for (const char *p = e->name; *p;) {
     const char *open = strchr(p, '{');
     const char *close = open ? strchr(open, '}') : NULL;
-    if (!close)
-      return arena_printf(c->a, "%s%s", out, p);
+    if (!close) {
+      out = arena_printf(c->a, "%s%s", out, p);
+      break;
+    }
     char *name = arena_strndup(c->a, open + 1, (size_t)(close - open - 1));
     ParamInfo *info = table_get(&c->param, name);
     if (!info) {
@@ -239,6 +241,9 @@ const char *path_text(Ctx *x, const Expr *e, const char *who) {
     out = arena_printf(c->a, "%s%.*s%s", out, (int)(open - p), p, option_text(c->a, info->param->value));
     p = close + 1;
   }
+  for (const Module *m = c->ast->modules; m && out[0] != '/'; m = m->next) /* relative to the file that names it */
+    if (m->file == e->span.file && m->dir[0])
+      return arena_printf(c->a, "%s/%s", m->dir, out);
   return out;
 }
 
@@ -309,7 +314,8 @@ static void collect(Check *c) {
       add_value_name(c, &c->model, d, m);
       break;
     case D_EVALUATE:
-    case D_EXPORT: break;
+    case D_EXPORT:
+    case D_USE: break;
     }
   }
 }
@@ -317,7 +323,7 @@ static void collect(Check *c) {
 /* ---- What is unused ---- */
 
 static void warn_unused(Check *c, const Decl *d, bool used, const char *remedy, const char *what) {
-  if (!used)
+  if (!used && d->name_span.file == c->ast->file) /* a module serves several programs */
     diag_add(c->d, SEV_WARNING, "CML0301", d->name_span, remedy, "the %s `%s` is not used", what, d->name);
 }
 
@@ -393,6 +399,7 @@ Tree *check_program(Arena *a, Diags *d, const Ast *ast, const Library *lib, cons
   c->opt = opt;
   c->tree = NEW(a, Tree);
   c->tree->path = d->sources->file[ast->file].path;
+  c->tree->file = ast->file;
   c->tree->dir = folder_of(a, c->tree->path);
   nodetab_init(&c->nodes, a);
   c->error = node_make(&c->nodes, &(Node){.kind = N_LIT});

@@ -125,7 +125,7 @@ Node *expr_coerce(Ctx *x, Node *n, Type want, Span at, const char *who);
 Node *call_check(Ctx *x, const Expr *e, const Arg *keys, Span at);  /* f(..); keys: of `by`, or NULL */
 Node *literal_at_instant(Ctx *x, Node *n, TypeKind other, Span at); /* "2001-01-01" beside a date: the date */
 
-Span ctx_span(const Ctx *x, Span inner);         /* `inner`, or the call that led into the library */
+Span ctx_span(const Ctx *x, Span inner);         /* `inner`, or the call that led into the library or a module */
 const char *source_text(const Check *c, Span s); /* the program's own words, on one line */
 Diag *ctx_error(const Ctx *x, const char *code, Span at, const char *remedy, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));

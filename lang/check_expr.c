@@ -14,7 +14,9 @@
 /* ---- Words for messages ---- */
 
 Span ctx_span(const Ctx *x, Span inner) {
-  return x->outer.file ? x->outer : inner;
+  if (x->outer.file)
+    return x->outer;
+  return inner.file != x->c->ast->file && x->via_at.file == x->c->ast->file ? x->via_at : inner;
 }
 
 const char *source_text(const Check *c, Span s) {

@@ -319,7 +319,7 @@ static const Word top_words[] = {
     {"evaluate", TK_EVALUATE},
     {"export", TK_EXPORT},
     {"tune", 0},
-    {"use", 0},
+    {"use", TK_USE},
     {"allow", 0},
     {NULL, 0},
 };
@@ -409,7 +409,7 @@ static void unknown_at_top(Layout *l, const Tok *t) {
   if ((t->kind != TK_NAME && t->kind != TK_WHERE) || t->quoted) {
     if (!r->bad_line[t->line])
       syntax_error(r, "CML0109", at,
-                   "Declarations are param, fn, data, features, model, evaluate and export.",
+                   "Declarations are param, fn, data, features, model, evaluate, export and use.",
                    "a declaration should begin here, not %s", tok_shown(r, t));
     return;
   }
@@ -437,7 +437,7 @@ static void unknown_at_top(Layout *l, const Tok *t) {
   if (!remedy && near)
     remedy = arena_printf(r->arena, "Did you mean `%s`?", near);
   if (!remedy)
-    remedy = "Declarations are param, fn, data, features, model, evaluate and export.";
+    remedy = "Declarations are param, fn, data, features, model, evaluate, export and use.";
   syntax_error(r, "CML0109", at, remedy, "`%s` is not a declaration", t->name);
 }
 
@@ -493,7 +493,7 @@ static uint32_t emit_entry_start(Layout *l, uint32_t i, Tok *t) {
       t->kind = TK_NATIVE;
       return i;
     }
-    if (raw->kind == TK_TUNE || raw->kind == TK_USE || (named(raw, "allow") && raw[1].kind == TK_NAME)) {
+    if (raw->kind == TK_TUNE || (named(raw, "allow") && raw[1].kind == TK_NAME)) {
       not_yet(l, raw, "");
       return skip_entry(l, i);
     }

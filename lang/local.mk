@@ -8,7 +8,7 @@ liblang_a_SOURCES = \
   lang/check_model.c lang/check_source.c lang/diag.c lang/diag.def lang/diag.h lang/fmt.c lang/layout.c \
   lang/lex.l lang/native.c lang/native.h lang/node.c lang/node.h lang/parse.y lang/read.c lang/scope.c \
   lang/scope.h lang/source.c lang/source.h lang/syntax.h lang/tree.c lang/tree.h lang/tree_text.c \
-  lang/tree_text.h lang/type.c lang/type.h
+  lang/tree_text.h lang/type.c lang/type.h lang/use.c
 BUILT_SOURCES += lang/parse.h
 lang_extra = \
   lang/README.md

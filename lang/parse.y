@@ -153,6 +153,8 @@ decl: PARAM NAME type_opt                 { $$ = build_decl(r, D_PARAM, @$, $2);
     | EVALUATE error LBRACE metrics RBRACE { $$ = NULL; }
     | EXPORT NAME LBRACE targets RBRACE   { $$ = build_decl(r, D_EXPORT, @$, $2); $$->items = $4.head; }
     | EXPORT error LBRACE targets RBRACE  { $$ = NULL; }
+    | USE NAME                            { $$ = build_decl(r, D_USE, @$, $2); }
+    | USE STRING                          { $$ = build_decl(r, D_USE, @$, NULL); $$->expr = build_leaf(r, E_STRING, $2); }
     ;
 
 on_clause: %empty           { $$ = NULL; }

@@ -214,6 +214,7 @@ typedef struct TParam {
 typedef struct Tree {
   const char *path;     /* of the program file */
   const char *dir;      /* its folder, "." when none */
+  uint16_t file;        /* its number among the sources; places in other files are not kept in the program */
   TParam *param;
   uint32_t nparam;
   TData **data;

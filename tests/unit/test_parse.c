@@ -243,7 +243,7 @@ static void test_errors(void **state) {
              "1:11 0102, 1:17 0102, 2:13 0102");
   errors_are("param where = 1\nfeatures f of d { by = 1 }\n", "1:7 0113, 2:19 0113");
   errors_are("tune m {\n a in [1, 2]\n}\nuse x\nparam p = 1\nallow CML0311 because \"x\"\n",
-             "1:1 0111, 4:1 0111, 6:1 0111");
+             "1:1 0111, 6:1 0111");
   errors_are("data d {\n join u on id\n window by u order by d {\n a = 1\n }\n sample 10%\n aggregate by x "
              "{\n n = count()\n}\n serve { join u }\n group k\n}\n",
              "2:2 0111, 3:2 0111, 6:2 0111, 7:2 0111, 10:2 0111, 11:2 0111");

@@ -1,0 +1,1 @@
+s|looked for in /[^ ]*/modules|looked for in PKGLIBDIR/modules|

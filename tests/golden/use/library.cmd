@@ -1,0 +1,2 @@
+$ CML_PATH=/nowhere:_path $CMLC check library.cml
+check {}

@@ -1,0 +1,2 @@
+run {} -p scale=4.0 -q
+check {}
