@@ -115,7 +115,7 @@ static void list_estimators(const Doc *d) {
 static void list_metrics(const Doc *d) {
   printf("Metrics\n");
   for (const CatMetric *m = d->catalog.metric; m->name; m++) {
-    printf("  %-20s ", m->name);
+    printf("  %-28s ", m->name);
     print_gist(m->doc);
   }
 }

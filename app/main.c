@@ -65,8 +65,8 @@ static int flushed(const App *app, int st) {
     return st;
   if (errno != EPIPE) {
     Err e = {0};
-    err_set(&e, ST_RESOURCE, "CML0503", "Check that the disk has room.", "cannot write to standard output%s%s", errno ? ": " : "",
-            errno ? strerror(errno) : "");
+    /* why is known only if the last of it failed, so it is never said */
+    err_set(&e, ST_RESOURCE, "CML0503", "Check that the disk has room.", "cannot write to standard output");
     app_error(app, &e);
   }
   return st <= ST_EXPECT ? ST_RESOURCE : st;

@@ -4,6 +4,8 @@
 
 #include "lang/check.h"
 
+enum { METRICS_SHOWN = 8 }; /* in a message */
+
 static ModelInfo *model_named(Check *c, const Decl *decl) {
   Near near = {.arena = c->a};
   ModelInfo *m = decl->name ? table_get(&c->model, decl->name) : NULL;
@@ -37,10 +39,12 @@ static bool task_fits(Ctx *x, const CatMetric *m, Span at) {
     return true;
   Check *c = x->c;
   const char *list = "";
+  uint32_t n = 0;
   for (const CatMetric *o = c->cat->metric; o->name; o++)
-    if (o->task == model->t->estimator->task)
+    if (o->task == model->t->estimator->task && n++ < METRICS_SHOWN)
       list = arena_printf(c->a, "%s%s%s", list, *list ? ", " : "", o->name);
-  ctx_error(x, "CML0318", at, arena_printf(c->a, "its metrics are %s", list),
+  const char *more = n > METRICS_SHOWN ? ", ...: `cmlc doc metrics` lists all" : "";
+  ctx_error(x, "CML0318", at, arena_printf(c->a, "its metrics are %s%s", list, more),
             "`%s` measures a %s, and `%s` is a %s", m->name,
             m->task == TASK_BINARY ? "classifier" : "regression", model->t->name,
             m->task == TASK_BINARY ? "regression" : "classifier");
@@ -54,13 +58,10 @@ static TMetric *read_metric(Ctx *x, const Expr *e) {
   Span at = e->name_span.file ? e->name_span : e->span;
   const CatMetric *m = find_metric(c, e->name);
   if (!m) {
-    const char *all = "metrics are";
-    for (const CatMetric *o = c->cat->metric; o && o->name; o++) {
+    for (const CatMetric *o = c->cat->metric; o && o->name; o++)
       near_add(&near, o->name);
-      all = arena_printf(c->a, "%s%s %s", all, near.n > 1 ? "," : "", o->name);
-    }
     const char *remedy = near_remedy(&near, e->name);
-    ctx_error(x, "CML0318", at, remedy ? remedy : all, "`%s` is not a metric", e->name);
+    ctx_error(x, "CML0318", at, remedy ? remedy : "`cmlc doc metrics` lists them", "`%s` is not a metric", e->name);
     return NULL;
   }
   if (!task_fits(x, m, at))

@@ -13,9 +13,14 @@ const Estimator *const stdlib_estimators[] = {
 };
 
 const Metric *const stdlib_metrics[] = {
-    &metric_auc,    &metric_log_loss, &metric_brier,     &metric_accuracy, &metric_precision, &metric_recall,
-    &metric_f1,     &metric_confusion,
-    &metric_rmse,   &metric_mae,      &metric_r2,
+    &metric_auc,      &metric_pr_auc,    &metric_log_loss,  &metric_brier,
+    &metric_accuracy, &metric_precision, &metric_recall,    &metric_f1,
+    &metric_specificity, &metric_npv,    &metric_balanced_accuracy, &metric_mcc,
+    &metric_ks,       &metric_lift,      &metric_gain,      &metric_ece,
+    &metric_mce,      &metric_best_threshold, &metric_confusion,
+    &metric_rmse,     &metric_mae,       &metric_r2,        &metric_explained_variance,
+    &metric_bias,     &metric_mape,      &metric_quantile_loss, &metric_median_absolute_error,
+    &metric_max_error, &metric_msle,     &metric_rmsle,
     NULL,
 };
 

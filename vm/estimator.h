@@ -48,6 +48,7 @@ typedef struct MetricInfo {
   uint32_t noption;
   uint32_t score, target;   /* output numbers of the evaluate stage's row program */
   int32_t slice;            /* output number of the slice column (str, i64 or b), or -1 */
+  uint32_t groups;          /* 0, or: no slice; values are the whole, then the whole without each group of rows */
   uint64_t rows;            /* rows of the part that is evaluated (for choosing how, never what) */
 } MetricInfo;
 

@@ -80,20 +80,39 @@ static Status part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
 typedef struct Looper { /* an Iter and the jobs it waits for */
   Iter *it;
   Jobs jobs;
+  Buf *out;      /* results of its jobs, in its order; the bytes belong to the scan */
   bool done;
 } Looper;
 
-/* Jobs of all loopers as one list; the parameters stay theirs. */
-static Status ask(Looper *v, uint32_t n, const Buf *out, Jobs *all, Err *e) {
-  uint32_t at = 0, total = 0;
+typedef struct Asked { /* the jobs of a scan: each once, however many loopers ask for it */
+  Jobs all;      /* the parameters stay with the first who asked */
+  Buf *out;
+  uint32_t nout;
+} Asked;
+
+static bool same_job(const Job *a, const Job *b) {
+  return a->pass == b->pass && a->leave_out == b->leave_out && a->only_fold == b->only_fold && a->par.n == b->par.n &&
+         (a->par.n == 0 || memcmp(a->par.p, b->par.p, a->par.n) == 0);
+}
+
+static uint32_t job_number(const Jobs *all, const Job *job) {
+  uint32_t k = 0;
+  while (k < all->n && !same_job(&all->v[k], job))
+    k++;
+  return k;
+}
+
+/* Gives each looper its results and gathers what it asks for next. */
+static Status ask(Looper *v, uint32_t n, Jobs *all, Err *e) {
+  uint32_t total = 0;
   for (uint32_t i = 0; i < n; i++) {
-    uint32_t k = v[i].jobs.n;
     if (v[i].done)
       continue;
     Jobs next = {.n = 0};
-    Status st = v[i].it->next(v[i].it, out ? out + at : NULL, k, &next, e);
-    at += k;
+    Status st = v[i].it->next(v[i].it, v[i].out, v[i].out ? v[i].jobs.n : 0, &next, e);
     jobs_free(&v[i].jobs);
+    mem_free(v[i].out);
+    v[i].out = NULL;
     v[i].jobs = next;
     v[i].done = !next.n;
     total += next.n;
@@ -110,37 +129,54 @@ static Status ask(Looper *v, uint32_t n, const Buf *out, Jobs *all, Err *e) {
   all->n = 0;
   for (uint32_t i = 0; i < n; i++)
     for (uint32_t k = 0; k < v[i].jobs.n; k++)
-      all->v[all->n++] = v[i].jobs.v[k];
+      if (job_number(all, &v[i].jobs.v[k]) == all->n)
+        all->v[all->n++] = v[i].jobs.v[k];
   return ST_OK;
+}
+
+/* The results of a scan, by looper. */
+static Status deal(Looper *v, uint32_t n, const Asked *a, Err *e) {
+  for (uint32_t i = 0; i < n; i++) {
+    if (!v[i].jobs.n)
+      continue;
+    v[i].out = mem_alloc(v[i].jobs.n * sizeof *v[i].out);
+    if (!v[i].out)
+      return err_memory(e);
+    for (uint32_t k = 0; k < v[i].jobs.n; k++)
+      v[i].out[k] = a->out[job_number(&a->all, &v[i].jobs.v[k])];
+  }
+  return ST_OK;
+}
+
+static void forget_results(Asked *a) {
+  for (uint32_t i = 0; i < a->nout; i++)
+    buf_free(&a->out[i]);
+  mem_free(a->out);
+  a->out = NULL;
+  a->nout = 0;
 }
 
 /* Scans until no looper wants more; the jobs of all share each scan. */
 static Status iterate(Run *r, uint32_t stage, Looper *v, uint32_t n, Err *e) {
-  Jobs all = {.n = 0};
-  Buf *out = NULL;
-  uint32_t nout = 0;
-  Status st = ask(v, n, NULL, &all, e);
-  while (!st && all.n) {
-    for (uint32_t i = 0; i < nout; i++)
-      buf_free(&out[i]);
-    Buf *b = mem_realloc(out, all.n * sizeof *out);
-    nout = b ? all.n : 0;
-    out = b ? b : out;
-    if (!b) {
-      st = err_memory(e);
-      break;
-    }
-    memset(out, 0, nout * sizeof *out);
-    st = scan(r, stage, &all, out, e);
+  Asked a = {.nout = 0};
+  Status st = ask(v, n, &a.all, e);
+  while (!st && a.all.n) {
+    forget_results(&a);
+    a.out = mem_alloc(a.all.n * sizeof *a.out);
+    a.nout = a.out ? a.all.n : 0;
+    st = a.out ? scan(r, stage, &a.all, a.out, e) : err_memory(e);
     if (!st)
-      st = ask(v, n, out, &all, e);
+      st = deal(v, n, &a, e);
+    if (!st)
+      st = ask(v, n, &a.all, e);
   }
-  for (uint32_t i = 0; i < nout; i++)
-    buf_free(&out[i]);
-  mem_free(out);
-  mem_free(all.v);
-  for (uint32_t i = 0; i < n; i++)
+  forget_results(&a);
+  mem_free(a.all.v);
+  for (uint32_t i = 0; i < n; i++) {
     jobs_free(&v[i].jobs);
+    mem_free(v[i].out);
+    v[i].out = NULL;
+  }
   return st;
 }
 

@@ -4,15 +4,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "stdlib/metric/metric.h"
+
+MetricPar metric_par(const Metric *m, const MetricInfo *i, uint8_t kind) {
+  return (MetricPar){.kind = kind, .binary = m->binary, .score = i->score, .target = i->target, .slice = i->slice,
+                     .groups = i->groups};
+}
 
 void metric_par_put(const MetricPar *p, Buf *out) {
   buf_u8(out, p->kind);
   buf_u8(out, p->binary);
-  buf_f64(out, p->threshold);
+  buf_f64(out, p->number);
+  buf_u32(out, p->size);
   buf_u32(out, p->score);
   buf_u32(out, p->target);
   buf_u32(out, (uint32_t)p->slice);
+  buf_u32(out, p->groups);
   buf_u32(out, p->low);
   buf_u32(out, p->high);
 }
@@ -26,13 +34,17 @@ void *metric_par_open(Bytes par, Err *e) {
   }
   p->kind = rd_u8(&r);
   p->binary = rd_u8(&r) != 0;
-  p->threshold = rd_f64(&r);
+  p->number = rd_f64(&r);
+  p->size = rd_u32(&r);
   p->score = rd_u32(&r);
   p->target = rd_u32(&r);
   p->slice = (int32_t)rd_u32(&r);
+  p->groups = rd_u32(&r);
   p->low = rd_u32(&r);
   p->high = rd_u32(&r);
-  if (!rd_done(&r) || p->kind >= SUM_KINDS) {
+  bool sizes = p->size <= METRIC_SIZE_MAX && (p->size > 0 || p->kind != SUM_BINS) && p->groups <= METRIC_SIZE_MAX &&
+               (p->slice < 0 || !p->groups);
+  if (!rd_done(&r) || p->kind >= SUM_KINDS || !sizes) {
     err_set(e, ST_FAULT, "CML0601", NULL, "the parameters of a metric are damaged");
     mem_free(p);
     return NULL;
@@ -66,8 +78,21 @@ void metric_slots_free(Map *slices) {
   map_free(slices);
 }
 
-bool metric_slots_need_one(Map *slices, const MetricPar *p, size_t size, Err *e) {
-  return p->slice >= 0 || metric_slot(slices, "", 0, size, e);
+bool metric_slots_need(Map *slices, const MetricPar *p, size_t size, Err *e) {
+  for (uint32_t g = 0; g < p->groups; g++) {
+    const char key[5] = {'g', (char)(g >> 24), (char)(g >> 16), (char)(g >> 8), (char)g};
+    if (!metric_slot(slices, key, sizeof key, size, e))
+      return false;
+  }
+  return p->groups || p->slice >= 0 || metric_slot(slices, "", 0, size, e);
+}
+
+/* A row's group follows from its position alone; the Map has them all, in order. */
+static void number_groups(const MetricPar *p, const Panel *panel, uint32_t *slot) {
+  for (uint32_t r = 0; r < panel->n; r++) {
+    uint64_t pos = panel->pos + (panel->at ? panel->at[r] : r);
+    slot[r] = (uint32_t)(hash_word(hash_word(HASH_VERSION, panel->file), pos) % p->groups);
+  }
 }
 
 /* Number of the slice of key; adds it. -1: no memory. */
@@ -203,6 +228,10 @@ Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t s
   }
   if (out->bad || n == 0)
     return ST_OK;
+  if (p->groups) {
+    number_groups(p, panel, out->slot);
+    return ST_OK;
+  }
   if (p->slice >= 0)
     return number_slices(&panel->out[p->slice], n, slices, size, out->slot, ctx);
   return metric_slot(slices, "", 0, size, ctx->err) ? ST_OK : ctx->err->code; /* slot is all 0: the only one */

@@ -28,11 +28,11 @@ static char *slice_text(const MapEntry *k) {
   return mem_strdup(number);
 }
 
-Status metric_values(const Map *slices, bool sliced, MetricValue **v, uint32_t *n, Err *e) {
+Status metric_values(const Map *slices, const MetricPar *p, MetricValue **v, uint32_t *n, Err *e) {
   MetricValue *out = mem_alloc(((size_t)slices->n + 1) * sizeof *out);
   if (!out)
     return err_memory(e);
-  for (uint32_t i = 0; i < slices->n && sliced; i++) {
+  for (uint32_t i = 0; i < slices->n && p->slice >= 0; i++) {
     out[i].slice = slice_text(&slices->entry[i]);
     if (!out[i].slice) {
       metric_values_free(out, i);
@@ -48,13 +48,13 @@ const char *metric_why_empty(const MetricValue *v) {
   return v->rows == 0 ? "there are no rows" : v->weight > 0 ? NULL : "the weight of all rows is 0";
 }
 
-typedef struct Ranked {
+typedef struct ValueAt {
   MetricValue v;
   const MapEntry *key;
-} Ranked;
+} ValueAt;
 
 static int by_rows(const void *a, const void *b) {
-  const Ranked *l = a, *r = b;
+  const ValueAt *l = a, *r = b;
   if (l->v.rows != r->v.rows)
     return l->v.rows > r->v.rows ? -1 : 1;
   uint32_t n = l->key->n < r->key->n ? l->key->n : r->key->n;
@@ -64,7 +64,7 @@ static int by_rows(const void *a, const void *b) {
 
 /* Rows descending, then by value. Keys differ, so the order is total and qsort's instability does not show. */
 void metric_values_sort(MetricValue *v, uint32_t n, const Map *slices) {
-  Ranked *t = n > 1 ? mem_alloc(n * sizeof *t) : NULL;
+  ValueAt *t = n > 1 ? mem_alloc(n * sizeof *t) : NULL;
   if (!t) { /* one value, or no memory: a slower way that needs none */
     for (uint32_t i = 1; i < n; i++)
       for (uint32_t k = i; k > 0; k--) {
@@ -78,7 +78,7 @@ void metric_values_sort(MetricValue *v, uint32_t n, const Map *slices) {
     return;
   }
   for (uint32_t i = 0; i < n; i++)
-    t[i] = (Ranked){v[i], &slices->entry[i]};
+    t[i] = (ValueAt){v[i], &slices->entry[i]};
   qsort(t, n, sizeof *t, by_rows);
   for (uint32_t i = 0; i < n; i++)
     v[i] = t[i].v;

@@ -3,7 +3,8 @@
 
 Run by hand when a case is added: python3 tests/oracle/metrics.py > tests/oracle/metrics.txt
 
-A line: case key n levels weighted, then name value pairs; "slices" lines: the auc, f1 and mae of each level of the slice.
+A line: case key n levels weighted threshold, then name value pairs; "slice" lines: some metrics of each level of the slice.
+What scikit-learn does not have (lift, gain, calibration errors) is computed here, from the definition in the doc pages.
 """
 import numpy as np
 import sklearn
@@ -19,10 +20,36 @@ def rows(key, n, levels, weighted):
     w = 0.25 + 3 * uniform(key * 10 + 3, n) if weighted else np.ones(n)
     if weighted:
         w[np.arange(n) % 13 == 0] = 0
-    target = 5 + 40 * (score - 0.5) + 7 * (uniform(key * 10 + 4, n) - 0.5)
-    predicted = 5 + 38 * (score - 0.5)
+    base = 100 if key == 7 else 5  # above -1, for msle
+    target = base + 40 * (score - 0.5) + 7 * (uniform(key * 10 + 4, n) - 0.5)
+    predicted = base + 38 * (score - 0.5)
     part = np.floor(uniform(key * 10 + 5, n) * 4).astype(int)
     return score, y, w, target, predicted, part
+
+
+def share_of_top(score, y, w, top):
+    """The expected weight of positives in the top, over all orders of equal scores."""
+    left, found = top * w.sum(), 0.0
+    for s in np.unique(score)[::-1]:
+        m = score == s
+        take = min(1.0, left / w[m].sum()) if left > 0 and w[m].sum() > 0 else 0.0
+        found += take * (w * y)[m].sum()
+        left -= w[m].sum()
+    return found / (w * y).sum()
+
+
+def gaps(score, y, w, bins=10):
+    b = np.minimum((score * bins).astype(int), bins - 1)
+    weight = np.bincount(b, w, bins)
+    d = np.abs(np.bincount(b, w * y, bins) - np.bincount(b, w * score, bins))[weight > 0]
+    return d / weight[weight > 0], weight[weight > 0] / w.sum()
+
+
+def best(score, y, w, value):
+    """The highest of the thresholds at which value(truth, hard) is greatest."""
+    s = np.unique(score)[::-1]
+    values = [value(y, (score >= t).astype(float)) for t in s]
+    return s[int(np.argmax(values))]
 
 
 def binary(score, y, w, threshold):
@@ -35,18 +62,42 @@ def binary(score, y, w, threshold):
         "recall": sk.recall_score(y, hard, sample_weight=w),
         "f1": sk.f1_score(y, hard, sample_weight=w),
         "auc": sk.roc_auc_score(y, score, sample_weight=w),
+        "pr_auc": sk.average_precision_score(y, score, sample_weight=w),
+        "specificity": sk.recall_score(y, hard, sample_weight=w, pos_label=0),
+        "npv": sk.precision_score(y, hard, sample_weight=w, pos_label=0),
+        "balanced_accuracy": sk.balanced_accuracy_score(y, hard, sample_weight=w),
+        "mcc": sk.matthews_corrcoef(y, hard, sample_weight=w),
+        "gain": share_of_top(score, y, w, 0.1),
+        "lift": share_of_top(score, y, w, 0.1) / 0.1,
     }
+    fpr, tpr, _ = sk.roc_curve(y, score, sample_weight=w, drop_intermediate=False)
+    out["ks"] = np.max(np.abs(tpr - fpr))
+    gap, share = gaps(score, y, w)
+    out["expected_calibration_error"] = np.sum(gap * share)
+    out["max_calibration_error"] = np.max(gap)
+    if len(score) <= 1000:
+        out["best_threshold"] = best(score, y, w, lambda a, b: sk.f1_score(a, b, sample_weight=w))
     cells = sk.confusion_matrix(y, hard, sample_weight=w)
     out.update(zip(["tn", "fp", "fn", "tp"], np.ravel(cells)))
     return out
 
 
 def regression(target, predicted, w):
-    return {
+    out = {
         "rmse": sk.root_mean_squared_error(target, predicted, sample_weight=w),
         "mae": sk.mean_absolute_error(target, predicted, sample_weight=w),
         "r2": sk.r2_score(target, predicted, sample_weight=w),
+        "explained_variance": sk.explained_variance_score(target, predicted, sample_weight=w),
+        "mape": sk.mean_absolute_percentage_error(target, predicted, sample_weight=w),
+        "quantile_loss": sk.mean_pinball_loss(target, predicted, sample_weight=w, alpha=0.5),
+        "median_absolute_error": sk.median_absolute_error(target, predicted, sample_weight=w),
+        "max_error": sk.max_error(target[w > 0], predicted[w > 0]),
+        "bias": np.average(predicted - target, weights=w),
     }
+    if min(target.min(), predicted.min()) > -1:
+        out["msle"] = sk.mean_squared_log_error(target, predicted, sample_weight=w)
+        out["rmsle"] = sk.root_mean_squared_log_error(target, predicted, sample_weight=w)
+    return out
 
 
 def show(values):
@@ -62,6 +113,7 @@ if __name__ == "__main__":
         (4, 5000, 8, 1, 0.25),
         (5, 30000, 0, 1, 0.7),
         (6, 40, 4, 0, 0.5),
+        (7, 900, 0, 1, 0.4),
     ]:
         score, y, w, target, predicted, part = rows(key, n, levels, weighted)
         print("case", key, n, levels, weighted, repr(threshold), show(binary(score, y, w, threshold)), show(regression(target, predicted, w)))
@@ -70,4 +122,5 @@ if __name__ == "__main__":
             values = {"auc": sk.roc_auc_score(y[m], score[m], sample_weight=w[m]),
                       "log_loss": sk.log_loss(y[m], score[m], sample_weight=w[m], labels=[0, 1]),
                       "r2": sk.r2_score(target[m], predicted[m], sample_weight=w[m])}
+            values["median_absolute_error"] = sk.median_absolute_error(target[m], predicted[m], sample_weight=w[m])
             print("slice", key, level, int(m.sum()), repr(float(w[m].sum())), show(values))

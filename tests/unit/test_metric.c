@@ -39,8 +39,9 @@ static void make(Data *t, uint64_t key, uint32_t n, int levels, int weighted) {
     t->col[SCORE].f[i] = score;
     t->col[TARGET].f[i] = scan_random(key * 10 + 2, i) < 0.3 + 0.5 * (score - 0.25);
     t->w[i] = i % 13 == 0 ? 0 : 0.25 + 3 * scan_random(key * 10 + 3, i);
-    t->col[AMOUNT].f[i] = 5 + 40 * (score - 0.5) + 7 * (scan_random(key * 10 + 4, i) - 0.5);
-    t->col[PREDICTED].f[i] = 5 + 38 * (score - 0.5);
+    double base = key == 7 ? 100 : 5; /* above -1, for msle */
+    t->col[AMOUNT].f[i] = base + 40 * (score - 0.5) + 7 * (scan_random(key * 10 + 4, i) - 0.5);
+    t->col[PREDICTED].f[i] = base + 38 * (score - 0.5);
     uint32_t part = (uint32_t)(scan_random(key * 10 + 5, i) * 4);
     t->col[SLICE].code[i] = part == 2 && i % 2 ? 5 : part; /* two codes of one dictionary may be equal strings */
   }
@@ -54,11 +55,14 @@ static void drop(Data *t) {
   free(t->w);
 }
 
+/* All options have their defaults, but for the threshold. */
 static Status run(Data *t, const Metric *m, double threshold, int32_t slice, MetricValue **v, uint32_t *n, Err *e) {
-  IrOption option = {"threshold", threshold, NULL};
-  bool has = m->option && m->option[0].name;
-  MetricInfo info = {.option = &option, .noption = has, .score = m->binary ? SCORE : PREDICTED, .target = m->binary ? TARGET : AMOUNT,
-                     .slice = slice, .rows = t->rows.n};
+  IrOption option[8];
+  uint32_t noption = 0;
+  for (const Option *o = m->option; o && o->name; o++)
+    option[noption++] = (IrOption){o->name, strcmp(o->name, "threshold") ? o->def : threshold, NULL};
+  MetricInfo info = {.option = option, .noption = noption, .score = m->binary ? SCORE : PREDICTED,
+                     .target = m->binary ? TARGET : AMOUNT, .slice = slice, .rows = t->rows.n};
   Iter *it = NULL;
   memset(e, 0, sizeof *e);
   *v = NULL;
@@ -125,6 +129,8 @@ static void test_scikit_learn(void **state) {
           }
         if (is_cell)
           continue;
+        if (!find(name))
+          fail_msg("no metric %s", name);
         MetricValue v = one(&t, find(name), threshold);
         assert_true(v.defined);
         assert_int_equal(v.rows, n);
@@ -156,7 +162,7 @@ static void test_scikit_learn(void **state) {
   }
   fclose(f);
   drop(&t);
-  assert_true(cases >= 6 && slices >= 24);
+  assert_true(cases >= 7 && slices >= 28);
 }
 
 /* The definition, over all pairs. */
@@ -269,6 +275,111 @@ static void test_undefined(void **state) {
   drop(&t);
 }
 
+/* Weights next to the limits, errors of all sizes: scaled weights change nothing. */
+static void test_magnitudes(void **state) {
+  (void)state;
+  Data t;
+  double scale[] = {0x1p495, 0x1p-900, 0x1p-1040};
+  for (int k = 0; k < 3; k++) {
+    make(&t, 80 + (uint64_t)k, 500, 12, 1);
+    for (uint32_t i = 0; i < 500; i++)
+      t.w[i] = floor(t.w[i] * 64) / 64; /* so that a scale down to denormal numbers rounds nothing */
+    double before[64];
+    for (int i = 0; stdlib_metrics[i]; i++)
+      before[i] = one(&t, stdlib_metrics[i], 0.5).value;
+    for (uint32_t i = 0; i < 500; i++)
+      t.w[i] *= scale[k];
+    for (int i = 0; stdlib_metrics[i]; i++) {
+      if (k == 2 && !stdlib_metrics[i]->binary)
+        continue; /* w times an error is denormal, too, and has few digits */
+      double got = one(&t, stdlib_metrics[i], 0.5).value;
+      if (k < 2 || strstr("auc pr_auc accuracy f1 recall precision mcc ks lift gain", stdlib_metrics[i]->name))
+        near(stdlib_metrics[i]->name, got, before[i]);
+    }
+    drop(&t);
+  }
+}
+
+/* In one scan, in few, in many: the same bits, for all that goes over the scores. */
+static void test_curve_ranges(void **state) {
+  (void)state;
+  const CurveKind kind[] = {CURVE_AUC, CURVE_PRECISION, CURVE_KS, CURVE_TOP, CURVE_BEST, CURVE_MEDIAN};
+  const Metric *metric[] = {&metric_auc, &metric_pr_auc, &metric_ks, &metric_gain, &metric_best_threshold,
+                            &metric_median_absolute_error};
+  for (int way = 0; way < 24; way++) {
+    Data t;
+    int k = way % 6;
+    bool error = kind[k] == CURVE_MEDIAN;
+    make(&t, 90 + (uint64_t)way, 3000, way / 6 & 1 ? 9 : 0, way / 12);
+    MetricInfo info = {.score = error ? PREDICTED : SCORE, .target = error ? AMOUNT : TARGET, .slice = -1, .groups = 5,
+                       .rows = t.rows.n};
+    CurvePar c = {.kind = kind[k], .top = 0.1, .what = way % 5};
+    uint64_t most[] = {1000000, 900, 40};
+    double want[6];
+    for (int m = 0; m < 3; m++) {
+      Iter *it = NULL;
+      MetricValue *v;
+      uint32_t n;
+      Err e = {0};
+      assert_int_equal(curve_begin(metric[k], &info, &c, most[m], &it, &e), ST_OK);
+      assert_int_equal(scan_run(&t.rows, it, &e), ST_OK);
+      assert_true(m ? t.rows.scans > 2 : t.rows.scans == 1);
+      assert_int_equal(metric[k]->finish(it, &v, &n, &e), ST_OK);
+      assert_int_equal(n, 6);
+      for (uint32_t i = 0; i < n; i++) {
+        assert_true(v[i].defined);
+        if (m == 0)
+          want[i] = v[i].value;
+        assert_memory_equal(&want[i], &v[i].value, sizeof want[i]);
+      }
+      metric_values_free(v, n);
+      it->free(it);
+    }
+    drop(&t);
+  }
+}
+
+/* The whole without a group is what the other rows give. */
+static void test_groups(void **state) {
+  (void)state;
+  for (int i = 0; stdlib_metrics[i]; i++) {
+    Data t;
+    const Metric *m = stdlib_metrics[i];
+    make(&t, 95, 400, 30, 1);
+    if (!m->binary)
+      for (uint32_t r = 0; r < 400; r++)
+        t.col[AMOUNT].f[r] += 60, t.col[PREDICTED].f[r] += 60;
+    IrOption option[8];
+    uint32_t noption = 0;
+    for (const Option *o = m->option; o && o->name; o++)
+      option[noption++] = (IrOption){o->name, o->def, NULL};
+    MetricInfo info = {.option = option, .noption = noption, .score = m->binary ? SCORE : PREDICTED,
+                       .target = m->binary ? TARGET : AMOUNT, .slice = -1, .groups = 7, .rows = 400};
+    Iter *it = NULL;
+    MetricValue *v;
+    uint32_t n;
+    Err e = {0};
+    assert_int_equal(m->begin(m, &info, &it, &e), ST_OK);
+    assert_int_equal(scan_run(&t.rows, it, &e), ST_OK);
+    assert_int_equal(m->finish(it, &v, &n, &e), ST_OK);
+    assert_int_equal(n, 8);
+    for (uint32_t g = 0; g <= 7; g++) { /* leaving a row out is giving it weight 0 */
+      double *w = malloc(400 * sizeof *w);
+      memcpy(w, t.w, 400 * sizeof *w);
+      for (uint32_t r = 0; r < 400 && g > 0; r++)
+        if (hash_word(hash_word(HASH_VERSION, 0), r) % 7 == g - 1)
+          t.w[r] = 0;
+      MetricValue want = one(&t, m, 0.5);
+      near(m->name, v[g].value, want.value);
+      memcpy(t.w, w, 400 * sizeof *w);
+      free(w);
+    }
+    metric_values_free(v, n);
+    it->free(it);
+    drop(&t);
+  }
+}
+
 /* A sure and wrong prediction is clipped at 2^-52, as scikit-learn does. */
 static void test_clipping(void **state) {
   (void)state;
@@ -359,8 +470,10 @@ static void test_damaged(void **state) {
   Data t;
   make(&t, 74, 40, 0, 1);
   const Pass *pass[] = {&metric_sums, &metric_ranks};
-  for (int k = 0; k < 2; k++) {
-    MetricPar p = {.kind = SUM_R2, .binary = true, .score = SCORE, .target = TARGET, .slice = SLICE, .high = 65535};
+  for (int way = 0; way < 6; way++) {
+    int k = way % 2;
+    MetricPar p = {.kind = k ? RANK_SCORE : way == 2 ? SUM_BINS : SUM_R2, .binary = true, .score = SCORE, .target = TARGET,
+                   .slice = way < 4 ? SLICE : -1, .groups = way < 4 ? 0 : 7, .size = 3, .high = 65535};
     Buf par = {0}, saved = {0};
     Err e = {0};
     metric_par_put(&p, &par);
@@ -394,6 +507,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_scikit_learn), cmocka_unit_test(test_auc_pairs),    cmocka_unit_test(test_auc_ranges),
       cmocka_unit_test(test_cuts),         cmocka_unit_test(test_undefined),    cmocka_unit_test(test_clipping),
+      cmocka_unit_test(test_magnitudes),   cmocka_unit_test(test_curve_ranges), cmocka_unit_test(test_groups),
       cmocka_unit_test(test_slice_types),  cmocka_unit_test(test_bad_rows),     cmocka_unit_test(test_damaged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
