@@ -60,7 +60,7 @@ static IrType type_of(Type t) {
 }
 
 static const char *suffix(IrType t) {
-  static const char *const s[] = {"b", "i64", "f64", "str", "vec", "list", "vocab"};
+  static const char *const s[] = {"b", "i64", "f64", "str", "vec", "strs", "list", "vocab"};
   return s[t];
 }
 

@@ -31,6 +31,7 @@ enum {
 typedef enum { /* what a value is to the machine */
   IR_BOOL, IR_I64, IR_F64, IR_STR,
   IR_VEC,   /* row vector: a slot */
+  IR_STRS,  /* a row's list of strings */
   IR_LIST,  /* list of f64; fitted or constant */
   IR_VOCAB, /* sorted list of strings; fitted */
   IR_TABLE, /* key -> i64 or f64; fitted */
@@ -55,20 +56,27 @@ void dict_hold(Dict *d);
 void dict_drop(Dict *d);
 
 typedef struct Col {
-  uint8_t type;       /* IrType: IR_BOOL, IR_I64, IR_F64, IR_STR, IR_VEC */
+  uint8_t type;       /* IrType: IR_BOOL, IR_I64, IR_F64, IR_STR, IR_VEC, IR_STRS */
   bool constant;      /* one value for all rows: only element 0 is there */
   uint32_t width;     /* IR_VEC: number of elements */
   union {
     uint8_t *b;
     int64_t *i;
-    double *f;        /* IR_F64: n; IR_VEC dense: n x width, row-major */
-    uint32_t *code;   /* IR_STR */
+    double *f;        /* IR_F64: n; IR_VEC dense: n x width, row-major; sparse: by entry */
+    uint32_t *code;   /* IR_STR; IR_STRS: by entry */
     int32_t *hot;     /* IR_VEC one-hot: the element that is 1, or -1 for none */
   };
   bool is_hot;        /* IR_VEC: `hot`, else `f` */
+  bool is_sparse;     /* IR_VEC: row r has the entries ptr[r]..ptr[r + 1]; ptr[0] may be above 0 */
+  uint32_t *ptr;      /* sparse, IR_STRS: n + 1; a null row has no entries */
+  uint32_t *el;       /* sparse: element of each entry, ascending in a row */
   uint8_t *null;      /* or NULL */
-  Dict *dict;         /* IR_STR */
+  Dict *dict;         /* IR_STR, IR_STRS */
 } Col;
+
+static inline bool col_is_ragged(const Col *c) { /* rows of different length: ptr says where they lie */
+  return c->type == IR_STRS || (c->type == IR_VEC && c->is_sparse);
+}
 
 typedef struct Matrix { /* n rows, d columns; dense row-major or CSR */
   uint32_t n, d;

@@ -45,6 +45,17 @@ static Prepare prepare_of(uint32_t op) {
   case OP_PART_OF_STR:
   case OP_CHECK_IN_STR:
     return prepare_levels;
+  case OP_TOKENIZE_STR:
+  case OP_SPLIT_STR:
+  case OP_N_GRAMS_STRS:
+  case OP_REMOVE_STRS:
+  case OP_JOIN_STRS:
+    return prepare_words;
+  case OP_HASHED_STR:
+  case OP_HASHED_STRS:
+  case OP_TF_STRS:
+  case OP_COUNT_VECTOR_STRS:
+    return prepare_sparse;
   case OP_IF_STR:
   case OP_COALESCE_STR:
     return prepare_both;
@@ -85,7 +96,7 @@ static bool is_alias(uint32_t op) {
 }
 
 static bool is_column(uint8_t type) {
-  return type <= IR_VEC;
+  return type <= IR_STRS;
 }
 
 /* ---- Form ---- */
@@ -169,6 +180,11 @@ static Status find_fitted(Interp *t, Step *s, Err *e) {
 
 /* ---- Lists and vocabularies ---- */
 
+int64_t step_const(const Step *s, uint32_t arg) {
+  const IrVal *a = &s->t->p->val[s->v->arg[arg]];
+  return a->op == OP_CONST_I64 || a->op == OP_CONST_B ? a->i : 0;
+}
+
 ListView step_list(const Step *s, uint32_t arg) {
   const Step *a = &s->t->step[s->v->arg[arg]];
   if (a->fitted)
@@ -204,6 +220,8 @@ static size_t round_up(size_t n) {
 /* A constant vector has one row: a panel of copies of a wide one would be large. */
 static size_t data_bytes(const Col *c) {
   size_t n = c->type == IR_VEC && c->constant ? 1 : PANEL_ROWS;
+  if (col_is_ragged(c))
+    return ALIGN; /* a name for it: the rows lie in Step.entries */
   switch (c->type) {
   case IR_BOOL:
     return round_up(n);
@@ -328,6 +346,37 @@ void step_memory(Step *s) {
   err_memory(s->t->err);
 }
 
+bool step_entries(Step *s, uint64_t entries) {
+  Entries *x = &s->entries;
+  bool vec = s->out->type == IR_VEC;
+  if (!x->ptr)
+    x->ptr = mem_alloc((PANEL_ROWS + 1) * sizeof *x->ptr);
+  if (entries > x->cap || !x->cap) {
+    uint64_t cap = entries < 64 ? 64 : entries + entries / 2;
+    uint32_t *el = cap < UINT32_MAX ? mem_realloc(x->el, cap * sizeof *el) : NULL;
+    x->el = el ? el : x->el;
+    double *f = el && vec ? mem_realloc(x->f, cap * sizeof *f) : NULL;
+    x->f = f ? f : x->f;
+    if (!el || (vec && !f)) {
+      step_memory(s);
+      return false;
+    }
+    x->cap = (uint32_t)cap;
+  }
+  if (!x->ptr) {
+    step_memory(s);
+    return false;
+  }
+  s->out->ptr = x->ptr;
+  if (vec) {
+    s->out->el = x->el;
+    s->out->f = x->f;
+  } else {
+    s->out->code = x->el;
+  }
+  return true;
+}
+
 void step_fail(Step *s, uint32_t r, const char *column, const char *fmt, ...) {
   Interp *t = s->t;
   const uint8_t *null = s->info->null == NULL_STRICT ? s->out->null : NULL;
@@ -379,6 +428,8 @@ static void join_masks(Step *s) {
 
 static void zero_nulls(Col *c, uint32_t n) {
   const uint8_t *null = c->null;
+  if (col_is_ragged(c))
+    return;
   switch (c->type) {
   case IR_BOOL:
     ZERO(b, uint8_t);
@@ -421,6 +472,9 @@ void interp_free(Interp *t) {
   for (uint32_t i = 0; t->step && i < t->nval; i++) {
     if (t->step[i].drop)
       t->step[i].drop(t->step[i].state);
+    mem_free(t->step[i].entries.ptr);
+    mem_free(t->step[i].entries.el);
+    mem_free(t->step[i].entries.f);
     if (t->own)
       dict_drop(t->own[i]);
   }
@@ -439,7 +493,7 @@ void interp_free(Interp *t) {
 }
 
 static bool value_is_scalar(const Interp *t, const Step *s) {
-  if (s->info->row || s->v->op == OP_VEC || s->v->op == OP_INDICATOR_STR)
+  if (s->info->row || s->v->op == OP_VEC || s->v->type == IR_STRS)
     return false;
   for (uint32_t k = 0; k < s->v->narg; k++) {
     if (is_column(t->p->val[s->v->arg[k]].type) && !t->reg[s->v->arg[k]].constant)
@@ -589,7 +643,9 @@ Status interp_new(const RowProg *p, const Env *env, const char *const *input, ui
     c->constant = is_column(v->type) && value_is_scalar(t, s);
     if (v->type == IR_VEC) {
       c->is_hot = shape[i].hot;
+      c->is_sparse = shape[i].sparse;
       c->width = shape[i].width;
+      c->constant &= !c->is_hot && !c->is_sparse;
     }
   }
   st = st == ST_OK ? lay_out(t, e) : st;
@@ -608,6 +664,11 @@ fail:
 
 /* Doubles are put out with one NaN only: copies the column when it has another. True: fine. */
 static bool canonical_nans(Col *c, uint32_t n, double **copy) {
+  if (col_is_ragged(c)) { /* its entries are its own, and will be computed anew */
+    for (uint32_t i = c->ptr[0]; i < c->ptr[n]; i++)
+      c->f[i] = c->f[i] != c->f[i] ? __builtin_nan("") : c->f[i];
+    return true;
+  }
   size_t count = (size_t)n * (c->type == IR_VEC ? c->width : 1);
   uint64_t other = 0;
   for (size_t r = 0; r < count; r++) {

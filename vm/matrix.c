@@ -2,9 +2,9 @@
 /* The feature vector: widths and names of its slots, and matrices assembled from slot columns. See
  * interp.h and Matrix in column.h.
  *
- * A slot is a number, a dense vector (vec) or a one-hot vector (indicator). Dense layout: all d elements
- * of a row. Sparse layout (CSR): all elements of the dense slots, also zeros, and of each one-hot slot the
- * element that is 1, if any; columns ascend since slots do. */
+ * A slot is a number or a vector: dense, one-hot or sparse (shape.c). Dense layout: all d elements of a
+ * row. Sparse layout (CSR): all elements of the dense slots, also zeros, of each one-hot slot the element
+ * that is 1, if any, and the entries of sparse slots; columns ascend since slots do. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -16,6 +16,7 @@ VECTOR_LOOPS
 enum {
   SPARSE_ABOVE = 32,   /* columns */
   SPARSE_BELOW = 4,    /* filled less than 1 / this */
+  SPARSE_FILLED = 64,  /* entries that a row of a sparse slot is thought to have */
 #ifdef CML_HOSTILE
   FIRST_ROWS = 2,
 #else
@@ -53,7 +54,7 @@ static Status name_slot(const RowProg *p, const Env *env, const Shape *shape, Sl
   return ST_OK;
 }
 
-static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, uint32_t n, Slots *out,
+static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, uint32_t n, bool names, Slots *out,
                          Err *e) {
   memset(out, 0, sizeof *out);
   out->width = mem_alloc((n + (size_t)1) * sizeof *out->width);
@@ -67,7 +68,8 @@ static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, u
     bool vector = p->val[def[k].val].type == IR_VEC;
     out->width[k] = vector ? shape[def[k].val].width : 1;
     d += out->width[k];
-    filled += vector && shape[def[k].val].hot ? 1 : out->width[k];
+    const Shape *sh = &shape[def[k].val];
+    filled += vector && sh->hot ? 1 : vector && sh->sparse && sh->width > SPARSE_FILLED ? SPARSE_FILLED : out->width[k];
   }
   if (st == ST_OK && d >= INT32_MAX)
     st = err_set(e, ST_RESOURCE, "CML0522", "Keep fewer levels: raise min_count.",
@@ -75,10 +77,10 @@ static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, u
   if (st == ST_OK) {
     out->d = (uint32_t)d;
     out->sparse = d > SPARSE_ABOVE && SPARSE_BELOW * filled < d;
-    out->feature = mem_alloc((d + 1) * sizeof *out->feature);
-    st = out->feature ? ST_OK : err_memory(e);
+    out->feature = names ? mem_alloc((d + 1) * sizeof *out->feature) : NULL;
+    st = out->feature || !names ? ST_OK : err_memory(e);
   }
-  for (uint32_t k = 0, at = 0; k < n && st == ST_OK; at += out->width[k], k++)
+  for (uint32_t k = 0, at = 0; k < n && st == ST_OK && names; at += out->width[k], k++)
     st = name_slot(p, env, shape, def[k], out->feature + at, out->width[k], e);
   mem_free(shape);
   if (st != ST_OK)
@@ -87,26 +89,26 @@ static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, u
 }
 
 /* The slots that a score step takes. */
-static Status slots_scored(const RowProg *p, const Env *env, const IrVal *v, Slots *out, Err *e) {
+static Status slots_scored(const RowProg *p, const Env *env, const IrVal *v, bool names, Slots *out, Err *e) {
   SlotDef *def = mem_alloc((v->narg + (size_t)1) * sizeof *def);
   memset(out, 0, sizeof *out);
   if (!def)
     return err_memory(e);
   for (uint32_t k = 0; k < v->narg; k++)
     def[k] = (SlotDef){v->nlist && v->names[k] ? v->names[k] : "", v->arg[k]};
-  Status st = slots_make(p, env, def, v->narg, out, e);
+  Status st = slots_make(p, env, def, v->narg, names, out, e);
   mem_free(def);
   return st;
 }
 
-Status slots_of_step(const Interp *t, const Step *s, Slots *out, Err *e) {
-  return slots_scored(t->p, t->env, s->v, out, e);
+Status slots_of_step(const Interp *t, const Step *s, bool names, Slots *out, Err *e) {
+  return slots_scored(t->p, t->env, s->v, names, out, e);
 }
 
 Status slots_of(const RowProg *p, const Env *env, Slots *out, Err *e) {
   for (uint32_t i = 0; i < p->nval; i++)
     if (p->val[i].op == OP_SCORE)
-      return slots_scored(p, env, &p->val[i], out, e);
+      return slots_scored(p, env, &p->val[i], true, out, e);
   SlotDef *def = mem_alloc((p->nout + (size_t)1) * sizeof *def);
   uint32_t n = 0;
   memset(out, 0, sizeof *out);
@@ -116,7 +118,7 @@ Status slots_of(const RowProg *p, const Env *env, Slots *out, Err *e) {
     if (p->out[k].role == OUT_SLOT)
       def[n++] = (SlotDef){p->out[k].name ? p->out[k].name : "", p->out[k].val};
   }
-  Status st = slots_make(p, env, def, n, out, e);
+  Status st = slots_make(p, env, def, n, true, out, e);
   mem_free(def);
   return st;
 }
@@ -141,12 +143,21 @@ static bool all_finite(const double *v, size_t n) {
 bool slot_is_finite(const Col *c, uint32_t n) {
   if (c->type == IR_VEC && c->is_hot)
     return true;
+  if (col_is_ragged(c))
+    return all_finite(c->f + c->ptr[0], c->ptr[n] - c->ptr[0]);
   return all_finite(c->f, (size_t)(c->constant && n ? 1 : n) * (c->type == IR_VEC ? c->width : 1));
 }
 
 int64_t slot_bad_element(const Col *c, uint32_t r) {
   if (c->type == IR_VEC && c->is_hot)
     return -1;
+  if (col_is_ragged(c)) {
+    for (uint32_t i = c->ptr[r]; i < c->ptr[r + 1]; i++) {
+      if (!(__builtin_fabs(c->f[i]) <= __DBL_MAX__))
+        return c->el[i];
+    }
+    return -1;
+  }
   uint32_t width = c->type == IR_VEC ? c->width : 1;
   const double *v = c->f + (size_t)(c->constant ? 0 : r) * width;
   for (uint32_t k = 0; k < width; k++) {
@@ -156,6 +167,17 @@ int64_t slot_bad_element(const Col *c, uint32_t r) {
   return -1;
 }
 
+double slot_value(const Col *c, uint32_t r, uint32_t k) {
+  size_t row = c->constant ? 0 : r;
+  if (!col_is_ragged(c))
+    return c->f[row * (c->type == IR_VEC ? c->width : 1) + k];
+  for (uint32_t i = c->ptr[r]; i < c->ptr[r + 1]; i++) {
+    if (c->el[i] == k)
+      return c->f[i];
+  }
+  return 0;
+}
+
 /* ---- Building ---- */
 
 struct MatrixBuilder {
@@ -163,7 +185,6 @@ struct MatrixBuilder {
   const Slots *slots;
   uint32_t max_rows, cap_rows;
   uint64_t cap_entries;  /* sparse */
-  uint32_t per_row;      /* sparse: entries of a row at most */
   const Col **pick;      /* slot columns of an append */
   uint8_t *bad;          /* rows of an append that have failed */
 };
@@ -226,28 +247,33 @@ static bool arrays_copy(Matrix *to, const Matrix *m, bool sparse, size_t rows, s
   return true;
 }
 
-static Status make_room(MatrixBuilder *b, uint32_t n, Err *e) {
+/* For n more rows with `more` entries (sparse). */
+static Status make_room(MatrixBuilder *b, uint32_t n, uint64_t more, Err *e) {
   const Slots *s = b->slots;
-  uint64_t rows = (uint64_t)b->m.n + n;
+  uint64_t rows = (uint64_t)b->m.n + n, entries = (b->m.ptr ? b->m.ptr[b->m.n] : 0) + more;
   bool there = b->m.a || b->m.ptr;
-  if (there && rows <= b->cap_rows && (!s->sparse || rows * b->per_row <= b->cap_entries))
+  if (there && rows <= b->cap_rows && (!s->sparse || entries <= b->cap_entries))
     return ST_OK;
   uint64_t cap = b->cap_rows ? b->cap_rows : FIRST_ROWS;
   while (cap < rows)
     cap *= 2;
   if (cap > b->max_rows && rows <= b->max_rows)
     cap = b->max_rows;
-  if (rows > UINT32_MAX || (s->sparse && cap * b->per_row > UINT32_MAX))
+  uint64_t nnz = b->cap_entries;
+  while (s->sparse && nnz < entries) /* as many as the rows so far have, for all rows there is room for */
+    nnz = nnz * 2 < entries * cap / (rows ? rows : 1) ? entries * cap / (rows ? rows : 1) : nnz * 2;
+  if (rows > UINT32_MAX || (s->sparse && entries > UINT32_MAX))
     return err_set(e, ST_RESOURCE, "CML0522", "Keep fewer features.",
                    "a block of %llu rows has too many feature values", (unsigned long long)rows);
   Matrix to;
   size_t bytes;
-  if (!arrays_copy(&to, &b->m, s->sparse, cap, (size_t)cap * b->per_row, &bytes))
+  nnz = nnz > UINT32_MAX ? UINT32_MAX : nnz;
+  if (!arrays_copy(&to, &b->m, s->sparse, cap, (size_t)nnz, &bytes))
     return err_memory(e);
   arrays_free(&b->m);
   b->m = to;
   b->cap_rows = (uint32_t)cap;
-  b->cap_entries = cap * b->per_row;
+  b->cap_entries = nnz;
   return ST_OK;
 }
 
@@ -265,6 +291,13 @@ static void put_dense(MatrixBuilder *b, const Col *const *slot, uint32_t n) {
           a[r * d + j] = 0;
         if (hot >= 0)
           a[r * d + (uint32_t)hot] = 1;
+      }
+    } else if (col_is_ragged(c)) {
+      for (uint32_t r = 0; r < n; r++) {
+        for (size_t j = 0; j < width; j++)
+          a[r * d + j] = 0;
+        for (uint32_t i = c->ptr[r]; i < c->ptr[r + 1]; i++)
+          a[r * d + c->el[i]] = c->f[i];
       }
     } else if (width == 1) {
       for (uint32_t r = 0; r < n; r++)
@@ -294,6 +327,11 @@ static void put_sparse(MatrixBuilder *b, const Col *const *slot, uint32_t n) {
           m->col[at] = first + (uint32_t)c->hot[row];
           m->val[at++] = 1;
         }
+      } else if (col_is_ragged(c)) {
+        for (uint32_t i = c->ptr[row]; i < c->ptr[row + 1]; i++) {
+          m->col[at] = first + c->el[i];
+          m->val[at++] = c->f[i];
+        }
       } else {
         for (uint32_t j = 0; j < width; j++) {
           m->col[at] = first + j;
@@ -308,17 +346,17 @@ static void put_sparse(MatrixBuilder *b, const Col *const *slot, uint32_t n) {
 
 Status matrix_put(MatrixBuilder *b, const Col *const *slot, uint32_t n, Err *e) {
   const Slots *s = b->slots;
-  uint64_t per_row = 0;
+  uint64_t entries = 0;
   for (uint32_t k = 0; k < s->n; k++) {
     const Col *c = slot[k];
     uint32_t width = c->type == IR_VEC ? c->width : 1;
     if (width != s->width[k] || (c->type != IR_VEC && c->type != IR_F64))
       return err_set(e, ST_FAULT, "CML0601", "This is a fault of cml: please report it with the program.",
                      "slot %u has %u elements, not %u", k, width, s->width[k]);
-    per_row += c->type == IR_VEC && c->is_hot ? 1 : width;
+    bool ragged = col_is_ragged(c), hot = c->type == IR_VEC && c->is_hot;
+    entries += ragged ? c->ptr[n] - c->ptr[0] : (uint64_t)n * (hot ? 1 : width);
   }
-  b->per_row = per_row < UINT32_MAX ? (uint32_t)per_row : UINT32_MAX;
-  Status st = make_room(b, n, e);
+  Status st = make_room(b, n, entries, e);
   if (st != ST_OK)
     return st;
   if (s->sparse)
@@ -366,8 +404,7 @@ Status matrix_append(MatrixBuilder *b, const RowProg *p, const Col *slot, const 
       int64_t at = slot_bad_element(c, r);
       if (at < 0)
         continue;
-      size_t row = c->constant ? 0 : r;
-      double v = c->f[row * s->width[k] + (size_t)at];
+      double v = slot_value(c, r, (uint32_t)at);
       refuse(b, p, o, in, r, s->feature[first + (uint32_t)at], v != v ? "NaN" : "infinite", errors);
     }
     first += s->width[k++];
@@ -379,7 +416,7 @@ Matrix *matrix_take(MatrixBuilder *b, size_t *bytes) {
   Matrix *m = mem_alloc(sizeof *m);
   Err e = {.code = ST_OK};
   *bytes = 0;
-  if (!m || make_room(b, 0, &e) != ST_OK) {
+  if (!m || make_room(b, 0, 0, &e) != ST_OK) {
     mem_free(m);
     return NULL;
   }

@@ -5,7 +5,7 @@
  * arguments, for rows 0 .. s->n - 1. Around it the interpreter does what is common:
  *
  *   STRICT  before: out->null = union of the arguments' masks (NULL when there are none); after: values
- *           under a null become 0
+ *           under a null become 0 (ragged registers: the step itself leaves such rows without entries)
  *   NEVER   before: out->null = NULL
  *   OWN     nothing: the step sets out->null (with step_mask) and leaves 0 under nulls
  *
@@ -30,6 +30,14 @@
 typedef struct Step Step;
 typedef void (*StepFn)(Step *s);
 
+/* Storage of a register whose rows differ in length (Col.ptr): it grows, and is kept from panel to panel. */
+typedef struct Entries {
+  uint32_t *ptr; /* PANEL_ROWS + 1 */
+  uint32_t *el;  /* elements or codes */
+  double *f;     /* sparse vectors */
+  uint32_t cap;
+} Entries;
+
 struct Step {
   StepFn run;
   const IrVal *v;
@@ -40,6 +48,7 @@ struct Step {
   Col *out;
   void *data;            /* storage of the register, or NULL (aliases) */
   uint8_t *mask;         /* storage of its null mask, or NULL: never null */
+  Entries entries;       /* storage of ragged rows */
   const Fitted *fitted;  /* $i, where the op names one */
   void *state;           /* made by the step's prepare function */
   void (*drop)(void *state);
@@ -81,6 +90,8 @@ uint8_t *step_mask(Step *s);  /* out->null, all 0 if there was none; for steps t
 void step_fail(Step *s, uint32_t r, const char *column, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void step_memory(Step *s);    /* memory is used up: the run ends after this step */
+/* Room for `entries` of a ragged register in all, what is there is kept; sets out->ptr and the arrays. False: memory. */
+bool step_entries(Step *s, uint64_t entries);
 static inline bool step_is_null(const Col *c, uint32_t r) {
   return c->null && c->null[r];
 }
@@ -94,12 +105,16 @@ Status prepare_lookup(Step *s, Err *e);
 Status prepare_hash(Step *s, Err *e);
 Status prepare_score(Step *s, Err *e);
 Status prepare_vector(Step *s, Err *e);
+Status prepare_words(Step *s, Err *e);   /* steps that make strings anew for each panel */
+Status prepare_sparse(Step *s, Err *e);
 
 /* A constant list or vocabulary argument: where it lies. */
 typedef struct ListView {
   const double *v;
   uint32_t n;
 } ListView;
+/* The value of an argument that is a constant step, bool or int; 0 where it is none. */
+int64_t step_const(const Step *s, uint32_t arg);
 ListView step_list(const Step *s, uint32_t arg);
 uint32_t step_vocab_size(const Step *s, uint32_t arg);
 bool step_vocab_at(const Step *s, uint32_t arg, uint32_t i, const char **p, uint32_t *n);
@@ -173,10 +188,11 @@ void vector_row(const Col *c, uint32_t r, double *out);
 
 /* ---- matrix.c ---- */
 
-Status slots_of_step(const Interp *t, const Step *s, Slots *out, Err *e);
+Status slots_of_step(const Interp *t, const Step *s, bool names, Slots *out, Err *e); /* without names: feature is NULL */
 bool slot_is_finite(const Col *c, uint32_t n);
 /* First element of row r that is not finite, or -1. */
 int64_t slot_bad_element(const Col *c, uint32_t r);
+double slot_value(const Col *c, uint32_t r, uint32_t k); /* element k of row r; not one-hot */
 /* As matrix_append, without the checks. */
 Status matrix_put(MatrixBuilder *b, const Col *const *slot, uint32_t n, Err *e);
 

@@ -130,7 +130,7 @@ Status prepare_score(Step *s, Err *e) {
     return err_memory(e);
   s->state = w;
   s->drop = score_drop;
-  Status st = slots_of_step(s->t, s, &w->slots, e);
+  Status st = slots_of_step(s->t, s, false, &w->slots, e);
   if (st != ST_OK)
     return st;
   if (w->slots.d != s->fitted->model->d)
@@ -152,18 +152,21 @@ static bool refuse(Step *s, uint32_t k, const char *name) {
   }
   if (slot_is_finite(c, s->n))
     return bad;
-  const Slots *slots = &((Score *)s->state)->slots;
+  Slots slots; /* with names now */
+  if (slots_of_step(s->t, s, true, &slots, s->t->err) != ST_OK)
+    return true;
   uint32_t first = 0;
   for (uint32_t j = 0; j < k; j++)
-    first += slots->width[j];
+    first += slots.width[j];
   for (uint32_t r = 0; r < s->n; r++) {
     int64_t at = slot_bad_element(c, r);
     if (at < 0)
       continue;
-    double v = c->f[(c->type == IR_VEC ? (size_t)(c->constant ? 0 : r) * c->width : r) + (size_t)at];
-    step_fail(s, r, name, "the feature `%s` is %s, which no model takes", slots->feature[first + (uint32_t)at],
+    double v = slot_value(c, r, (uint32_t)at);
+    step_fail(s, r, name, "the feature `%s` is %s, which no model takes", slots.feature[first + (uint32_t)at],
               v != v ? "NaN" : "infinite");
   }
+  slots_free(&slots);
   return true;
 }
 

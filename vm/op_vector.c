@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arithmetic of row vectors, a row at a time. A vector comes in one of the forms of Col: dense, or one-hot; a constant one has one row. Every
- * step here reads its arguments with `row_of`, which gives a row's elements side by side, and writes a dense row. */
+/* Arithmetic of row vectors, a row at a time. A vector comes in one of the forms of Col: dense, one-hot or sparse; a constant one has one row.
+ * A step reads its arguments with `row_of`, which gives a row's elements side by side, and writes a dense row. Where the result is sparse
+ * (shape.c says when) the entries are the row: `row_at` gives those of the arguments that belong to them. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -57,6 +58,12 @@ Status prepare_vector(Step *s, Err *e) {
 
 void vector_row(const Col *c, uint32_t r, double *out) {
   size_t row = c->constant ? 0 : r;
+  if (c->is_sparse) {
+    memset(out, 0, c->width * sizeof *out);
+    for (uint32_t i = c->ptr[r]; i < c->ptr[r + 1]; i++)
+      out[c->el[i]] = c->f[i];
+    return;
+  }
   if (!c->is_hot) {
     memcpy(out, c->f + row * c->width, c->width * sizeof *out);
     return;
@@ -73,24 +80,73 @@ static const double *row_of(const Col *c, uint32_t r, uint32_t width, double *sc
       scratch[j] = c->f[r];
     return scratch;
   }
-  if (!c->is_hot)
+  if (!c->is_hot && !c->is_sparse)
     return c->f + (c->constant ? 0 : (size_t)r) * width;
   vector_row(c, r, scratch);
   return scratch;
 }
 
+/* A sparse result has the places of its sparse argument. False: memory. */
+static bool vector_begin(Step *s) {
+  Col *o = s->out;
+  if (o->type != IR_VEC || !o->is_sparse)
+    return true;
+  const Col *c = s->arg[0]->type == IR_VEC && s->arg[0]->is_sparse ? s->arg[0] : s->arg[1];
+  if (!step_entries(s, c->ptr[s->n]))
+    return false;
+  if (!o->null) {
+    o->ptr = c->ptr;
+    o->el = c->el;
+    return true;
+  }
+  o->ptr[0] = 0;
+  for (uint32_t r = 0; r < s->n; r++) { /* a row that is null has no entries */
+    uint32_t n = o->null[r] ? 0 : c->ptr[r + 1] - c->ptr[r];
+    memcpy(o->el + o->ptr[r], c->el + c->ptr[r], n * sizeof *o->el);
+    o->ptr[r + 1] = o->ptr[r] + n;
+  }
+  return true;
+}
+
+typedef struct RowAt { /* of a step: n elements of each argument, and where the result goes */
+  uint32_t n;
+  const double *a, *b;
+  double *o;
+} RowAt;
+
+static const double *entries_of(const Step *s, const Col *c, uint32_t r, uint32_t n, double *scratch) {
+  if (c->type == IR_VEC && c->is_sparse)
+    return c->f + c->ptr[r];
+  const uint32_t *el = s->out->el + s->out->ptr[r];
+  for (uint32_t j = 0; j < n; j++)
+    scratch[j] = c->type == IR_VEC ? c->f[el[j]] : c->f[r];
+  return scratch;
+}
+
+static RowAt row_at(const Step *s, uint32_t r) {
+  const Work *w = s->state;
+  const Col *o = s->out, *b = s->v->narg > 1 ? s->arg[1] : NULL;
+  if (o->is_sparse) {
+    uint32_t n = o->ptr[r + 1] - o->ptr[r];
+    return (RowAt){n, entries_of(s, s->arg[0], r, n, w->a), b ? entries_of(s, b, r, n, w->b) : NULL, o->f + o->ptr[r]};
+  }
+  return (RowAt){o->width, row_of(s->arg[0], r, o->width, w->a), b ? row_of(b, r, o->width, w->b) : NULL,
+                 o->f + (size_t)r * o->width};
+}
+
 /* ---- Element by element ---- */
 
-#define EACH2(code, ...)                                                  \
-  void step_##code(Step *s) {                                             \
-    const Work *w = s->state;                                             \
-    uint32_t width = s->out->width;                                       \
-    for (uint32_t r = 0; r < s->n; r++) {                                 \
-      const double *a = row_of(s->arg[0], r, width, w->a);                \
-      const double *b = row_of(s->arg[1], r, width, w->b);                \
-      double *o = s->out->f + (size_t)r * width;                          \
-      __VA_ARGS__;                                                          \
-    }                                                                     \
+#define EACH2(code, ...)                              \
+  void step_##code(Step *s) {                         \
+    if (!vector_begin(s))                             \
+      return;                                         \
+    for (uint32_t r = 0; r < s->n; r++) {             \
+      const RowAt x_ = row_at(s, r);                  \
+      const uint32_t width = x_.n;                    \
+      const double *a = x_.a, *b = x_.b;              \
+      double *o = x_.o;                               \
+      __VA_ARGS__;                                    \
+    }                                                 \
   }
 #define EACH2_EXPR(code, expr)                  \
   EACH2(code, for (uint32_t j = 0; j < width; j++) { \
@@ -106,15 +162,17 @@ EACH2_EXPR(LEAST_VEC, x != x ? x : y != y ? y : y < x ? y : x)
 EACH2_EXPR(GREATEST_VEC, x != x ? x : y != y ? y : y > x ? y : x)
 EACH2(POW_VEC, k_pow(a, b, o, width))
 
-#define EACH1(code, ...)                                   \
-  void step_##code(Step *s) {                              \
-    const Work *w = s->state;                              \
-    uint32_t width = s->out->width;                        \
-    for (uint32_t r = 0; r < s->n; r++) {                  \
-      const double *a = row_of(s->arg[0], r, width, w->a); \
-      double *o = s->out->f + (size_t)r * width;           \
-      __VA_ARGS__;                                           \
-    }                                                      \
+#define EACH1(code, ...)                              \
+  void step_##code(Step *s) {                         \
+    if (!vector_begin(s))                             \
+      return;                                         \
+    for (uint32_t r = 0; r < s->n; r++) {             \
+      const RowAt x_ = row_at(s, r);                  \
+      const uint32_t width = x_.n;                    \
+      const double *a = x_.a;                         \
+      double *o = x_.o;                               \
+      __VA_ARGS__;                                    \
+    }                                                 \
   }
 #define EACH1_EXPR(code, expr)                       \
   EACH1(code, for (uint32_t j = 0; j < width; j++) { \
@@ -137,8 +195,9 @@ EACH1(TANH_VEC, k_tanh(a, o, width))
 void step_TOTAL_VEC(Step *s) {
   const Work *w = s->state;
   uint32_t width = s->arg[0]->width;
+  const Col *c = s->arg[0];
   for (uint32_t r = 0; r < s->n; r++)
-    s->out->f[r] = k_sum(row_of(s->arg[0], r, width, w->a), width);
+    s->out->f[r] = c->is_sparse ? k_sum(c->f + c->ptr[r], c->ptr[r + 1] - c->ptr[r]) : k_sum(row_of(c, r, width, w->a), width);
 }
 
 /* (sum |x|^p)^(1/p); p infinite: the largest |x|. The largest is divided out first, so that squares neither overflow nor vanish. */
@@ -168,13 +227,13 @@ static double norm_of(const double *x, uint32_t n, double p, double *scratch) {
 
 void step_NORMALIZE_VEC(Step *s) {
   const Work *w = s->state;
-  uint32_t width = s->out->width;
+  if (!vector_begin(s))
+    return;
   for (uint32_t r = 0; r < s->n; r++) {
-    const double *a = row_of(s->arg[0], r, width, w->a);
-    double *o = s->out->f + (size_t)r * width;
-    double norm = norm_of(a, width, s->arg[1]->f[s->arg[1]->constant ? 0 : r], w->b);
-    for (uint32_t j = 0; j < width; j++)
-      o[j] = norm == 0 ? 0 : a[j] / norm;
+    RowAt x = row_at(s, r);
+    double norm = norm_of(x.a, x.n, s->arg[1]->f[s->arg[1]->constant ? 0 : r], w->b);
+    for (uint32_t j = 0; j < x.n; j++)
+      x.o[j] = norm == 0 ? 0 : x.a[j] / norm;
   }
 }
 

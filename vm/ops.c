@@ -17,6 +17,15 @@
 #define ARGS_fl 2, {IR_F64, IR_LIST}
 #define ARGS_ii 2, {IR_I64, IR_I64}
 #define ARGS_ss 2, {IR_STR, IR_STR}
+#define ARGS_S 1, {IR_STRS}
+#define ARGS_Sib 3, {IR_STRS, IR_I64, IR_BOOL}
+#define ARGS_Sii 3, {IR_STRS, IR_I64, IR_I64}
+#define ARGS_Sibb 4, {IR_STRS, IR_I64, IR_BOOL, IR_BOOL}
+#define ARGS_Svbb 4, {IR_STRS, IR_VOCAB, IR_BOOL, IR_BOOL}
+#define ARGS_sbi 3, {IR_STR, IR_BOOL, IR_I64}
+#define ARGS_sib 3, {IR_STR, IR_I64, IR_BOOL}
+#define ARGS_Ss 2, {IR_STRS, IR_STR}
+#define ARGS_Sv 2, {IR_STRS, IR_VOCAB}
 #define ARGS_sv 2, {IR_STR, IR_VOCAB}
 #define ARGS_x 1, {IR_VEC}
 #define ARGS_xf 2, {IR_VEC, IR_F64}
@@ -40,6 +49,7 @@
    : (c) == 'i' ? IR_I64                                                                                   \
    : (c) == 'f' ? IR_F64                                                                                   \
    : (c) == 's' ? IR_STR                                                                                   \
+   : (c) == 'S' ? IR_STRS                                                                                  \
    : (c) == 'l' ? IR_LIST                                                                                  \
    : (c) == 'v' ? IR_VOCAB                                                                                 \
    : (c) == 'x' ? IR_VEC                                                                                   \

@@ -6,7 +6,10 @@
 
 #include "vm/ops.h"
 
-enum { NESTING_MOST = 64 }; /* of vectors in vectors: names are made recursively */
+enum {
+  NESTING_MOST = 64,     /* of vectors in vectors: names are made recursively */
+  DENSE_MOST = 1 << 16,  /* elements of a dense row: a panel of them is a register */
+};
 
 static Status wrong(Err *e, uint32_t step, const char *what) {
   return err_set(e, ST_FAULT, "CML0601", "This is a fault of cml: please report it with the program.",
@@ -80,6 +83,36 @@ static Status shape_elements(const RowProg *p, const Shape *shape, uint32_t i, u
   return any ? ST_OK : wrong(e, i, "no vector among its arguments");
 }
 
+/* 0 stays 0: an element that has no entry needs none. */
+static bool keeps_zero(uint32_t op) {
+  return op == OP_MUL_VEC || op == OP_DIV_VEC || op == OP_NEG_VEC || op == OP_ABS_VEC || op == OP_SQRT_VEC ||
+         op == OP_LOG1P_VEC || op == OP_TANH_VEC || op == OP_NORMALIZE_VEC;
+}
+
+/* Is the result sparse? A product is where one factor is, and the quotient where the dividend is; a constant
+ * or a number then weighs the entries. Of two vectors that differ from row to row it is dense. */
+static bool stays_sparse(const RowProg *p, const Shape *shape, uint32_t i) {
+  const IrVal *v = &p->val[i];
+  uint32_t a = v->arg[0], b = v->arg[v->narg - 1];
+  bool sa = p->val[a].type == IR_VEC && shape[a].sparse, sb = p->val[b].type == IR_VEC && shape[b].sparse;
+  if (!keeps_zero(v->op) || v->narg == 1)
+    return sa && keeps_zero(v->op);
+  if (sa == sb || (sb && v->op != OP_MUL_VEC))
+    return false;
+  uint32_t other = sa ? b : a;
+  return p->val[other].type != IR_VEC || (p->val[other].scalar && !shape[other].hot);
+}
+
+static Status shape_hashed(const RowProg *p, Shape *shape, uint32_t i, uint64_t *width, Err *e) {
+  const IrVal *v = &p->val[i], *n = &p->val[v->arg[1]], *sign = v->narg == 3 ? &p->val[v->arg[2]] : NULL;
+  if (n->op != OP_CONST_I64 || n->i < 1 || n->i > VECTOR_MOST)
+    return wrong(e, i, "a hashed vector without a number of elements");
+  shape[i].hot = v->op == OP_HASHED_STR && sign->op == OP_CONST_B && !sign->i; /* with signs it is sparse */
+  shape[i].sparse = !shape[i].hot;
+  *width = (uint64_t)n->i;
+  return ST_OK;
+}
+
 static Status shape_project(const RowProg *p, const Env *env, const Shape *shape, uint32_t i, uint64_t *width, Err *e) {
   const IrVal *v = &p->val[i], *m = &p->val[v->arg[1]];
   const Fitted *f = m->op == OP_FITTED_MAT ? fitted_at(env, m) : NULL;
@@ -106,18 +139,25 @@ static Status shape_one(const RowProg *p, const Env *env, Shape *shape, uint32_t
   uint64_t width = 0;
   uint32_t n = 0;
   Status st = ST_OK;
-  shape[i].hot = false;
+  shape[i].hot = shape[i].sparse = false;
   switch (v->op) {
   case OP_VEC:
     for (uint32_t k = 0; k < v->narg; k++)
       width += width_of(p, shape, v->arg[k]);
     break;
   case OP_INDICATOR_STR:
+  case OP_COUNT_VECTOR_STRS:
     if (!levels_of(env, &p->val[v->arg[1]], &n))
       return err_set(e, ST_FAULT, "CML0604", "This is a fault of cml: please report it with the program.",
                      "the levels $%lld are not there", (long long)p->val[v->arg[1]].i);
     width = n;
-    shape[i].hot = true;
+    shape[i].hot = v->op == OP_INDICATOR_STR;
+    shape[i].sparse = !shape[i].hot;
+    break;
+  case OP_HASHED_STR:
+  case OP_HASHED_STRS:
+  case OP_TF_STRS:
+    st = shape_hashed(p, shape, i, &width, e);
     break;
   case OP_FITTED_VEC:
     f = fitted_at(env, v);
@@ -137,10 +177,15 @@ static Status shape_one(const RowProg *p, const Env *env, Shape *shape, uint32_t
     break;
   default:
     st = shape_elements(p, shape, i, &width, e);
+    shape[i].sparse = stays_sparse(p, shape, i);
     break;
   }
+  bool dense = !shape[i].hot && !shape[i].sparse && !v->scalar;
   if (!st && width > VECTOR_MOST)
     st = too_wide(e, width);
+  else if (!st && dense && width > DENSE_MOST)
+    st = err_set(e, ST_RESOURCE, "CML0522", "Multiply a sparse vector by weights, or make it narrower; a sum of it and something else is "
+                 "not sparse.", "a vector of %llu elements would have to be kept with all its zeros", (unsigned long long)width);
   shape[i].width = (uint32_t)width;
   return st;
 }
@@ -299,8 +344,12 @@ static uint32_t named_by(const RowProg *p, const IrVal *v) {
   return found;
 }
 
+static bool is_hashed(uint32_t op) {
+  return op == OP_HASHED_STR || op == OP_HASHED_STRS || op == OP_TF_STRS;
+}
+
 static bool keeps_names(uint32_t op) {
-  return op != OP_VEC && op != OP_INDICATOR_STR && op != OP_FITTED_VEC && op != OP_PROJECT_VEC && op != OP_POLYNOMIAL_VEC &&
+  return op != OP_VEC && op != OP_INDICATOR_STR && op != OP_COUNT_VECTOR_STRS && !is_hashed(op) && op != OP_FITTED_VEC && op != OP_PROJECT_VEC && op != OP_POLYNOMIAL_VEC &&
          op != OP_INTERACT_VEC;
 }
 
@@ -315,13 +364,17 @@ static Status names_of(Naming *w, uint32_t val, char **out) {
   w->depth++;
   switch (v->op) {
   case OP_VEC: st = names_vec(w, v, out); break;
-  case OP_INDICATOR_STR: st = names_levels(w, v, width, out); break;
+  case OP_INDICATOR_STR:
+  case OP_COUNT_VECTOR_STRS: st = names_levels(w, v, width, out); break;
   case OP_INTERACT_VEC: st = names_interact(w, v, out); break;
   case OP_POLYNOMIAL_VEC: st = names_polynomial(w, v, width, out); break;
-  default: /* components, elements of a fitted value: their numbers */
+  default: /* components, elements of a fitted value: their numbers; of hashed words the place */
     for (uint32_t k = 0; k < width; k++) {
       Buf b = {.n = 0};
-      buf_printf(&b, "_%u", k + 1);
+      if (is_hashed(v->op))
+        buf_printf(&b, "#%u", k);
+      else
+        buf_printf(&b, "_%u", k + 1);
       out[k] = take(&b);
     }
   }

@@ -13,6 +13,7 @@ enum { VECTOR_MOST = 1 << 24, DEGREE_MOST = 8 }; /* elements of a vector; degree
 typedef struct Shape {
   uint32_t width;
   bool hot;       /* one element is 1, or none: Col.hot */
+  bool sparse;    /* entries: Col.is_sparse */
 } Shape;
 
 /* out[i] for each vector i of the program; others are left as they are. An error when a width cannot be, or two that must agree do not. */

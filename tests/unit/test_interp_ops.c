@@ -505,7 +505,8 @@ static Val reference(const IrVal *v, const Val *a) {
 /* Ops that other tests cover: not a function of one row's columns. */
 static bool elsewhere(uint32_t op) {
   const OpInfo *o = op_info(op);
-  return o->arity <= 0 || op == OP_INDICATOR_STR || op == OP_KEEP || (op >= OP_ADD_VEC && op <= OP_TOTAL_VEC);
+  return o->arity <= 0 || op == OP_INDICATOR_STR || op == OP_KEEP || (op >= OP_ADD_VEC && op <= OP_TOTAL_VEC) ||
+         (op >= OP_TOKENIZE_STR && op <= OP_COUNT_VECTOR_STRS);
 }
 
 static uint32_t argument(Kit *k, int type, const Col *c, int32_t constant) {

@@ -25,7 +25,10 @@ void col_shift(const Col *in, uint32_t r, Col *out) {
   *out = *in;
   if (in->constant)
     return;
-  out->b = in->b + r * col_size(in);
+  if (col_is_ragged(in))
+    out->ptr = in->ptr + r; /* entries stay where they are */
+  else
+    out->b = in->b + r * col_size(in);
   if (in->null)
     out->null = in->null + r;
 }
@@ -75,24 +78,69 @@ static void pick(const void *src, size_t size, const uint32_t *row, uint32_t n, 
   }
 }
 
+/* Storage of column k for `need` bytes. */
+static void *gather_room(Gather *g, uint32_t k, size_t need, Err *e) {
+  if (need > g->cap[k]) {
+    mem_free(g->data[k]);
+    g->cap[k] = 0;
+    g->data[k] = mem_alloc64(need);
+    if (!g->data[k]) {
+      err_memory(e);
+      return NULL;
+    }
+    g->cap[k] = need;
+  }
+  return g->data[k];
+}
+
+/* Rows of different length: values (sparse) first, then pointers, then elements or codes. */
+static Status gather_ragged(Gather *g, uint32_t k, const Col *c, const uint32_t *row, uint32_t n, Col *out,
+                            Err *e) {
+  size_t entries = 0, wide = c->type == IR_VEC ? sizeof *c->f : 0;
+  for (uint32_t r = 0; r < n; r++)
+    entries += c->ptr[row[r] + 1] - c->ptr[row[r]];
+  char *to = gather_room(g, k, entries * wide + ((size_t)n + 1 + entries) * sizeof *c->ptr, e);
+  if (!to)
+    return e->code;
+  double *f = (double *)(void *)to;
+  uint32_t *ptr = (uint32_t *)(void *)(to + entries * wide), *el = ptr + n + 1;
+  const uint32_t *from = c->type == IR_VEC ? c->el : c->code;
+  ptr[0] = 0;
+  for (uint32_t r = 0; r < n; r++) {
+    uint32_t at = c->ptr[row[r]], count = c->ptr[row[r] + 1] - at;
+    if (count)
+      memcpy(el + ptr[r], from + at, count * sizeof *el);
+    if (count && wide)
+      memcpy(f + ptr[r], c->f + at, count * sizeof *f);
+    ptr[r + 1] = ptr[r] + count;
+  }
+  out->ptr = ptr;
+  if (wide) {
+    out->el = el;
+    out->f = f;
+  } else {
+    out->code = el;
+  }
+  return ST_OK;
+}
+
 Status gather_cols(Gather *g, const Col *in, const uint32_t *row, uint32_t n, Col *out, Err *e) {
   for (uint32_t k = 0; k < g->ncol; k++) {
     const Col c = in[k]; /* in and out may be one array */
     out[k] = c;
     if (c.constant)
       continue;
-    size_t size = col_size(&c), need = size * PANEL_ROWS;
-    if (need > g->cap[k]) {
-      mem_free(g->data[k]);
-      g->cap[k] = 0;
-      g->data[k] = mem_alloc64(need);
-      if (!g->data[k])
-        return err_memory(e);
-      g->cap[k] = need;
+    if (col_is_ragged(&c)) {
+      if (gather_ragged(g, k, &c, row, n, &out[k], e))
+        return e->code;
+    } else {
+      size_t size = col_size(&c);
+      if (!gather_room(g, k, size * PANEL_ROWS, e))
+        return e->code;
+      pick(c.b, size, row, n, g->data[k]);
+      out[k].b = g->data[k];
     }
-    pick(c.b, size, row, n, g->data[k]);
-    out[k].b = g->data[k];
-    const uint8_t *null = in[k].null; /* out may be in */
+    const uint8_t *null = c.null;
     if (null) {
       out[k].null = g->null + (size_t)k * PANEL_ROWS;
       pick(null, 1, row, n, out[k].null);
