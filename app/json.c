@@ -10,10 +10,27 @@
 
 /* ---- The writer ---- */
 
+/* Bytes of the UTF-8 character at s; 0: it is none (RFC 3629). */
+static int utf8_length(const unsigned char *s) {
+  int n = s[0] < 0x80 ? 1 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : (s[0] & 0xF0) == 0xE0 ? 3 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 0;
+  for (int i = 1; i < n; i++)
+    if ((s[i] & 0xC0) != 0x80)
+      return 0;
+  bool low = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
+  bool surrogate = s[0] == 0xED && s[1] >= 0xA0, high = s[0] == 0xF4 && s[1] >= 0x90;
+  return low || surrogate || high ? 0 : n;
+}
+
 static void quote(Buf *o, const char *s) {
   buf_u8(o, '"');
   for (; *s; s++) {
     unsigned char c = (unsigned char)*s;
+    int n = c < 0x80 ? 1 : utf8_length((const unsigned char *)s);
+    if (n != 1) { /* a whole character, or a byte that belongs to none */
+      buf_put(o, n ? s : "\xEF\xBF\xBD", n ? (size_t)n : 3);
+      s += n ? n - 1 : 0;
+      continue;
+    }
     if (c == '"' || c == '\\')
       buf_printf(o, "\\%c", c);
     else if (c < 32)

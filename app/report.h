@@ -40,6 +40,20 @@ void json_whole(Json *j, const char *key, uint64_t value);
 void json_signed(Json *j, const char *key, int64_t value);
 void json_truth(Json *j, const char *key, bool value);
 void json_null(Json *j, const char *key);
+
+/* ---- diagnostics.c: `check --format json | sarif` ---- */
+
+enum { DIAGNOSTICS_CODES = 256 };
+typedef struct Diagnostics {
+  Json json;
+  bool sarif;
+  char code[DIAGNOSTICS_CODES][12]; /* that occurred: SARIF's rules */
+  uint32_t ncode;
+} Diagnostics;
+void diagnostics_begin(Diagnostics *d, bool sarif, Buf *out);
+void diagnostics_add(Diagnostics *d, const Diags *of, const char *path, const Err *e); /* of a program; a failure that is none of them in e */
+void diagnostics_end(Diagnostics *d);
+
 void json_options(Json *j, const char *key, const IrOption *v, uint32_t n, const Option *spec);
 /* The metrics of evaluations; `train` >= 0: only of that model. */
 void json_evaluations(Json *j, const char *key, const Report *r, int32_t train);

@@ -75,8 +75,7 @@ static int by_place(const void *a, const void *b) {
   return strcmp(x->code, y->code);
 }
 
-/* A sorted copy. */
-static Diag **sorted(const Diags *d) {
+Diag **diag_sorted(const Diags *d) {
   Diag **v = NEWN(d->arena, Diag *, d->n + 1);
   if (d->n)
     memcpy(v, d->v, d->n * sizeof *v);
@@ -206,71 +205,9 @@ static void print_one(const Diags *d, FILE *out, const Diag *x, Paint p) {
 }
 
 void diag_print(const Diags *d, FILE *out, bool colour) {
-  Diag **v = sorted(d);
+  Diag **v = diag_sorted(d);
   for (uint32_t i = 0; i < d->n; i++)
     print_one(d, out, v[i], paint_of(colour));
-}
-
-/* ---- JSON ---- */
-
-static void json_text(FILE *out, const char *text) {
-  const unsigned char *p = (const unsigned char *)text, *end = p + strlen(text);
-  fputc('"', out);
-  for (uint32_t len; p < end; p += len) {
-    uint32_t c = decode(p, end, &len);
-    if (c == '"' || c == '\\')
-      fprintf(out, "\\%c", (int)c);
-    else if (c == '\n')
-      fputs("\\n", out);
-    else if (c == '\t')
-      fputs("\\t", out);
-    else if (c < 0x20 || c == 0x7F || c == 0xFFFD)
-      fprintf(out, "\\u%04x", c);
-    else
-      fwrite(p, 1, len, out);
-  }
-  fputc('"', out);
-}
-
-static void json_place(const Diags *d, FILE *out, Span span) {
-  uint32_t line, col, end_line, end_col;
-  if (!span.file)
-    return;
-  source_position(d->sources, span.file, span.from, &line, &col);
-  source_position(d->sources, span.file, span.to, &end_line, &end_col);
-  fputs(", \"file\": ", out);
-  json_text(out, d->sources->file[span.file].path);
-  fprintf(out, ", \"line\": %u, \"column\": %u, \"end_line\": %u, \"end_column\": %u", line, col, end_line,
-          end_col);
-}
-
-void diag_print_json(const Diags *d, FILE *out) {
-  static const char *const word[] = {"error", "warning", "note"};
-  Diag **v = sorted(d);
-  fputc('[', out);
-  for (uint32_t i = 0; i < d->n; i++) {
-    fprintf(out, "%s\n  {\"severity\": \"%s\", \"code\": \"%s\"", i ? "," : "", word[v[i]->severity],
-            v[i]->code);
-    json_place(d, out, v[i]->span);
-    fputs(", \"message\": ", out);
-    json_text(out, v[i]->cause);
-    if (v[i]->remedy) {
-      fputs(", \"remedy\": ", out);
-      json_text(out, v[i]->remedy);
-    }
-    if (v[i]->notes) {
-      fputs(", \"notes\": [", out);
-      for (const DiagNote *note = v[i]->notes; note; note = note->next) {
-        fputs("{\"message\": ", out);
-        json_text(out, note->text);
-        json_place(d, out, note->span);
-        fputs(note->next ? "}, " : "}", out);
-      }
-      fputc(']', out);
-    }
-    fputc('}', out);
-  }
-  fputs(d->n ? "\n]\n" : "]\n", out);
 }
 
 /* ---- The list of codes ---- */

@@ -44,7 +44,7 @@ Diag *diag_add(Diags *d, Severity sev, const char *code, Span span, const char *
 void diag_note(Diags *d, Diag *to, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* Text with the source line and a caret, as cmlc shows it; `colour` = ANSI. Sorted by file and position. */
 void diag_print(const Diags *d, FILE *out, bool colour);
-void diag_print_json(const Diags *d, FILE *out); /* one array; for check --format json */
+Diag **diag_sorted(const Diags *d);              /* a copy of v, by file and position */
 const char *diag_page(const char *code);         /* the page of `cmlc doc CML0204`, or NULL */
 const char *diag_code_at(unsigned i);            /* i-th code of diag.def, or NULL past the end */
 

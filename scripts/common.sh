@@ -61,3 +61,42 @@ jobs() {
   n=$(nproc 2>/dev/null || echo 2)
   echo "$n"
 }
+
+# ---- what comes from npm, pinned by version and digest of the tarball
+
+need_npm() {
+  command -v npm >/dev/null || need_packages npm nodejs
+  command -v npm >/dev/null || die "npm is needed to fetch DuckDB and the examples' data"
+}
+
+# fetch "PACKAGE VERSION DIGEST" DIR: the package's tarball as DIR/package.tgz, its digest verified.
+fetch() {
+  # shellcheck disable=SC2086
+  set -- $1 "$2"
+  package=$1 version=$2 digest=$3 into=$4
+  tarball=$(printf '%s' "$package" | sed 's/^@//; s|/|-|')-$version.tgz
+  if [ -n "${CML_PACKAGES:-}" ] && [ -f "$CML_PACKAGES/$tarball" ]; then
+    cp "$CML_PACKAGES/$tarball" "$into/package.tgz"
+  else
+    need_npm
+    say "fetching $package $version"
+    (cd "$into" && npm pack --silent "$package@$version" >npm.log 2>&1) || {
+      cat "$into/npm.log" >&2
+      die "npm could not fetch $package $version"
+    }
+    mv "$into/$tarball" "$into/package.tgz"
+  fi
+  actual=$(sha256sum "$into/package.tgz" | cut -d ' ' -f 1)
+  [ "$actual" = "$digest" ] || die "$package $version has digest $actual, but $digest is expected; not used"
+}
+
+# A stamp holds what a directory was made from, and is written last.
+stamp_is() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
+
+temporary=
+trap '[ -z "$temporary" ] || rm -rf "$temporary"' EXIT
+trap 'exit 1' INT TERM
+new_temporary() {
+  mkdir -p deps
+  temporary=$(mktemp -d deps/tmp.XXXXXX)
+}
