@@ -55,12 +55,14 @@ static bool unwanted(void *ctx) {
 
 static void digest_source(Digests *d, uint32_t stage) {
   const Stage *s = &d->program->stage[stage];
-  EngineSource src = {.format = s->format, .path = s->path, .dir = d->dir, .option = s->option, .noption = s->noption};
+  const EngineSource *src = engine_source(&d->arena, s, d->dir);
   const char **file = NULL;
   uint32_t n = 0;
   Buf all = {0};
   DataDigest *out = &d->v[d->n];
-  if (engine_files(&d->arena, &src, &file, &n, &d->err) != ST_OK)
+  if (!src)
+    err_memory(&d->err);
+  if (!src || engine_files(&d->arena, src, &file, &n, &d->err) != ST_OK)
     return;
   for (uint32_t i = 0; i < n && d->err.code == ST_OK; i++) {
     digest_file_unless(file[i], unwanted, d, out->digest, NULL, &d->err);

@@ -35,11 +35,11 @@ Status output_check(const char *path, const char *const *input, uint32_t n, Err 
 
 /* The files that a source stage reads. Those that are missing are the run's to report. */
 static const char **files_of(Arena *a, const Stage *s, const char *dir, uint32_t *n) {
-  EngineSource src = {.format = s->format, .path = s->path, .dir = dir, .option = s->option, .noption = s->noption};
+  const EngineSource *src = engine_source(a, s, dir);
   const char **file = NULL;
   Err ignored = {0};
   *n = 0;
-  return engine_files(a, &src, &file, n, &ignored) == ST_OK ? file : NULL;
+  return src && engine_files(a, src, &file, n, &ignored) == ST_OK ? file : NULL;
 }
 
 Status outputs_check(const Program *p, const char *dir, const char *program, Err *e) {

@@ -25,7 +25,10 @@ static void name_list(Buf *o, const char *title, const char *const *v, uint32_t 
 static void explain_source(Explain *x, const Stage *s) {
   const char *unread[256];
   uint32_t n = 0;
-  buf_printf(x->o, "data %s   from %s(\"%s\")\n    %-10s", s->name, s->format, s->path, "reads");
+  buf_printf(x->o, "data %s   from ", s->name);
+  for (uint32_t i = 0; i < s->ninput; i++)
+    buf_printf(x->o, "%s%s(\"%s\")", i ? ", " : "", s->input[i].format, s->input[i].path);
+  buf_printf(x->o, "\n    %-10s", "reads");
   for (uint32_t i = 0; i < s->ncolumn; i++)
     buf_printf(x->o, "%s%s: %s%s", i ? ", " : "", s->column[i].name, kind_name((Kind)s->column[i].kind), s->column[i].nullable ? "?" : "");
   buf_text(x->o, "\n");

@@ -135,11 +135,14 @@ static double option_of(const IrOption *v, uint32_t n, const char *name, double 
 static void lower_source(Lower *l, DataState *ds, const Build *b) {
   const TData *d = ds->data;
   Stage *s = &l->p->stage[ds->source];
-  s->format = d->source.format;
-  s->path = d->source.path;
-  s->option = d->source.option;
-  s->noption = d->source.noption;
-  s->column = NEWN(l->arena, IrColumn, b->nused + 1);
+  s->input = NEWN(l->arena, IrInput, d->nsource + 1);
+  for (uint32_t i = 0; i < d->nsource; i++) {
+    const TSource *x = &d->source[i];
+    s->input[s->ninput++] = (IrInput){x->format, x->path, x->option, x->noption};
+  }
+  s->column = NEWN(l->arena, IrColumn, b->nused + 2);
+  if (d->split == SPLIT_SOURCE)
+    s->column[s->ncolumn++] = (IrColumn){IR_INPUT_COLUMN, KIND_INT, false};
   s->declared = NEWN(l->arena, const char *, d->ncolumn + 1);
   for (uint32_t i = 0; i < d->ncolumn; i++) {
     const TColumn *c = d->column[i];
@@ -168,6 +171,23 @@ static uint32_t uniform(Build *b, const TData *d, const char *purpose, uint64_t 
   return n;
 }
 
+/* The inputs of a part stand side by side: how many parts end at or before the number of a row's input. */
+static uint32_t part_of_source(Build *b, const TData *d) {
+  uint32_t n, arg[2];
+  double *end = NEWN(b->arena, double, d->npart);
+  IrVal *v = prog_step(b, "col", NULL, 0, &n);
+  v->s = IR_INPUT_COLUMN;
+  v->type = IR_I64;
+  arg[0] = prog_float(b, n);
+  v = prog_step(b, "const.list", NULL, 0, &arg[1]);
+  v->list = end;
+  for (uint32_t i = 0; i + 1 < d->nsource; i++)
+    if (strcmp(d->source[i].part, d->source[i + 1].part) != 0)
+      end[v->nlist++] = i + 1;
+  prog_step(b, "cut.f64", arg, 2, &n);
+  return n;
+}
+
 static void lower_part(Lower *l, Build *b, const TData *d) {
   uint32_t n, arg[2];
   if (d->split == SPLIT_VALUE) {
@@ -181,6 +201,8 @@ static void lower_part(Lower *l, Build *b, const TData *d) {
       v->names[v->nlist++] = d->part[i].name;
     v = prog_step(b, "part_of.str", arg, 2, &n);
     prog_place(b, d->split_span, &v->line, &v->col);
+  } else if (d->split == SPLIT_SOURCE) {
+    n = part_of_source(b, d);
   } else {
     uint64_t seed = d->split == SPLIT_RANDOM ? (uint64_t)d->seed : 0;
     arg[0] = uniform(b, d, "split", hash_word(l->p->seed, seed));

@@ -366,6 +366,8 @@ void data_check(Check *c, DataInfo *d) {
   Ctx closed = {.c = c, .place = AT_OPTION, .owner = decl};
   Ctx x = {.c = c, .place = AT_DATA, .owner = decl, .data = d};
   source_check(&closed, d, only(c, decl, I_FROM, "from"), only(c, decl, I_SCHEMA, "schema"));
+  if (d->t->split == SPLIT_SOURCE)
+    add_step(c, d, (TStep){.kind = STEP_SPLIT, .span = d->t->split_span});
   for (const Item *i = decl->items; i; i = i->next)
     if (i->kind == I_DERIVE)
       table_add(&d->derive, i->name, (void *)(uintptr_t)i);

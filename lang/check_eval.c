@@ -306,12 +306,13 @@ static void add_export(Check *c, const TExport *t) {
         diag_note(c->d, g, c->tree->export_[i].span, "the other is here");
       return;
     }
-  for (uint32_t i = 0; i < c->tree->ndata; i++)
-    if (c->tree->data[i]->source.path &&
-        strcmp(plain_path(c->tree->data[i]->source.path), plain_path(t->path)) == 0)
-      diag_add(c->d, SEV_ERROR, "CML0320", t->span, "choose another path",
-               "\"%s\" is read by `%s`; an export does not replace its source", t->path,
-               c->tree->data[i]->name);
+  for (uint32_t i = 0; i < c->tree->ndata; i++) {
+    const TData *d = c->tree->data[i];
+    for (uint32_t k = 0; k < d->nsource; k++)
+      if (strcmp(plain_path(d->source[k].path), plain_path(t->path)) == 0)
+        diag_add(c->d, SEV_ERROR, "CML0320", t->span, "choose another path",
+                 "\"%s\" is read by `%s`; an export does not replace its source", t->path, d->name);
+  }
   PUSH(c->a, c->tree->export_, c->tree->nexport, c->export_cap, *t);
 }
 

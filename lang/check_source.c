@@ -179,10 +179,45 @@ static void inferred_columns(Check *c, DataInfo *d, const CatColumn *v, uint32_t
   }
 }
 
-static void look_at_file(Ctx *x, DataInfo *d, const Item *schema) {
+/* What both files hold: the kind that takes the values of both, or -1. */
+static int wider(TypeKind a, TypeKind b) {
+  if (a == b)
+    return a;
+  if ((a == TY_INT || a == TY_FLOAT) && (b == TY_INT || b == TY_FLOAT))
+    return TY_FLOAT;
+  if ((a == TY_DATE || a == TY_TIMESTAMP) && (b == TY_DATE || b == TY_TIMESTAMP))
+    return TY_TIMESTAMP;
+  return -1;
+}
+
+/* Columns of one more file, where none are declared: all files must have what the first one has. */
+static void more_columns(Ctx *x, DataInfo *d, const CatColumn *v, uint32_t n, const TSource *s) {
+  for (uint32_t k = 0; k < d->t->ncolumn; k++) {
+    TColumn *col = d->t->column[k];
+    const CatColumn *file = NULL;
+    TypeKind has = TY_ERROR;
+    for (uint32_t i = 0; i < n && !file; i++)
+      if (strcmp(v[i].name, col->name) == 0)
+        file = &v[i];
+    int both = file && file->type && type_named(file->type, &has) ? wider(col->type.kind, has) : -1;
+    if (!file)
+      ctx_error(x, "CML0314", s->span, "give all files the same columns, or declare the common ones in a `schema`",
+                "`%s` has no column `%s`, which `%s` has", s->path, col->name, d->t->source[0].path);
+    else if (!file->type)
+      ctx_error(x, "CML0314", s->span, "leave it out of a `schema`, or change it in the file",
+                "the column `%s` of `%s` cannot be read: %s", col->name, s->path, file->why ? file->why : "?");
+    else if (both < 0 && !file->inferred)
+      ctx_error(x, "CML0314", s->span, "store it in one type",
+                "the column `%s` is %s in `%s` and %s in `%s`", col->name, type_name(col->type.kind),
+                d->t->source[0].path, type_name(has), s->path);
+    else
+      col->type = (Type){.kind = both < 0 ? TY_STRING : (TypeKind)both,
+                         .nullable = col->type.nullable || file->nullable};
+  }
+}
+
+static void look_at_file(Ctx *x, DataInfo *d, const TSource *s, bool declared) {
   Check *c = x->c;
-  TSource *s = &d->t->source;
-  bool declared = schema != NULL;
   CatSource src = {
       .format = s->format, .path = s->path, .dir = c->tree->dir, .option = s->option, .noption = s->noption};
   if (declared) {
@@ -207,15 +242,16 @@ static void look_at_file(Ctx *x, DataInfo *d, const Item *schema) {
   }
   if (declared)
     hold_against(x, d, v, n, s->path);
-  else
+  else if (s == d->t->source)
     inferred_columns(c, d, v, n, s->span);
+  else if (!d->broken)
+    more_columns(x, d, v, n, s);
 }
 
 /* ---- from ---- */
 
 static const CatFormat *format_named(Ctx *x, const Expr *e) {
   Check *c = x->c;
-  static const char *const later[] = {"json", "libsvm", "sql", "table"};
   Near near = {.arena = c->a};
   for (const CatFormat *f = c->cat->format; f && f->name; f++) {
     near_add(&near, f->name);
@@ -226,54 +262,66 @@ static const CatFormat *format_named(Ctx *x, const Expr *e) {
   const char *all = "sources are";
   for (uint32_t i = 0; i < near.n; i++)
     all = arena_printf(c->a, "%s%s `%s(\"path\")`", all, i ? "," : "", near.v[i]);
-  for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-    if (strcmp(later[i], e->name) == 0) {
-      ctx_error(x, "CML0111", e->span, "convert it to Parquet or CSV",
-                "the source `%s` is not part of this version", e->name);
-      return NULL;
-    }
-  ctx_error(x, "CML0312", e->name_span.file ? e->name_span : e->span, remedy ? remedy : all,
-            "`%s` is not a source of data", e->name);
+  if (strcmp(e->name, "table") == 0)
+    ctx_error(x, "CML0111", e->span, "write what it holds into a Parquet or CSV file",
+              "the source `%s` is not part of this version", e->name);
+  else
+    ctx_error(x, "CML0312", e->name_span.file ? e->name_span : e->span, remedy ? remedy : all,
+              "`%s` is not a source of data", e->name);
   return NULL;
 }
 
-static bool source_options(Ctx *x, const CatFormat *f, const Arg *args, TSource *s) {
+typedef struct Options {
+  const CatFormat *format;
+  TSource *s;
+  uint32_t n, cap;
+} Options;
+
+static bool one_option(Ctx *x, Options *o, const Arg *g) {
   Check *c = x->c;
-  bool good = true;
-  uint32_t n = 0, cap = 0;
-  for (const Arg *g = args; g; g = g->next) {
-    Node *value = NULL;
-    if (!option_check(x, f->options, f->name, g, &value)) {
-      good = false;
-      continue;
-    }
-    if (value->kind != N_LIT) {
-      ctx_error(x, "CML0222", g->value->span, "write the value itself",
-                "an option of a source is a single literal value");
-      good = false;
-      continue;
-    }
-    PUSH(c->a, s->option, n, cap, g->name);
-    PUSH(c->a, s->option, n, cap, option_text(c->a, value));
+  Node *value = NULL;
+  if (!option_check(x, o->format->options, o->format->name, g, &value))
+    return false;
+  if (value->kind != N_LIT) {
+    ctx_error(x, "CML0222", g->value->span, "write the value itself",
+              "an option of a source is a single literal value");
+    return false;
   }
-  s->noption = n / 2;
+  PUSH(c->a, o->s->option, o->n, o->cap, g->name);
+  PUSH(c->a, o->s->option, o->n, o->cap, option_text(c->a, value));
+  return true;
+}
+
+/* Options that may be given several times take a list: null = ["", "?"]. */
+static bool takes_list(const char *name) {
+  static const char *const all[] = {"null", "dates", "timestamps"};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (strcmp(all[i], name) == 0)
+      return true;
+  return false;
+}
+
+static bool source_options(Ctx *x, const CatFormat *f, const Arg *args, TSource *s) {
+  Options o = {.format = f, .s = s};
+  bool good = true;
+  for (const Arg *g = args; g; g = g->next) {
+    if (!g->name || g->value->kind != E_LIST || !takes_list(g->name) || !g->value->args) {
+      good &= one_option(x, &o, g);
+      continue;
+    }
+    for (const Arg *v = g->value->args; v; v = v->next) {
+      Arg one = *g;
+      one.value = v->value;
+      good &= one_option(x, &o, &one);
+    }
+  }
+  s->noption = o.n / 2;
   return good;
 }
 
-static bool read_from(Ctx *x, DataInfo *d, const Item *from) {
+/* csv("a.csv", header = false), or csv(["a.csv", "b.csv"]): an input for each path. */
+static bool read_input(Ctx *x, DataInfo *d, const Expr *e, const char *part, Span span, uint32_t *cap) {
   Check *c = x->c;
-  TSource *s = &d->t->source;
-  const Expr *e = from->expr;
-  s->span = from->span;
-  if (from->args && (from->args->name || from->args->next)) {
-    ctx_error(x, "CML0111", from->span,
-              "put both into one table with a column that names the part, and write "
-              "`split train, test by value(part)`",
-              "several sources in one `data` are not part of this version");
-    return false;
-  }
-  if (!e && from->args)
-    e = from->args->value;
   if (!e || e->kind == E_ERROR)
     return false;
   if (e->kind != E_CALL) {
@@ -284,14 +332,49 @@ static bool read_from(Ctx *x, DataInfo *d, const Item *from) {
   const CatFormat *f = format_named(x, e);
   if (!f)
     return false;
-  s->format = f->name;
   if (!e->args || e->args->name) {
     ctx_error(x, "CML0312", e->span, arena_printf(c->a, "write `%s(\"path\")`", f->name),
               "the path comes first");
     return false;
   }
-  s->path = path_text(x, e->args->value, "the path");
-  return source_options(x, f, e->args->next, s) && s->path;
+  TSource s = {.part = part, .format = f->name, .span = span};
+  bool good = source_options(x, f, e->args->next, &s);
+  const Expr *path = e->args->value;
+  bool list = path->kind == E_LIST && path->args;
+  Arg only = {.value = (Expr *)(uintptr_t)path};
+  for (const Arg *g = list ? path->args : &only; g; g = g->next) {
+    s.path = path_text(x, g->value, "the path");
+    good &= s.path != NULL;
+    if (s.path)
+      PUSH(c->a, d->t->source, d->t->nsource, *cap, s);
+  }
+  return good;
+}
+
+/* The parts of `from train = .., test = ..`. */
+static void source_parts(Ctx *x, DataInfo *d, const Item *from) {
+  Check *c = x->c;
+  uint32_t cap = 0;
+  d->t->split = SPLIT_SOURCE;
+  d->t->split_span = from->span;
+  for (const Arg *g = from->args; g; g = g->next) {
+    if (data_part(d->t, g->name))
+      ctx_error(x, "CML0316", g->name_span, "list the files of a part: `train = csv([\"a.csv\", \"b.csv\"])`",
+                "two parts are named `%s`", g->name);
+    TPart part = {.name = g->name, .span = g->name_span};
+    PUSH(c->a, d->t->part, d->t->npart, cap, part);
+  }
+}
+
+static bool read_from(Ctx *x, DataInfo *d, const Item *from) {
+  uint32_t cap = 0;
+  if (!from->args)
+    return read_input(x, d, from->expr, NULL, from->span, &cap);
+  bool good = true;
+  for (const Arg *g = from->args; g; g = g->next)
+    good &= read_input(x, d, g->value, g->name, g->value->span, &cap);
+  source_parts(x, d, from);
+  return good;
 }
 
 void source_check(Ctx *x, DataInfo *d, const Item *from, const Item *schema) {
@@ -310,11 +393,14 @@ void source_check(Ctx *x, DataInfo *d, const Item *from, const Item *schema) {
     d->broken = !schema;
     return;
   }
-  if (look) {
-    look_at_file(x, d, schema);
-  } else if (!schema) {
+  for (uint32_t i = 0; look && i < d->t->nsource && (schema || !d->broken); i++)
+    look_at_file(x, d, &d->t->source[i], schema != NULL);
+  if (!look && !schema) {
     ctx_error(x, "CML0312", from->span, "write a `schema { ... }`, or check with the data at hand",
               "without looking at the data, the columns of `%s` are not known", d->t->name);
     d->broken = true;
   }
+  if (d->t->nsource > 1 && data_column(d, "(input)"))
+    ctx_error(x, "CML0312", from->span, "give it another name in the file",
+              "a column of several files together may not be called `(input)`");
 }

@@ -88,7 +88,7 @@ typedef struct TStep { /* a row clause, in the order written */
   TColumn *column;   /* derive */
 } TStep;
 
-typedef enum { SPLIT_NONE, SPLIT_HASH, SPLIT_RANDOM, SPLIT_VALUE } SplitKind;
+typedef enum { SPLIT_NONE, SPLIT_HASH, SPLIT_RANDOM, SPLIT_VALUE, SPLIT_SOURCE } SplitKind;
 
 typedef struct TPart {
   const char *name;
@@ -97,7 +97,7 @@ typedef struct TPart {
 } TPart;
 
 typedef struct TSource {
-  const char *part;    /* `from train = csv(..)`: NULL in this version */
+  const char *part;    /* `from train = csv(..)`, or NULL */
   const char *format;
   const char *path;
   const char **option; /* name, value pairs, as CatSource */
@@ -109,7 +109,8 @@ typedef struct TData {
   const char *name;
   const char *doc;
   Span span;
-  TSource source;
+  TSource *source;  /* inputs, one behind the other */
+  uint32_t nsource;
   TColumn **column; /* file columns that are declared or inferred, then derived ones, in order */
   uint32_t ncolumn;
   TStep *step;

@@ -101,7 +101,7 @@ static void print_line(const char *word, const Node *n, Buf *out) {
 }
 
 static void print_split(const TData *d, Buf *out) {
-  static const char *const ways[] = {"none", "hash", "random", "value"};
+  static const char *const ways[] = {"none", "hash", "random", "value", "source"};
   buf_text(out, "  split");
   for (uint32_t i = 0; i < d->npart; i++) {
     buf_printf(out, " %s ", d->part[i].name);
@@ -114,12 +114,17 @@ static void print_split(const TData *d, Buf *out) {
   buf_text(out, "\n");
 }
 
-static void print_data(const TData *d, Buf *out) {
-  buf_printf(out, "data %s\n  from %s \"%s\"", d->name, d->source.format ? d->source.format : "?",
-             d->source.path ? d->source.path : "");
-  for (uint32_t i = 0; i < d->source.noption; i++)
-    buf_printf(out, " %s=%s", d->source.option[2 * i], d->source.option[2 * i + 1]);
+static void print_source(const TSource *s, Buf *out) {
+  buf_printf(out, "  from %s%s%s \"%s\"", s->part ? s->part : "", s->part ? " = " : "", s->format, s->path);
+  for (uint32_t i = 0; i < s->noption; i++)
+    buf_printf(out, " %s=%s", s->option[2 * i], s->option[2 * i + 1]);
   buf_text(out, "\n");
+}
+
+static void print_data(const TData *d, Buf *out) {
+  buf_printf(out, "data %s\n", d->name);
+  for (uint32_t i = 0; i < d->nsource; i++)
+    print_source(&d->source[i], out);
   for (uint32_t i = 0; i < d->ncolumn; i++)
     print_column(d->column[i], out);
   for (uint32_t i = 0; i < d->nstep; i++) {

@@ -18,13 +18,18 @@ typedef struct Format { /* csv, parquet: the options of `from NAME(...)` */
 } Format;
 extern const Format engine_formats[]; /* ends with name == NULL */
 
-typedef struct EngineSource {
+typedef struct EngineSource EngineSource;
+struct EngineSource {
   const char *format, *path, *dir; /* path may be a glob; relative to dir unless absolute */
   const char *const *option;       /* name, value pairs */
   uint32_t noption;
   const char *const *column;       /* declared names in order: names of a CSV without a header; or NULL */
   uint32_t ncolumn;
-} EngineSource;
+  const EngineSource *next;        /* more of them, of the same columns: read behind this one; dir, column as here */
+};
+
+/* The inputs of a source stage, in the arena; NULL: no memory. */
+const EngineSource *engine_source(Arena *a, const Stage *s, const char *dir);
 
 typedef struct EngineColumn {
   const char *name;
@@ -33,10 +38,10 @@ typedef struct EngineColumn {
   bool nullable, inferred;
 } EngineColumn;
 
-/* Columns as the file's own metadata say (Parquet: types, null counts of the footers), or a sample (CSV: the first 20,000 records). */
+/* Columns of the first input, as the file's own metadata say (Parquet: types, null counts of the footers), or a sample (CSV: the first 20,000 records). */
 Status engine_columns(Arena *a, const EngineSource *s, EngineColumn **out, uint32_t *n, Err *e);
 
-/* The files of a source: globs expanded, sorted bytewise by path relative to the glob's root. */
+/* The files of a source, of one input after the other: globs expanded, sorted bytewise by path relative to the glob's root. */
 Status engine_files(Arena *a, const EngineSource *s, const char ***out, uint32_t *n, Err *e);
 
 typedef struct Reader Reader;

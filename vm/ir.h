@@ -68,6 +68,15 @@ typedef struct RowProg {
   uint32_t nout;
 } RowProg;
 
+typedef struct IrInput { /* a file, or glob, of a source; the files of several are read one after the other */
+  const char *format, *path;   /* path relative to the program's folder */
+  const char **option;         /* name, value pairs as text */
+  uint32_t noption;
+} IrInput;
+
+/* A column of a source that no file has: the number of the input that a row comes from, an int. */
+#define IR_INPUT_COLUMN "(input)"
+
 typedef struct IrColumn { /* of a source, or the input schema of a score stage */
   const char *name;
   uint8_t kind;       /* Kind */
@@ -119,9 +128,8 @@ typedef struct Stage {
   int32_t part;         /* part read: index in the rows stage's parts; -1 = all rows */
   RowProg prog;
   /* source */
-  const char *format, *path;   /* path relative to the program's folder */
-  const char **option;         /* name, value pairs as text */
-  uint32_t noption;
+  IrInput *input;
+  uint32_t ninput;
   IrColumn *column;            /* source: what is read; score: what scoring needs */
   uint32_t ncolumn;
   const char **declared;       /* source: names of all declared columns in order: the names of a file without a header */
@@ -149,7 +157,9 @@ typedef struct Stage {
   uint32_t nmetric;
   IrExpect *expect;
   uint32_t nexpect;
-  /* predict, bundle: path is set; bundle: */
+  /* predict, bundle: */
+  const char *path;            /* relative to the program's folder */
+  /* bundle: */
   int32_t score;               /* the score stage it holds */
   uint32_t line, col;
 } Stage;

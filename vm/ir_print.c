@@ -183,6 +183,21 @@ static void print_evaluate(Buf *o, const Stage *s) {
   }
 }
 
+static void print_input(Buf *o, const IrInput *v) {
+  buf_text(o, "  input ");
+  put_string(o, v->format);
+  buf_text(o, " ");
+  put_string(o, v->path);
+  buf_text(o, "\n");
+  for (uint32_t i = 0; i < v->noption; i++) {
+    buf_text(o, "    option ");
+    put_string(o, v->option[2 * i]);
+    buf_text(o, " ");
+    put_string(o, v->option[2 * i + 1]);
+    buf_text(o, "\n");
+  }
+}
+
 static void print_stage(Buf *o, const Program *p, const Stage *s) {
   buf_printf(o, "%s ", ir_stage_name[s->kind]);
   put_string(o, s->name);
@@ -194,15 +209,9 @@ static void print_stage(Buf *o, const Program *p, const Stage *s) {
     buf_printf(o, " part %d", s->part);
   put_place(o, s->line, s->col);
   buf_text(o, " {\n");
-  print_named(o, "format", s->format);
+  for (uint32_t i = 0; i < s->ninput; i++)
+    print_input(o, &s->input[i]);
   print_named(o, "path", s->path);
-  for (uint32_t i = 0; i < s->noption; i++) {
-    buf_text(o, "  option ");
-    put_string(o, s->option[2 * i]);
-    buf_text(o, " ");
-    put_string(o, s->option[2 * i + 1]);
-    buf_text(o, "\n");
-  }
   for (uint32_t i = 0; i < s->ncolumn; i++) {
     buf_text(o, "  column ");
     put_string(o, s->column[i].name);

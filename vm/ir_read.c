@@ -427,7 +427,7 @@ static void read_expect(In *in, Stage *s, uint32_t *cap) {
 
 typedef struct StageCap {
   ProgCap prog;
-  uint32_t option, column, declared, parts, agg, options, metric, expect;
+  uint32_t input, option, column, declared, parts, agg, options, metric, expect;
 } StageCap;
 
 static int32_t find_stage(In *in, const Program *p, const char *name) {
@@ -451,17 +451,31 @@ static void read_column(In *in, Stage *s, uint32_t *cap) {
     err_memory(in->e);
 }
 
+static void read_input(In *in, Stage *s, StageCap *cap) {
+  IrInput v = {0};
+  v.format = take_string(in);
+  v.path = take_string(in);
+  cap->option = 0;
+  PUSH(in->a, s->input, s->ninput, cap->input, v);
+  if (!s->input)
+    err_memory(in->e);
+}
+
+/* An option of the input before it. */
 static void read_pair(In *in, Stage *s, uint32_t *cap) {
   const char *pair[2];
-  uint32_t n = 2 * s->noption;
+  if (!s->ninput)
+    return (void)fail(in, "an option stands before its input");
+  IrInput *v = &s->input[s->ninput - 1];
+  uint32_t n = 2 * v->noption;
   pair[0] = take_string(in);
   pair[1] = take_string(in);
   for (int i = 0; i < 2; i++) {
-    PUSH(in->a, s->option, n, *cap, pair[i]);
-    if (!s->option)
+    PUSH(in->a, v->option, n, *cap, pair[i]);
+    if (!v->option)
       return (void)err_memory(in->e);
   }
-  s->noption++;
+  v->noption++;
 }
 
 static const char **read_words(In *in, const char **v, uint32_t *n, uint32_t *cap) {
@@ -497,8 +511,8 @@ static void read_statement(In *in, const Program *p, Stage *s, StageCap *cap) {
   }
   const char *w = in->text;
   next(in);
-  if (!strcmp(w, "format"))
-    s->format = take_string(in);
+  if (!strcmp(w, "input"))
+    read_input(in, s, cap);
   else if (!strcmp(w, "path"))
     s->path = take_string(in);
   else if (!strcmp(w, "option"))

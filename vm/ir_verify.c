@@ -204,7 +204,7 @@ static bool verify_stage(Verify *v) {
   if (v->e->code || !verify_names(v) || !verify_prog(v, &s->prog) || !verify_out_types(v))
     return false;
   switch (s->kind) {
-  case STAGE_SOURCE: return need(v, s->format && s->path && !s->prog.nval, "a source has a format and a path, and no steps");
+  case STAGE_SOURCE: return need(v, s->ninput && !s->prog.nval, "a source has an input, and no steps");
   case STAGE_ROWS:
     return need(v, from && from->kind == STAGE_SOURCE, "rows come from a source") &&
            verify_roles(v, 1u << OUT_COLUMN | 1u << OUT_PART | 1u << OUT_FOLD | 1u << OUT_WEIGHT) &&

@@ -225,7 +225,7 @@ static void test_params(void **state) {
   setenv("CML_PARAM_B", "9", 1); /* -p goes before the environment */
   assert_true(check_with(&w, text, &blind, &o));
   assert_non_null(w.tree);
-  assert_string_equal(w.tree->data[0]->source.path, "env-7.csv");
+  assert_string_equal(w.tree->data[0]->source[0].path, "env-7.csv");
   assert_string_equal(w.tree->export_[0].path, "env.cmlm");
   assert_true(w.tree->param[0].value->f == 1);
   arena_free(&w.arena);

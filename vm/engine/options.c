@@ -21,9 +21,15 @@ static const Option csv_options[] = {
     {"quote", OPT_STRING, 0, 0, 0, "\"",
      "The character around values that hold delimiters or line ends; \"\" for none."},
     {"escape", OPT_STRING, 0, 0, 0, NULL, "The character before a quote inside quotes; without it the quote itself."},
-    {"null", OPT_STRING, 0, 0, 0, "", "The text of a missing value; empty numbers are always missing."},
+    {"null", OPT_STRING, 0, 0, 0, "",
+     "The text of a missing value, or a list of several: null = [\"\", \"?\"]; empty numbers are always missing."},
     {"trim", OPT_BOOL, 0, 0, 1, NULL,
      "Whether blanks around texts are dropped; around numbers and dates they always are."},
+    {"decimal", OPT_STRING, 0, 0, 0, ".", "The sign before the fraction of a number: \",\" in much of Europe."},
+    {"dates", OPT_STRING, 0, 0, 0, NULL,
+     "The form of dates, or a list tried in order: \"%d.%m.%Y\"; %Y %y %m %b %d; without it YYYY-MM-DD."},
+    {"timestamps", OPT_STRING, 0, 0, 0, NULL,
+     "The form of timestamps, or a list: \"%m/%d/%Y %I:%M %p\"; also %H %S %f %z; without it ISO 8601. UTC where none is written."},
     {"skip", OPT_INT, 0, 0, SKIP_MAX, NULL, "How many lines to leave out at the top of each file."},
     {"comment", OPT_STRING, 0, 0, 0, "", "The character that begins a line to be left out; \"\" for none."},
     {"encoding", OPT_ENUM, 0, 0, 0, "utf-8|latin-1|utf-16", "How the file writes characters."},
@@ -81,66 +87,130 @@ static bool ends(const char *s, const char *with) {
   return n >= m && strcmp(s + n - m, with) == 0;
 }
 
-static Status set_csv(CsvOptions *o, const char *name, const char *v, bool *escape, Err *e) {
-  bool ok = true;
-  int64_t k;
-  if (strcmp(name, "header") == 0) {
-    ok = as_bool(v, &o->header);
-  } else if (strcmp(name, "trim") == 0) {
-    ok = as_bool(v, &o->trim);
-  } else if (strcmp(name, "delimiter") == 0) {
-    ok = as_delimiter(v, o->delimiter);
-    o->delimited = true;
-  } else if (strcmp(name, "quote") == 0) {
-    ok = one_byte(v, o->quote);
-  } else if (strcmp(name, "escape") == 0) {
-    ok = one_byte(v, o->escape);
-    *escape = true;
-  } else if (strcmp(name, "comment") == 0) {
-    ok = one_byte(v, o->comment);
-  } else if (strcmp(name, "encoding") == 0) {
-    ok = as_encoding(v, o->encoding);
-  } else if (strcmp(name, "null") == 0) {
-    o->null = v;
-    o->nnull = (uint32_t)strlen(v);
-  } else if (strcmp(name, "skip") == 0) {
-    ok = num_parse_i64(v, strlen(v), &k) && k >= 0 && k <= SKIP_MAX;
-    o->skip = ok ? (uint32_t)k : 0;
-  } else {
-    return err_set(e, ST_PROGRAM, "CML0407", "`cmlc doc csv` lists them.", "csv has no option `%s`", name);
-  }
-  if (!ok)
-    return err_set(e, ST_PROGRAM, "CML0407", "`cmlc doc csv` says what it takes.",
-                   "csv cannot take %s = \"%.60s\"", name, v);
+/* One more value of an option that takes several; the first replaces the default. */
+static Status add_word(Arena *a, Words *w, const char *v, bool *given, Err *e) {
+  uint32_t n = *given ? w->n : 0;
+  const char **all = NEWN(a, const char *, n + 1);
+  if (!all)
+    return err_memory(e);
+  for (uint32_t i = 0; i < n; i++)
+    all[i] = w->v[i];
+  all[n] = v;
+  *w = (Words){all, n + 1};
+  *given = true;
   return ST_OK;
 }
 
-Status source_format(const EngineSource *s, FormatId *id, CsvOptions *csv, Err *e) {
-  memset(csv, 0, sizeof *csv);
-  if (strcmp(s->format, "parquet") == 0) {
-    *id = FORMAT_PARQUET;
-    if (s->noption)
-      return err_set(e, ST_PROGRAM, "CML0407", "Leave it out.", "parquet has no option `%s`", s->option[0]);
-    return ST_OK;
+typedef struct Given { /* which options were */
+  bool null, date, timestamp, escape;
+} Given;
+
+/* The options of texts. False: it is none of them. */
+static bool set_text(Arena *a, TextOptions *o, const char *name, const char *v, Given *given, bool *ok, Err *e) {
+  if (strcmp(name, "trim") == 0) {
+    *ok = as_bool(v, &o->trim);
+  } else if (strcmp(name, "null") == 0) {
+    add_word(a, &o->null, v, &given->null, e);
+  } else if (strcmp(name, "decimal") == 0) {
+    *ok = strlen(v) == 1 && strchr(".,;'", *v);
+    o->decimal = *v;
+  } else if (strcmp(name, "dates") == 0) {
+    *ok = form_check(v, false);
+    add_word(a, &o->date, v, &given->date, e);
+  } else if (strcmp(name, "timestamps") == 0) {
+    *ok = form_check(v, true);
+    add_word(a, &o->timestamp, v, &given->timestamp, e);
+  } else {
+    return false;
   }
-  if (strcmp(s->format, "csv") != 0)
-    return err_set(e, ST_PROGRAM, "CML0407", "Formats are parquet and csv.", "no format is called `%s`", s->format);
-  *id = FORMAT_CSV;
-  bool tab = ends(s->path, ".tsv") || ends(s->path, ".tsv.gz") || ends(s->path, ".tsv.zst");
-  csv->header = true;
-  csv->null = "";
-  strcpy(csv->delimiter, tab ? "\t" : ",");
-  strcpy(csv->quote, "\"");
-  strcpy(csv->encoding, "utf-8");
-  bool escape = false;
-  for (uint32_t i = 0; i < s->noption; i++) {
-    if (set_csv(csv, s->option[2 * i], s->option[2 * i + 1], &escape, e) != ST_OK)
-      return e->code;
+  return true;
+}
+
+static bool set_csv(CsvOptions *o, const char *name, const char *v, Given *given, bool *ok) {
+  int64_t k;
+  if (strcmp(name, "header") == 0) {
+    *ok = as_bool(v, &o->header);
+  } else if (strcmp(name, "delimiter") == 0) {
+    *ok = as_delimiter(v, o->delimiter);
+    o->delimited = true;
+  } else if (strcmp(name, "quote") == 0) {
+    *ok = one_byte(v, o->quote);
+  } else if (strcmp(name, "escape") == 0) {
+    *ok = one_byte(v, o->escape);
+    given->escape = true;
+  } else if (strcmp(name, "comment") == 0) {
+    *ok = one_byte(v, o->comment);
+  } else if (strcmp(name, "encoding") == 0) {
+    *ok = as_encoding(v, o->encoding);
+  } else if (strcmp(name, "skip") == 0) {
+    *ok = num_parse_i64(v, strlen(v), &k) && k >= 0 && k <= SKIP_MAX;
+    o->skip = *ok ? (uint32_t)k : 0;
+  } else {
+    return false;
   }
-  if (!escape || !*csv->quote)
-    strcpy(csv->escape, csv->quote);
-  if (csv->quote[0] && strchr(csv->delimiter, csv->quote[0]))
+  return true;
+}
+
+static void csv_defaults(CsvOptions *o, const char *path) {
+  bool tab = ends(path, ".tsv") || ends(path, ".tsv.gz") || ends(path, ".tsv.zst");
+  o->header = true;
+  strcpy(o->delimiter, tab ? "\t" : ",");
+  strcpy(o->quote, "\"");
+  strcpy(o->encoding, "utf-8");
+}
+
+static Status csv_settle(Options *o, const Given *given, Err *e) {
+  CsvOptions *c = &o->csv;
+  if (!given->escape || !*c->quote)
+    strcpy(c->escape, c->quote);
+  if (c->quote[0] && strchr(c->delimiter, c->quote[0]))
     return err_set(e, ST_PROGRAM, "CML0407", "Choose another character for one of them.",
                    "the delimiter and the quote of a csv source are the same");
   return ST_OK;
+}
+
+static const struct {
+  const char *name;
+  const FormatOps *ops;
+} formats[] = {{"parquet", &parquet_ops}, {"csv", &csv_ops}};
+
+static Status find_format(const char *name, Options *o, Err *e) {
+  char all[200] = "";
+  for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+    if (strcmp(name, formats[i].name) == 0) {
+      o->ops = formats[i].ops;
+      return ST_OK;
+    }
+    size_t n = strlen(all);
+    snprintf(all + n, sizeof all - n, "%s%s", i ? ", " : "Formats are ", formats[i].name);
+  }
+  strcat(all, ".");
+  return err_set(e, ST_PROGRAM, "CML0407", all, "no format is called `%s`", name);
+}
+
+Status source_options(Arena *a, const EngineSource *s, Options *o, Err *e) {
+  static const char *const empty[] = {""};
+  Given given = {0};
+  *o = (Options){.text = {.decimal = '.', .null = {empty, 1}}};
+  if (find_format(s->format, o, e) != ST_OK)
+    return e->code;
+  bool csv = o->ops == &csv_ops;
+  csv_defaults(&o->csv, s->path);
+  for (uint32_t i = 0; i < s->noption; i++) {
+    const char *name = s->option[2 * i], *v = s->option[2 * i + 1];
+    bool ok = true;
+    if (!csv || (!set_text(a, &o->text, name, v, &given, &ok, e) && !set_csv(&o->csv, name, v, &given, &ok))) {
+      char remedy[60];
+      snprintf(remedy, sizeof remedy, "`cmlc doc %s` lists them.", s->format);
+      return err_set(e, ST_PROGRAM, "CML0407", remedy, "%s has no option `%s`", s->format, name);
+    }
+    if (e->code == ST_OK && !ok) {
+      char remedy[60];
+      snprintf(remedy, sizeof remedy, "`cmlc doc %s` says what it takes.", s->format);
+      err_set(e, ST_PROGRAM, "CML0407", remedy, "%s cannot take %s = \"%.60s\"", s->format, name, v);
+    }
+    if (e->code != ST_OK)
+      return e->code;
+  }
+  return csv ? csv_settle(o, &given, e) : ST_OK;
 }

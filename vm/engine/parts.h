@@ -22,21 +22,36 @@ Status glob_files(Arena *a, const char *dir, const char *path, const char ***out
 
 /* ---- options.c ---- */
 
+typedef struct Words { /* the texts of an option that may be given several times */
+  const char *const *v;
+  uint32_t n;
+} Words;
+
+typedef struct TextOptions { /* how texts become values */
+  bool trim;
+  char decimal;        /* '.' or another byte */
+  Words null;          /* texts that stand for a missing value */
+  Words date, timestamp; /* their forms (times.c); none: ISO 8601 */
+} TextOptions;
+
 typedef struct CsvOptions {
-  bool header, trim;
+  bool header;
   bool delimited;    /* the program says the delimiter */
   char delimiter[8]; /* 1 to 4 bytes */
   char quote[2];     /* one byte, or "" for none */
   char escape[2];    /* one byte, or "" for none */
   char comment[2];   /* one byte, or "" for none */
   char encoding[12]; /* as DuckDB names it */
-  const char *null;  /* the text that stands for null */
-  uint32_t nnull;    /* its length */
   uint32_t skip;
 } CsvOptions;
 
-typedef enum { FORMAT_PARQUET, FORMAT_CSV } FormatId;
-Status source_format(const EngineSource *s, FormatId *id, CsvOptions *csv, Err *e);
+struct FormatOps;
+typedef struct Options { /* of one input, read; everything lies in the arena */
+  const struct FormatOps *ops;
+  TextOptions text;
+  CsvOptions csv;
+} Options;
+Status source_options(Arena *a, const EngineSource *s, Options *out, Err *e);
 
 /* ---- build.c ---- */
 
@@ -79,13 +94,21 @@ typedef struct SourceType { /* of a Parquet column of the file being read */
   uint8_t scale;
 } SourceType;
 
+typedef struct Input {
+  EngineSource source;
+  Options opt;
+  uint32_t end; /* the files before this ordinal, and behind those of the input before, are its own */
+} Input;
+
 struct Reader {
   Arena mem; /* names, files, options: as long as the reader */
-  FormatId format;
-  CsvOptions csv;
-  EngineSource source;
-  IrColumn *col;
+  Input *input;
+  uint32_t ninput;
+  const Input *in; /* whose file is being read */
+  IrColumn *col;   /* that the files have */
   uint32_t ncol;
+  uint32_t *at;    /* of a column that is wanted: its number in col, or UINT32_MAX: the number of the input */
+  uint32_t nwant;
   const char **file;
   uint32_t nfile;
   uint64_t total;
@@ -98,7 +121,7 @@ struct Reader {
   uint32_t chunk_at, chunk_n;
   SourceType *type;         /* Parquet: per column */
   uint32_t drop;            /* CSV: records still to be left out: the header */
-  bool any;                 /* CSV: a chunk of the file came */
+  bool any;                 /* a chunk of the file came */
   /* the block being built */
   ColBuild *build;
   RowErrors *errors;        /* of this call */
@@ -112,20 +135,31 @@ bool reader_null_at(Reader *r, uint32_t k, uint32_t at);
 /* A file that DuckDB could not read: turns the text of `e` into one for users. */
 Status reader_file_error(const char *file, const char *what, Err *e);
 
-/* Each format: columns as metadata, opening file r->at_file, one column of a chunk. */
-Status parquet_columns(Arena *a, const char *const *file, uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e);
-Status parquet_total(Reader *r, Err *e);
-Status parquet_open(Reader *r, Err *e);
-bool parquet_convert(Reader *r, uint32_t k, duckdb_vector v, uint64_t from, uint32_t m, uint32_t at);
+/* What a format is to the reader: columns as metadata; opening file r->at_file; m rows of the chunk, from
+ * r->chunk_at, into all columns under construction at row `at`. `total`, `end` may be NULL. */
+typedef struct FormatOps {
+  const char *what; /* for messages: "CSV" */
+  Status (*columns)(Arena *a, const EngineSource *s, const Options *o, const char *const *file, uint32_t nfile,
+                    EngineColumn **out, uint32_t *n, Err *e);
+  Status (*total)(Reader *r, const char *file, Err *e); /* adds the rows of a file to r->total */
+  Status (*open)(Reader *r, Err *e);
+  Status (*convert)(Reader *r, uint32_t m, uint32_t at, Err *e);
+  Status (*end)(Reader *r, Err *e);   /* after the last row of a file */
+  Status (*error)(Reader *r, Err *e); /* DuckDB's report while reading -> ours */
+} FormatOps;
+extern const FormatOps csv_ops, parquet_ops;
 
-Status csv_columns(Arena *a, const EngineSource *s, const CsvOptions *o, const char *const *file, EngineColumn **out,
-                   uint32_t *n, Err *e);
-Status csv_open(Reader *r, Err *e);
-bool csv_convert(Reader *r, uint32_t k, duckdb_vector v, uint64_t from, uint32_t m, uint32_t at);
-Status csv_end(Reader *r, Err *e);
-Status csv_error(const CsvOptions *o, const char *file, Err *e);
+/* ---- times.c ---- */
+
+bool form_check(const char *form, bool time); /* "%d.%m.%Y": says day, month, year, and letters that are known */
+/* A text in one of the forms, tried in their order; without forms ISO 8601. */
+bool form_date(const Words *forms, const char *s, size_t n, int64_t *days);
+bool form_timestamp(const Words *forms, const char *s, size_t n, int64_t *us);
 
 /* ---- text.c ---- */
+
+/* One text as a value of column k, at row `at`. False: no memory. */
+bool text_value(Reader *r, uint32_t k, uint32_t at, const char *s, uint32_t n);
 
 /* m texts -> values of column k at row `at`. A NULL of DuckDB is an empty text. False: no memory. */
 bool text_convert(Reader *r, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
@@ -138,7 +172,7 @@ typedef struct TextGuess { /* what all texts of a column so far could be */
   bool any, null;
   bool not_int, not_float, not_bool, not_date, not_timestamp;
 } TextGuess;
-void text_guess(TextGuess *g, const CsvOptions *o, const char *s, uint32_t n);
+void text_guess(TextGuess *g, const TextOptions *o, const char *s, uint32_t n);
 Kind text_guessed(const TextGuess *g);
 
 #endif

@@ -69,48 +69,130 @@ Status reader_file_error(const char *file, const char *what, Err *e) {
 
 /* ---- Metadata ---- */
 
+/* The files of an input behind those that are there. */
+static Status add_files(Arena *a, const char ***all, uint32_t *n, const char **file, uint32_t more, Err *e) {
+  const char **v = NEWN(a, const char *, *n + more);
+  if (!v)
+    return err_memory(e);
+  if (*n)
+    memcpy(v, *all, *n * sizeof *v);
+  memcpy(v + *n, file, more * sizeof *v);
+  *all = v;
+  *n += more;
+  return ST_OK;
+}
+
 Status engine_files(Arena *a, const EngineSource *s, const char ***out, uint32_t *n, Err *e) {
-  return glob_files(a, s->dir, s->path, out, n, e);
+  const char **file;
+  uint32_t more;
+  *out = NULL;
+  *n = 0;
+  for (; s; s = s->next) {
+    if (glob_files(a, s->dir, s->path, &file, &more, e) != ST_OK || add_files(a, out, n, file, more, e) != ST_OK)
+      break;
+  }
+  return e->code;
 }
 
 Status engine_columns(Arena *a, const EngineSource *s, EngineColumn **out, uint32_t *n, Err *e) {
-  FormatId format;
-  CsvOptions csv;
+  Options o;
   const char **file;
   uint32_t nfile;
-  if (source_format(s, &format, &csv, e) != ST_OK || engine_files(a, s, &file, &nfile, e) != ST_OK)
+  if (source_options(a, s, &o, e) != ST_OK || glob_files(a, s->dir, s->path, &file, &nfile, e) != ST_OK)
     return e->code;
-  if (format == FORMAT_PARQUET)
-    return parquet_columns(a, file, nfile, out, n, e);
-  return csv_columns(a, s, &csv, file, out, n, e);
+  return o.ops->columns(a, s, &o, file, nfile, out, n, e);
+}
+
+const EngineSource *engine_source(Arena *a, const Stage *s, const char *dir) {
+  EngineSource *v = NEWN(a, EngineSource, s->ninput);
+  for (uint32_t i = 0; v && i < s->ninput; i++)
+    v[i] = (EngineSource){.format = s->input[i].format,
+                          .path = s->input[i].path,
+                          .dir = dir,
+                          .option = (const char *const *)s->input[i].option,
+                          .noption = s->input[i].noption,
+                          .column = (const char *const *)s->declared,
+                          .ncolumn = s->ndeclared,
+                          .next = i + 1 < s->ninput ? &v[i + 1] : NULL};
+  return v;
 }
 
 /* ---- Opening ---- */
 
-static bool copy_source(Reader *r, const EngineSource *s, const IrColumn *col, uint32_t ncol) {
+/* What an input says, its files behind those of the inputs before it. */
+static Status add_input(Reader *r, const EngineSource *s, Input *in, Err *e) {
   Arena *a = &r->mem;
-  r->source = *s;
-  r->source.path = arena_strdup(a, s->path);
-  if (r->csv.null)
-    r->csv.null = arena_strdup(a, r->csv.null);
+  const char **file, **option = NEWN(a, const char *, 2 * s->noption + 1);
   const char **declared = NEWN(a, const char *, s->ncolumn ? s->ncolumn : 1);
-  r->col = NEWN(a, IrColumn, ncol ? ncol : 1);
-  r->type = NEWN(a, SourceType, ncol ? ncol : 1);
-  r->build = NEWN(a, ColBuild, ncol ? ncol : 1);
-  if (!declared || !r->col || !r->type || !r->build || !r->source.path)
-    return false;
-  for (uint32_t i = 0; i < s->ncolumn; i++)
-    declared[i] = arena_strdup(a, s->column[i]);
-  r->source.column = s->column ? declared : NULL;
-  r->source.option = NULL;
-  r->ncol = ncol;
+  uint32_t n;
+  in->source = *s;
+  in->source.path = arena_strdup(a, s->path);
+  in->source.format = arena_strdup(a, s->format);
+  bool ok = declared && option && in->source.path && in->source.format;
+  for (uint32_t i = 0; ok && i < s->ncolumn; i++)
+    ok = (declared[i] = arena_strdup(a, s->column[i])) != NULL;
+  for (uint32_t i = 0; ok && i < 2 * s->noption; i++)
+    ok = (option[i] = arena_strdup(a, s->option[i])) != NULL;
+  if (!ok)
+    return err_memory(e);
+  in->source.column = s->column ? declared : NULL;
+  in->source.option = option;
+  in->source.next = NULL;
+  if (source_options(a, &in->source, &in->opt, e) == ST_OK &&
+      glob_files(a, s->dir, in->source.path, &file, &n, e) == ST_OK)
+    add_files(a, &r->file, &r->nfile, file, n, e);
+  in->source.dir = NULL; /* the caller's; the files are known */
+  in->end = r->nfile;
+  return e->code;
+}
+
+static Status copy_columns(Reader *r, const IrColumn *col, uint32_t ncol, Err *e) {
+  Arena *a = &r->mem;
+  r->nwant = ncol;
+  r->col = NEWN(a, IrColumn, ncol + 1);
+  r->at = NEWN(a, uint32_t, ncol + 1);
+  r->type = NEWN(a, SourceType, ncol + 1);
+  r->build = NEWN(a, ColBuild, ncol + 1);
+  if (!r->col || !r->at || !r->type || !r->build)
+    return err_memory(e);
   for (uint32_t i = 0; i < ncol; i++) {
-    r->col[i] = col[i];
-    r->col[i].name = arena_strdup(a, col[i].name);
-    if (!r->col[i].name)
-      return false;
+    r->at[i] = UINT32_MAX;
+    if (strcmp(col[i].name, IR_INPUT_COLUMN) == 0 && r->ninput > 1)
+      continue;
+    r->at[i] = r->ncol;
+    r->col[r->ncol] = col[i];
+    r->col[r->ncol].name = arena_strdup(a, col[i].name);
+    if (!r->col[r->ncol++].name)
+      return err_memory(e);
   }
-  return true;
+  return ST_OK;
+}
+
+static Status add_inputs(Reader *r, const EngineSource *s, Err *e) {
+  for (const EngineSource *i = s; i; i = i->next)
+    r->ninput++;
+  r->input = NEWN(&r->mem, Input, r->ninput);
+  if (!r->input)
+    return err_memory(e);
+  r->in = r->input;
+  for (Input *in = r->input; s && add_input(r, s, in, e) == ST_OK; s = s->next)
+    in++;
+  return e->code;
+}
+
+/* Rows of all files, where the formats of all inputs know. */
+static Status count_rows(Reader *r, Err *e) {
+  for (uint32_t i = 0; i < r->ninput; i++) {
+    if (!r->input[i].opt.ops->total)
+      return ST_OK;
+  }
+  const Input *in = r->input;
+  for (uint32_t i = 0; i < r->nfile && e->code == ST_OK; i++) {
+    while (i >= in->end)
+      in++;
+    in->opt.ops->total(r, r->file[i], e);
+  }
+  return e->code;
 }
 
 Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, uint64_t memory, Reader **out,
@@ -123,15 +205,13 @@ Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, ui
   uint64_t share = memory / 4 > DUCK_MEMORY_MAX || memory == 0 ? DUCK_MEMORY_MAX : memory / 4;
   if (share < DUCK_MEMORY_MIN)
     share = DUCK_MEMORY_MIN;
-  Status st = source_format(s, &r->format, &r->csv, e);
-  if (st == ST_OK && !copy_source(r, s, col, ncol))
-    st = err_memory(e);
+  Status st = add_inputs(r, s, e);
   if (st == ST_OK)
-    st = engine_files(&r->mem, s, &r->file, &r->nfile, e);
+    st = copy_columns(r, col, ncol, e);
   if (st == ST_OK)
     st = duck_open(&r->duck, share, 1, e);
-  if (st == ST_OK && r->format == FORMAT_PARQUET)
-    st = parquet_total(r, e);
+  if (st == ST_OK)
+    st = count_rows(r, e);
   if (st == ST_OK)
     *out = r;
   else
@@ -179,10 +259,19 @@ static Status start_block(Reader *r, Err *e) {
   return ST_OK;
 }
 
+/* The number of the input, for n rows. */
+static bool input_column(const Reader *r, uint32_t n, Col *out, size_t *bytes) {
+  *out = (Col){.type = IR_I64, .i = mem_alloc64((n ? n : 1) * sizeof(int64_t))};
+  for (uint32_t i = 0; out->i && i < n; i++)
+    out->i[i] = r->in - r->input;
+  *bytes += n * sizeof(int64_t);
+  return out->i != NULL;
+}
+
 /* The builders' content as a block of n rows; r moves on behind it. */
 static Status take_block(Reader *r, uint32_t n, Block **out, Err *e) {
   Block *b = mem_alloc(sizeof *b);
-  Col *col = mem_alloc((r->ncol ? r->ncol : 1) * sizeof *col);
+  Col *col = mem_alloc((r->nwant ? r->nwant : 1) * sizeof *col);
   if (!b || !col) {
     mem_free(b);
     mem_free(col);
@@ -194,9 +283,11 @@ static Status take_block(Reader *r, uint32_t n, Block **out, Err *e) {
   b->npos = n;
   b->n = n;
   b->col = col;
-  b->bytes = sizeof *b + r->ncol * sizeof *col;
-  for (uint32_t k = 0; k < r->ncol; k++) {
-    if (!build_finish(&r->build[k], n, &col[k], &b->bytes)) {
+  b->bytes = sizeof *b + r->nwant * sizeof *col;
+  for (uint32_t k = 0; k < r->nwant; k++) {
+    bool ok = r->at[k] == UINT32_MAX ? input_column(r, n, &col[k], &b->bytes)
+                                     : build_finish(&r->build[r->at[k]], n, &col[k], &b->bytes);
+    if (!ok) {
       block_drop(b); /* it has the first k columns */
       return err_memory(e);
     }
@@ -214,11 +305,8 @@ static Status next_chunk(Reader *r, Err *e) {
   if (r->chunk)
     r->duck.destroy_data_chunk(&r->chunk);
   r->chunk = NULL;
-  if (duck_chunk(&r->duck, &r->query, &r->chunk, e) != ST_OK) {
-    if (r->format == FORMAT_CSV)
-      return csv_error(&r->csv, r->file[r->at_file], e);
-    return reader_file_error(r->file[r->at_file], "Parquet", e);
-  }
+  if (duck_chunk(&r->duck, &r->query, &r->chunk, e) != ST_OK)
+    return r->in->opt.ops->error(r, e);
   r->chunk_n = r->chunk ? (uint32_t)r->duck.data_chunk_get_size(r->chunk) : 0;
   r->any = r->any || r->chunk;
   r->chunk_at = r->drop < r->chunk_n ? r->drop : r->chunk_n;
@@ -235,13 +323,8 @@ static Status fill(Reader *r, uint32_t *n, Err *e) {
     uint32_t m = r->chunk_n - r->chunk_at;
     if (m > BLOCK - *n)
       m = BLOCK - *n;
-    for (uint32_t k = 0; k < r->ncol; k++) {
-      duckdb_vector v = r->duck.data_chunk_get_vector(r->chunk, k);
-      bool ok = r->format == FORMAT_CSV ? csv_convert(r, k, v, r->chunk_at, m, *n)
-                                        : parquet_convert(r, k, v, r->chunk_at, m, *n);
-      if (!ok)
-        return err_memory(e);
-    }
+    if (r->in->opt.ops->convert(r, m, *n, e) != ST_OK)
+      return e->code;
     r->chunk_at += m;
     *n += m;
   }
@@ -254,9 +337,12 @@ Status reader_next(Reader *r, Block **out, RowErrors *errors, Err *e) {
   while (r->at_file < r->nfile) {
     if (!r->query.have_result) {
       r->pos = 0;
-      Status st = r->format == FORMAT_CSV ? csv_open(r, e) : parquet_open(r, e);
-      if (st != ST_OK)
-        return st;
+      r->drop = 0;
+      r->any = false;
+      while (r->at_file >= r->in->end)
+        r->in++;
+      if (r->in->opt.ops->open(r, e) != ST_OK)
+        return e->code;
     }
     uint32_t n = 0;
     Status st = start_block(r, e);
@@ -264,8 +350,8 @@ Status reader_next(Reader *r, Block **out, RowErrors *errors, Err *e) {
       st = fill(r, &n, e);
     if (st == ST_OK && n > 0)
       return take_block(r, n, out, e);
-    if (st == ST_OK && r->format == FORMAT_CSV)
-      st = csv_end(r, e);
+    if (st == ST_OK && r->in->opt.ops->end)
+      st = r->in->opt.ops->end(r, e);
     if (st != ST_OK)
       return st;
     end_file(r);

@@ -80,7 +80,7 @@ static Status mixed_lines(const char *file, Err *e) {
 }
 
 /* DuckDB's report on a CSV file -> ours. */
-Status csv_error(const CsvOptions *o, const char *file, Err *e) {
+static Status csv_error(const CsvOptions *o, const char *file, Err *e) {
   if (e->code != ST_DATA)
     return e->code;
   char text[sizeof e->cause], record[48] = "";
@@ -326,8 +326,9 @@ static uint32_t header_rows(const CsvOptions *o, const Fields *f) {
 
 /* ---- Metadata ---- */
 
-static Status sample(Duck *d, const CsvOptions *o, const char *file, uint32_t nfield, uint32_t drop, TextGuess *g,
+static Status sample(Duck *d, const Options *opt, const char *file, uint32_t nfield, uint32_t drop, TextGuess *g,
                      Err *e) {
+  const CsvOptions *o = &opt->csv;
   Buf sql = {0};
   DuckQuery q;
   duckdb_data_chunk chunk;
@@ -354,7 +355,7 @@ static Status sample(Duck *d, const CsvOptions *o, const char *file, uint32_t nf
       for (uint64_t i = first; i < n; i++) {
         uint32_t len = 0;
         const char *s = duck_valid(validity, i) ? duck_text(&v[i], &len) : "";
-        text_guess(&g[k], o, s, len);
+        text_guess(&g[k], &opt->text, s, len);
       }
     }
     d->destroy_data_chunk(&chunk);
@@ -377,8 +378,10 @@ static bool is_declared(const EngineSource *s, const char *name) {
   return false;
 }
 
-Status csv_columns(Arena *a, const EngineSource *s, const CsvOptions *o, const char *const *file, EngineColumn **out,
-                   uint32_t *n, Err *e) {
+static Status csv_columns(Arena *a, const EngineSource *s, const Options *opt, const char *const *file,
+                          uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e) {
+  const CsvOptions *o = &opt->csv;
+  (void)nfile;
   Duck d;
   Fields f = {0};
   Names name = {0};
@@ -393,7 +396,7 @@ Status csv_columns(Arena *a, const EngineSource *s, const CsvOptions *o, const c
   if (st == ST_OK && !(g = mem_alloc(f.n * sizeof *g)))
     st = err_memory(e);
   if (st == ST_OK)
-    st = sample(&d, o, file[0], f.n, header_rows(o, &f), g, e);
+    st = sample(&d, opt, file[0], f.n, header_rows(o, &f), g, e);
   duck_close(&d);
   EngineColumn *c = st == ST_OK ? NEWN(a, EngineColumn, f.n) : NULL;
   if (st == ST_OK && !c)
@@ -428,8 +431,8 @@ static Status find_columns(const Reader *r, const char *file, const Fields *f, c
       continue;
     if (i < f->n)
       err_set(e, ST_DATA, "CML0405", "Give the columns of the file different names.",
-              "the column `%s` cannot be read: %s", want, stands_twice(&r->csv));
-    else if (wrong_delimiter(&r->csv, file, f, e))
+              "the column `%s` cannot be read: %s", want, stands_twice(&r->in->opt.csv));
+    else if (wrong_delimiter(&r->in->opt.csv, file, f, e))
       return e->code;
     else
       err_set(e, ST_DATA, "CML0405", "Correct the name in the program, or leave the file out.",
@@ -439,28 +442,28 @@ static Status find_columns(const Reader *r, const char *file, const Fields *f, c
   return ST_OK;
 }
 
-Status csv_open(Reader *r, Err *e) {
+static Status csv_open(Reader *r, Err *e) {
+  const CsvOptions *o = &r->in->opt.csv;
   const char *file = r->file[r->at_file];
   Arena a;
   Fields f = {0};
   Names name = {0};
   Buf sql = {0};
   arena_init(&a, NULL);
-  Status st = first_record(&r->duck, &r->csv, file, &f, e);
+  Status st = first_record(&r->duck, o, file, &f, e);
   if (st == ST_OK)
-    st = name_columns(&a, &r->source, &r->csv, file, &f, &name, e);
+    st = name_columns(&a, &r->in->source, o, file, &f, &name, e);
   uint32_t *which = st == ST_OK ? NEWN(&a, uint32_t, r->ncol ? r->ncol : 1) : NULL;
   if (st == ST_OK && !which)
     st = err_memory(e);
   if (st == ST_OK)
     st = find_columns(r, file, &f, &name, which, e);
   if (st == ST_OK) {
-    put_records(&sql, &r->csv, file, f.n, which, r->ncol);
+    put_records(&sql, o, file, f.n, which, r->ncol);
     st = sql.bad ? err_memory(e) : duck_query(&r->duck, &r->query, buf_str(&sql), e);
     if (st != ST_OK)
-      st = csv_error(&r->csv, file, e);
-    r->drop = header_rows(&r->csv, &f);
-    r->any = false;
+      st = csv_error(o, file, e);
+    r->drop = header_rows(o, &f);
   }
   buf_free(&sql);
   fields_free(&f);
@@ -471,11 +474,27 @@ Status csv_open(Reader *r, Err *e) {
 /* At the end of a file. Where line ends differ inside the lines that `skip` leaves out, DuckDB leaves out
  * everything without a word; behind them it reports such a file itself. The first record was seen when the
  * file was opened. */
-Status csv_end(Reader *r, Err *e) {
+static Status csv_end(Reader *r, Err *e) {
   return r->any ? ST_OK : mixed_lines(r->file[r->at_file], e);
 }
 
-bool csv_convert(Reader *r, uint32_t k, duckdb_vector v, uint64_t from, uint32_t m, uint32_t at) {
-  const duckdb_string_t *data = r->duck.vector_get_data(v);
-  return text_convert(r, k, data, r->duck.vector_get_validity(v), from, m, at);
+static Status csv_convert(Reader *r, uint32_t m, uint32_t at, Err *e) {
+  const Duck *d = &r->duck;
+  for (uint32_t k = 0; k < r->ncol; k++) {
+    duckdb_vector v = d->data_chunk_get_vector(r->chunk, k);
+    if (!text_convert(r, k, d->vector_get_data(v), d->vector_get_validity(v), r->chunk_at, m, at))
+      return err_memory(e);
+  }
+  return ST_OK;
 }
+
+static Status csv_failed(Reader *r, Err *e) {
+  return csv_error(&r->in->opt.csv, r->file[r->at_file], e);
+}
+
+const FormatOps csv_ops = {.what = "CSV",
+                           .columns = csv_columns,
+                           .open = csv_open,
+                           .convert = csv_convert,
+                           .end = csv_end,
+                           .error = csv_failed};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parquet: what columns the files have, and DuckDB's typed vectors -> columns. Read kind_of_type and
- * parquet_convert.
+ * convert.
  *
  * A column is read as its own kind, or as one that has a place for every value of it: bool as int, int as
  * float, date as timestamp, int and bool as category (the digits; "true", "false"). Types that no kind
@@ -157,7 +157,10 @@ static Status file_columns(Duck *d, Arena *a, const char *file, EngineColumn **o
   return st;
 }
 
-Status parquet_columns(Arena *a, const char *const *file, uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e) {
+static Status parquet_columns(Arena *a, const EngineSource *s, const Options *o, const char *const *file,
+                              uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e) {
+  (void)s;
+  (void)o;
   Duck d;
   Buf sql = {0};
   if (duck_open(&d, DUCK_MEMORY_MIN * 4, 1, e) != ST_OK)
@@ -187,28 +190,24 @@ Status parquet_columns(Arena *a, const char *const *file, uint32_t nfile, Engine
   return st;
 }
 
-Status parquet_total(Reader *r, Err *e) {
-  for (uint32_t i = 0; i < r->nfile; i++) {
-    Buf sql = {0};
-    DuckQuery q;
-    duckdb_data_chunk chunk = NULL;
-    buf_text(&sql, "SELECT num_rows::BIGINT FROM parquet_file_metadata(");
-    sql_path(&sql, r->file[i]);
-    buf_u8(&sql, ')');
-    Status st = sql.bad ? err_memory(e) : duck_query(&r->duck, &q, buf_str(&sql), e);
-    buf_free(&sql);
-    if (st == ST_OK) {
-      st = duck_chunk(&r->duck, &q, &chunk, e);
-      if (chunk) {
-        r->total += *(uint64_t *)r->duck.vector_get_data(r->duck.data_chunk_get_vector(chunk, 0));
-        r->duck.destroy_data_chunk(&chunk);
-      }
-      duck_end(&r->duck, &q);
+static Status parquet_total(Reader *r, const char *file, Err *e) {
+  Buf sql = {0};
+  DuckQuery q;
+  duckdb_data_chunk chunk = NULL;
+  buf_text(&sql, "SELECT num_rows::BIGINT FROM parquet_file_metadata(");
+  sql_path(&sql, file);
+  buf_u8(&sql, ')');
+  Status st = sql.bad ? err_memory(e) : duck_query(&r->duck, &q, buf_str(&sql), e);
+  buf_free(&sql);
+  if (st == ST_OK) {
+    st = duck_chunk(&r->duck, &q, &chunk, e);
+    if (chunk) {
+      r->total += *(uint64_t *)r->duck.vector_get_data(r->duck.data_chunk_get_vector(chunk, 0));
+      r->duck.destroy_data_chunk(&chunk);
     }
-    if (st != ST_OK)
-      return reader_file_error(r->file[i], "Parquet", e);
+    duck_end(&r->duck, &q);
   }
-  return ST_OK;
+  return st == ST_OK ? ST_OK : reader_file_error(file, "Parquet", e);
 }
 
 /* ---- Opening ---- */
@@ -271,7 +270,7 @@ static Status check_types(Reader *r, const char *file, Err *e) {
   return ST_OK;
 }
 
-Status parquet_open(Reader *r, Err *e) {
+static Status parquet_open(Reader *r, Err *e) {
   const char *file = r->file[r->at_file];
   Buf sql = {0};
   buf_text(&sql, "SELECT ");
@@ -446,7 +445,7 @@ static bool convert_levels(Reader *r, uint32_t k, const void *data, const uint64
   return true;
 }
 
-bool parquet_convert(Reader *r, uint32_t k, duckdb_vector vec, uint64_t from, uint32_t m, uint32_t at) {
+static bool convert(Reader *r, uint32_t k, duckdb_vector vec, uint64_t from, uint32_t m, uint32_t at) {
   const SourceType *t = &r->type[k];
   const void *data = r->duck.vector_get_data(vec);
   const uint64_t *validity = r->duck.vector_get_validity(vec);
@@ -474,3 +473,22 @@ bool parquet_convert(Reader *r, uint32_t k, duckdb_vector vec, uint64_t from, ui
   }
   return ok && reader_nulls(r, k, validity, from, m, at);
 }
+
+static Status parquet_convert(Reader *r, uint32_t m, uint32_t at, Err *e) {
+  for (uint32_t k = 0; k < r->ncol; k++) {
+    if (!convert(r, k, r->duck.data_chunk_get_vector(r->chunk, k), r->chunk_at, m, at))
+      return err_memory(e);
+  }
+  return ST_OK;
+}
+
+static Status parquet_error(Reader *r, Err *e) {
+  return reader_file_error(r->file[r->at_file], "Parquet", e);
+}
+
+const FormatOps parquet_ops = {.what = "Parquet",
+                               .columns = parquet_columns,
+                               .total = parquet_total,
+                               .open = parquet_open,
+                               .convert = parquet_convert,
+                               .error = parquet_error};

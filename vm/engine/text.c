@@ -79,6 +79,18 @@ static inline bool parse_float(Text t, double *out) {
   return true;
 }
 
+/* A number whose fraction follows another sign than a dot. */
+static bool parse_decimal(Text t, char sign, double *out) {
+  char copy[400]; /* longer than any number that is written to be read */
+  if (t.n > sizeof copy || memchr(t.s, '.', t.n))
+    return false;
+  memcpy(copy, t.s, t.n);
+  char *at = memchr(copy, sign, t.n);
+  if (at)
+    *at = '.';
+  return parse_float((Text){copy, t.n}, out);
+}
+
 static bool same_word(Text t, const char *word) {
   for (uint32_t i = 0; i < t.n; i++) {
     if ((t.s[i] | 0x20) != word[i])
@@ -125,6 +137,8 @@ const char *text_shown(const char *s, size_t n, char out[64]) {
 }
 
 static bool bad_text(Reader *r, uint32_t k, uint32_t at, Text t) {
+  const TextOptions *o = &r->in->opt.text;
+  const Words *forms = r->col[k].kind == KIND_DATE ? &o->date : &o->timestamp;
   static const char *const what[KIND_N] = {
       [KIND_BOOL] = "is neither true nor false", [KIND_INT] = "is not an int",
       [KIND_FLOAT] = "is not a float",           [KIND_TIMESTAMP] = "is not a timestamp (YYYY-MM-DD HH:MM:SS)",
@@ -135,6 +149,11 @@ static bool bad_text(Reader *r, uint32_t k, uint32_t at, Text t) {
     return false;
   text_shown(t.s, t.n, text);
   const char *say = what[r->col[k].kind] ? what[r->col[k].kind] : "cannot be read";
+  char form[80];
+  if ((r->col[k].kind == KIND_DATE || r->col[k].kind == KIND_TIMESTAMP) && forms->n) {
+    snprintf(form, sizeof form, "is not a %s in the form \"%.40s\"", kind_name(r->col[k].kind), forms->v[0]);
+    say = form;
+  }
   if (looks_missing(t))
     reader_bad(r, k, at, "\"%s\" %s; if it stands for a missing value, say so with null = \"%s\"", text, say, text);
   else
@@ -149,19 +168,25 @@ static inline Text text_at(const duckdb_string_t *v, const uint64_t *validity, u
   return t;
 }
 
-static inline bool is_null_text(const CsvOptions *o, Text t) {
-  return t.n == o->nnull && memcmp(t.s, o->null, t.n) == 0;
+static inline bool is_null_text(const TextOptions *o, Text t) {
+  for (uint32_t i = 0; i < o->null.n; i++) {
+    const char *s = o->null.v[i];
+    if (strncmp(s, t.s, t.n) == 0 && s[t.n] == 0)
+      return true;
+  }
+  return false;
 }
 
 /* What one text of a column of numbers, truth values or dates is. */
 static inline bool set_value(Reader *r, uint32_t k, uint32_t at, Kind kind, Text t) {
+  const TextOptions *o = &r->in->opt.text;
   Col *c = &r->build[k].col;
   bool ok;
   switch (kind) {
   case KIND_BOOL: ok = parse_bool(t, true, &c->b[at]); break;
-  case KIND_FLOAT: ok = parse_float(t, &c->f[at]); break;
-  case KIND_DATE: ok = num_parse_date(t.s, t.n, &c->i[at]); break;
-  case KIND_TIMESTAMP: ok = num_parse_timestamp(t.s, t.n, &c->i[at]); break;
+  case KIND_FLOAT: ok = o->decimal == '.' ? parse_float(t, &c->f[at]) : parse_decimal(t, o->decimal, &c->f[at]); break;
+  case KIND_DATE: ok = form_date(&o->date, t.s, t.n, &c->i[at]); break;
+  case KIND_TIMESTAMP: ok = form_timestamp(&o->timestamp, t.s, t.n, &c->i[at]); break;
   default: ok = parse_int(t, &c->i[at]); break;
   }
   if (!ok)
@@ -174,26 +199,34 @@ static inline bool set_value(Reader *r, uint32_t k, uint32_t at, Kind kind, Text
   return true;
 }
 
+static bool set_string(Reader *r, uint32_t k, uint32_t at, Text t) {
+  const TextOptions *o = &r->in->opt.text;
+  if (o->trim)
+    t = trimmed(t);
+  if (is_null_text(o, t))
+    return reader_null_at(r, k, at);
+  int64_t code = build_string(&r->build[k].str, t.s, t.n);
+  r->build[k].col.code[at] = (uint32_t)code;
+  return code >= 0;
+}
+
 static bool convert_strings(Reader *r, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from,
                             uint32_t m, uint32_t at) {
-  const CsvOptions *o = &r->csv;
-  if (!o->trim && o->nnull == 0) /* the texts as they are, the empty ones null */
+  const TextOptions *o = &r->in->opt.text;
+  if (!o->trim && o->null.n == 1 && !*o->null.v[0]) /* the texts as they are, the empty ones null */
     return build_strings(&r->build[k], v, validity, from, m, at) && reader_nulls(r, k, validity, from, m, at);
   for (uint32_t i = 0; i < m; i++) {
-    Text t = text_at(v, validity, from + i);
-    if (o->trim)
-      t = trimmed(t);
-    if (is_null_text(o, t)) {
-      if (!reader_null_at(r, k, at + i))
-        return false;
-      continue;
-    }
-    int64_t code = build_string(&r->build[k].str, t.s, t.n);
-    if (code < 0)
+    if (!set_string(r, k, at + i, text_at(v, validity, from + i)))
       return false;
-    r->build[k].col.code[at + i] = (uint32_t)code;
   }
   return true;
+}
+
+static inline bool set_trimmed(Reader *r, uint32_t k, uint32_t at, Kind kind, Text t) {
+  t = trimmed(t);
+  if (t.n == 0 || is_null_text(&r->in->opt.text, t))
+    return reader_null_at(r, k, at);
+  return set_value(r, k, at, kind, t);
 }
 
 bool text_convert(Reader *r, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
@@ -202,17 +235,21 @@ bool text_convert(Reader *r, uint32_t k, const duckdb_string_t *v, const uint64_
   if (kind == KIND_STRING || kind == KIND_CATEGORY)
     return convert_strings(r, k, v, validity, from, m, at);
   for (uint32_t i = 0; i < m; i++) {
-    Text t = trimmed(text_at(v, validity, from + i));
-    bool ok = t.n == 0 || is_null_text(&r->csv, t) ? reader_null_at(r, k, at + i) : set_value(r, k, at + i, kind, t);
-    if (!ok)
+    if (!set_trimmed(r, k, at + i, kind, text_at(v, validity, from + i)))
       return false;
   }
   return true;
 }
 
+bool text_value(Reader *r, uint32_t k, uint32_t at, const char *s, uint32_t n) {
+  Kind kind = r->col[k].kind;
+  Text t = {s, n};
+  return kind == KIND_STRING || kind == KIND_CATEGORY ? set_string(r, k, at, t) : set_trimmed(r, k, at, kind, t);
+}
+
 /* ---- Guessing ---- */
 
-void text_guess(TextGuess *g, const CsvOptions *o, const char *s, uint32_t n) {
+void text_guess(TextGuess *g, const TextOptions *o, const char *s, uint32_t n) {
   Text t = trimmed((Text){s, n});
   int64_t i;
   double f = 0;
@@ -223,12 +260,12 @@ void text_guess(TextGuess *g, const CsvOptions *o, const char *s, uint32_t n) {
   }
   g->any = true;
   g->not_int = g->not_int || !parse_int(t, &i);
-  g->not_float = g->not_float || !parse_float(t, &f);
+  g->not_float = g->not_float || !(o->decimal == '.' ? parse_float(t, &f) : parse_decimal(t, o->decimal, &f));
   if (!g->not_float && isnan(f))
     g->null = true; /* NaN is how such a column says missing */
   g->not_bool = g->not_bool || !parse_bool(t, false, &b);
-  g->not_date = g->not_date || !num_parse_date(t.s, t.n, &i);
-  g->not_timestamp = g->not_timestamp || !num_parse_timestamp(t.s, t.n, &i);
+  g->not_date = g->not_date || !form_date(&o->date, t.s, t.n, &i);
+  g->not_timestamp = g->not_timestamp || !form_timestamp(&o->timestamp, t.s, t.n, &i);
 }
 
 Kind text_guessed(const TextGuess *g) {

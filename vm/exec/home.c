@@ -72,14 +72,12 @@ Status home_rows_stage(const Home *h, uint32_t stage, uint32_t *rows, Err *e) {
 
 Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e) {
   const Stage *s = &h->p->stage[h->p->stage[rows_stage].from];
-  EngineSource src = {.format = s->format,
-                      .path = s->path,
-                      .dir = h->lim.dir,
-                      .option = (const char *const *)s->option,
-                      .noption = s->noption,
-                      .column = (const char *const *)s->declared,
-                      .ncolumn = s->ndeclared};
-  return reader_open(&src, s->column, s->ncolumn, h->lim.memory, out, e);
+  Arena a;
+  arena_init(&a, NULL);
+  const EngineSource *src = engine_source(&a, s, h->lim.dir);
+  Status st = src ? reader_open(src, s->column, s->ncolumn, h->lim.memory, out, e) : err_memory(e);
+  arena_free(&a);
+  return st;
 }
 
 Status home_writer(const Home *h, uint32_t stage, const char *path, Writer **out, Err *e) {

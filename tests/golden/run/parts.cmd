@@ -1,0 +1,2 @@
+run {} -q
+$ cat parts-out.csv
