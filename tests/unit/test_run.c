@@ -249,7 +249,7 @@ static void wrong_ends(void **state) {
   ends("const.f64 f=0.5 ", "const.f64 f=0.01 ", ST_EXPECT, "expectation `rmse <= 0.5` was not met");
   ends("const.f64 f=1000 ", "const.f64 f=-1 ", ST_DATA, "nothing");
   ends("path \"out.csv\"", "path \"no/such/folder/out.csv\"", ST_RESOURCE, "");
-  ends("path \"d.csv\"", "path \"e.csv\"", ST_DATA, "");
+  ends("\"csv\" \"d.csv\"", "\"csv\" \"e.csv\"", ST_DATA, "");
   ends("\"linear_regression\"", "\"straight_line\"", ST_PROGRAM, "no estimator called `straight_line`");
   ends("metric \"rmse\"", "metric \"fancy\"", ST_PROGRAM, "no metric called `fancy`");
 }
