@@ -29,13 +29,13 @@ Status catalog_make(const App *app, Arena *a, bool no_data, Catalog *out, Err *e
     n++;
   CatEstimator *est = NEWN(a, CatEstimator, n + 1);
   for (uint32_t i = 0; est && i < n; i++)
-    est[i] = (CatEstimator){r->estimator[i]->name, r->estimator[i]->binary ? TASK_BINARY : TASK_REGRESSION, r->estimator[i]->option,
+    est[i] = (CatEstimator){r->estimator[i]->name, r->estimator[i]->tasks, r->estimator[i]->option, r->estimator[i]->two_class,
                             r->estimator[i]->doc};
   for (n = 0; r->metric[n];)
     n++;
   CatMetric *met = NEWN(a, CatMetric, n + 1);
   for (uint32_t i = 0; met && i < n; i++)
-    met[i] = (CatMetric){r->metric[i]->name, r->metric[i]->binary ? TASK_BINARY : TASK_REGRESSION, r->metric[i]->option,
+    met[i] = (CatMetric){r->metric[i]->name, r->metric[i]->tasks, r->metric[i]->option, r->metric[i]->two_class,
                          r->metric[i]->scalar, r->metric[i]->doc};
   for (n = 0; engine_formats[n].name;)
     n++;

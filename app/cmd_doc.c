@@ -52,6 +52,18 @@ static void print_text(const char *text) {
   printf("%.*s\n", (int)n, text);
 }
 
+/* "two classes, several classes" */
+static void print_tasks(unsigned tasks) {
+  static const char *const text[TASK_N] = {"regressions", "models with two classes", "models with several classes", "clusters"};
+  const char *between = "";
+  for (int t = 0; t < TASK_N; t++)
+    if (tasks & TASK_BIT(t)) {
+      printf("%s%s", between, text[t]);
+      between = ", ";
+    }
+  printf("\n\n");
+}
+
 enum { GIST_WIDTH = 92 };
 
 /* What a list says of an entry: its first line where that ends a sentence and is short; else its first sentence, of a long one
@@ -210,14 +222,15 @@ static bool doc_one(const Doc *d, const char *name) {
   }
   for (const CatEstimator *e = d->catalog.estimator; e->name; e++)
     if (!strcmp(e->name, name)) {
-      printf("%s(target ~ features, options)\n\n", e->name);
+      printf("%s(%sfeatures, options)\n\n", e->name, e->tasks & TASK_BIT(TASK_CLUSTER) ? "" : "target ~ ");
       print_text(e->doc);
       print_options(e->options);
       found = true;
     }
   for (const CatMetric *m = d->catalog.metric; m->name; m++)
     if (!strcmp(m->name, name)) {
-      printf("%smetric %s, of %s\n\n", found ? "\n" : "", m->name, m->task == TASK_BINARY ? "classifiers" : "regressions");
+      printf("%smetric %s, of ", found ? "\n" : "", m->name);
+      print_tasks(m->tasks);
       print_text(m->doc);
       print_options(m->options);
       found = true;

@@ -157,17 +157,44 @@ static void json_data(Json *j, const Report *r) {
   json_close(j, '}');
 }
 
+/* Row k of a tensor as an object: its values by feature. */
+static void by_features(Json *j, const char *key, const Model *m, const double *v) {
+  json_open(j, key, '{');
+  for (uint32_t k = 0; k < m->d; k++)
+    json_number(j, m->feature[k], v[k]);
+  json_close(j, '}');
+}
+
+/* A number for each class, or a row by features for each class or cluster. */
+static bool by_rows(Json *j, const Model *m, const Tensor *t) {
+  char number[16];
+  bool one = m->nclass && t->rows == 1 && t->cols == m->nclass && strcmp(t->name, "coefficients");
+  bool classes = m->nclass && t->rows == m->nclass && t->cols == m->d;
+  if (!one && !classes && (m->task != TASK_CLUSTER || t->rows < 1 || t->cols != m->d))
+    return false;
+  json_open(j, t->name, '{');
+  for (uint32_t i = 0; i < (one ? t->cols : t->rows); i++) {
+    snprintf(number, sizeof number, "%u", i);
+    const char *key = m->nclass ? m->class[i] : number;
+    if (one)
+      json_number(j, key, t->v[i]);
+    else
+      by_features(j, key, m, t->v + (size_t)i * m->d);
+  }
+  json_close(j, '}');
+  return true;
+}
+
 static void json_tensors(Json *j, const Model *m) {
   for (uint32_t i = 0; i < m->ntensor; i++) {
     const Tensor *t = &m->tensor[i];
+    if (by_rows(j, m, t))
+      continue;
     bool by_feature = t->rows == 1 && t->cols == m->d && (m->d != 1 || !strcmp(t->name, "coefficients"));
     if (t->rows == 1 && t->cols == 1 && !by_feature) {
       json_number(j, t->name, t->v[0]);
     } else if (by_feature) {
-      json_open(j, t->name, '{');
-      for (uint32_t k = 0; k < m->d; k++)
-        json_number(j, m->feature[k], t->v[k]);
-      json_close(j, '}');
+      by_features(j, t->name, m, t->v);
     } else {
       json_open(j, t->name, '[');
       for (uint64_t k = 0; k < (uint64_t)t->rows * t->cols; k++)
@@ -188,7 +215,14 @@ static void json_models(Json *j, const Report *r) {
     const Estimator *est = catalog_estimator(r->registry, s->estimator);
     json_open(j, s->name, '{');
     json_text(j, "estimator", s->estimator);
+    json_text(j, "task", task_name[s->task]);
     json_text(j, "target", s->target);
+    if (m->nclass) {
+      json_open(j, "classes", '[');
+      for (uint32_t k = 0; k < m->nclass; k++)
+        json_text(j, NULL, m->class[k]);
+      json_close(j, ']');
+    }
     json_options(j, "options", s->options, s->noptions, est ? est->option : NULL);
     json_open(j, "features", '[');
     for (uint32_t k = 0; k < m->d; k++)

@@ -56,8 +56,10 @@ static void print_models(const Report *r, const Paint *p) {
     if (!f || f->type != IR_MODEL)
       continue;
     const Model *m = f->model;
-    fprintf(p->out, "%smodel%s  %-14s %s, %u feature%s, %s rows\n", p->bold, p->end, s->name, s->estimator, m->d, m->d == 1 ? "" : "s",
-            grouped(a, m->rows));
+    fprintf(p->out, "%smodel%s  %-14s %s, %u feature%s, ", p->bold, p->end, s->name, s->estimator, m->d, m->d == 1 ? "" : "s");
+    if (m->nclass)
+      fprintf(p->out, "%u classes, ", m->nclass);
+    fprintf(p->out, "%s rows\n", grouped(a, m->rows));
     fprintf(p->out, "%22s%s, %u iteration%s%s", "", m->solver, m->iterations, m->iterations == 1 ? "" : "s", m->converged ? "" : ", not converged");
     if (m->nobjective) {
       num_print_f64(a, m->objective[m->nobjective - 1], true);

@@ -19,3 +19,11 @@ int option_word(const Option *o, int i, const char **word) {
   *word = w;
   return (int)strcspn(w, "|");
 }
+
+bool option_listed(const char *list, const char *name) {
+  size_t n = strlen(name);
+  for (; list && *list; list += strcspn(list, "|"), list += *list == '|')
+    if (strcspn(list, "|") == n && strncmp(list, name, n) == 0)
+      return true;
+  return false;
+}

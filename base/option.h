@@ -4,6 +4,7 @@
 #ifndef BASE_OPTION_H
 #define BASE_OPTION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef enum { OPT_BOOL, OPT_INT, OPT_FLOAT, OPT_STRING, OPT_ENUM } OptionKind;
@@ -19,6 +20,8 @@ typedef struct Option {
 
 /* The option of a table with this name, or NULL; the table may be NULL. */
 const Option *option_find(const Option *table, const char *name);
+/* Is name one of the words of list, "a|b|c"? The list may be NULL. */
+bool option_listed(const char *list, const char *name);
 /* The i-th word of an OPT_ENUM's values ("a|b|c"): its length, and where it begins. */
 int option_word(const Option *o, int i, const char **word);
 

@@ -146,7 +146,14 @@ static void explain_options(Explain *x, const Stage *s) {
 
 static void explain_train(Explain *x, const Stage *s) {
   scan_line(x, s, "train");
-  buf_printf(x->o, ": $%u %s = %s, target %s; then one scan of the cached matrix a step\n", s->fitted, s->name, s->estimator, s->target ? s->target : "");
+  buf_printf(x->o, ": $%u %s = %s, ", s->fitted, s->name, s->estimator);
+  if (s->target)
+    buf_printf(x->o, "target %s", s->target);
+  else
+    buf_text(x->o, "no target");
+  if (s->classes >= 0)
+    buf_printf(x->o, " with classes $%d", s->classes);
+  buf_text(x->o, "; then one scan of the cached matrix a step\n");
   for (uint32_t i = 0; i < s->prog.nout; i++) {
     const IrOut *out = &s->prog.out[i];
     const IrVal *v = &s->prog.val[out->val];

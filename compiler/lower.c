@@ -51,7 +51,7 @@ static uint32_t model_number(const Lower *l, const TModel *m) {
 }
 
 static uint32_t add_stage(Lower *l, StageKind kind, const char *name, Span span) {
-  Stage s = {.kind = kind, .name = name, .from = -1, .part = -1, .train = -1, .score = -1};
+  Stage s = {.kind = kind, .name = name, .from = -1, .part = -1, .train = -1, .classes = -1, .score = -1};
   if (span.file && span.file == l->tree->file)
     source_position(l->diags->sources, span.file, span.from, &s.line, &s.col);
   PUSH(l->arena, l->p->stage, l->p->nstage, l->scap, s);
@@ -403,16 +403,31 @@ static uint32_t count_slots(const TModel *m) {
   return n;
 }
 
+/* What the model gives: a number, or (several classes, clusters) a vector. */
 static uint32_t prog_score(Build *b, const TModel *m, uint32_t fitted) {
+  bool vector = m->task == TASK_MULTICLASS || m->task == TASK_CLUSTER;
   uint32_t nslot = count_slots(m), n;
   uint32_t *val = NEWN(b->arena, uint32_t, nslot + 1);
   const char **name = NEWN(b->arena, const char *, nslot + 1);
   prog_slots(b, m, val, name);
-  IrVal *v = prog_step(b, "score", val, nslot, &n);
+  IrVal *v = prog_step(b, vector ? "scores" : "score", val, nslot, &n);
   v->i = fitted;
   v->names = name;
   v->nlist = nslot;
   return n;
+}
+
+/* The target as a number: a class is its number among the classes that were fitted. */
+static void prog_target(Build *b, const TModel *m) {
+  if (!m->target)
+    return;
+  uint32_t arg[2] = {prog_node(b, m->target), 0};
+  if (m->classes) {
+    b->context.model = m;
+    arg[1] = prog_node(b, m->classes);
+    prog_step(b, "level.str", arg, 2, &arg[0]);
+  }
+  prog_out(b, OUT_TARGET, NULL, KIND_FLOAT, prog_float(b, arg[0]));
 }
 
 static void lower_train(Lower *l, uint32_t number) {
@@ -427,7 +442,7 @@ static void lower_train(Lower *l, uint32_t number) {
   prog_slots(&b, m, val, name);
   for (uint32_t i = 0; i < nslot; i++)
     prog_out(&b, OUT_SLOT, name[i], KIND_FLOAT, val[i]);
-  prog_out(&b, OUT_TARGET, NULL, KIND_FLOAT, prog_float(&b, prog_node(&b, m->target)));
+  prog_target(&b, m);
   finish_stored(l, &b, stage);
   Stage *s = &l->p->stage[stage];
   s->from = state_of(l, m->data)->rows;
@@ -437,29 +452,53 @@ static void lower_train(Lower *l, uint32_t number) {
   s->fitted = l->p->nfitted++;
   s->target = m->target_text;
   s->positive = m->positive;
-  s->binary = m->estimator->task == TASK_BINARY;
+  s->task = m->task;
+  if (m->classes) {
+    const Context c = {.model = m};
+    s->classes = (int32_t)phase_find(&l->split, &c, m->classes)->fitted;
+  }
 }
 
 static void use_model(Lower *l, Stage *s, const TModel *m) {
   const Stage *t = &l->p->stage[l->train[model_number(l, m)]];
   s->train = l->train[model_number(l, m)];
   s->fitted = t->fitted;
-  s->binary = t->binary;
+  s->task = t->task;
 }
 
-/* probability and prediction of a classifier, prediction of a regression: what score and predict give. */
+/* The columns that score and predict give, by task. */
+static const char *const prediction_column[TASK_N][2] = {
+    [TASK_REGRESSION] = {"prediction", NULL},
+    [TASK_BINARY] = {"probability", "prediction"},
+    [TASK_MULTICLASS] = {"prediction", NULL}, /* and one for each class */
+    [TASK_CLUSTER] = {"cluster", "distance"},
+};
+
 static void prog_predictions(Lower *l, Build *b, const TModel *m) {
   const Stage *t = &l->p->stage[l->train[model_number(l, m)]];
-  uint32_t p = prog_score(b, m, t->fitted);
-  if (!t->binary) {
-    prog_out(b, OUT_COLUMN, "prediction", KIND_FLOAT, p);
-    return;
+  const char *const *name = prediction_column[m->task];
+  uint32_t p = prog_score(b, m, t->fitted), arg[2] = {p, 0}, n;
+  switch (m->task) {
+  case TASK_BINARY:
+    prog_step(b, "const.f64", NULL, 0, &arg[1])->f = option_of(t->options, t->noptions, "threshold", 0.5);
+    prog_step(b, "ge.f64", arg, 2, &n);
+    prog_out(b, OUT_COLUMN, name[0], KIND_FLOAT, p);
+    prog_out(b, OUT_COLUMN, name[1], KIND_BOOL, n);
+    break;
+  case TASK_MULTICLASS:
+    prog_step(b, "class.vec", &p, 1, &n)->i = t->fitted;
+    prog_out(b, OUT_COLUMN, name[0], KIND_CATEGORY, n);
+    prog_out(b, OUT_COLUMN, "probability", KIND_FLOAT, p);
+    break;
+  case TASK_CLUSTER:
+    prog_step(b, "element.vec", &p, 1, &arg[0])->i = 0;
+    prog_step(b, "cast.f64.i64", &arg[0], 1, &n);
+    prog_out(b, OUT_COLUMN, name[0], KIND_INT, n);
+    prog_step(b, "element.vec", &p, 1, &n)->i = 1;
+    prog_out(b, OUT_COLUMN, name[1], KIND_FLOAT, n);
+    break;
+  default: prog_out(b, OUT_COLUMN, name[0], KIND_FLOAT, p);
   }
-  uint32_t arg[2] = {p, 0}, n;
-  prog_step(b, "const.f64", NULL, 0, &arg[1])->f = option_of(t->options, t->noptions, "threshold", 0.5);
-  prog_step(b, "ge.f64", arg, 2, &n);
-  prog_out(b, OUT_COLUMN, "probability", KIND_FLOAT, p);
-  prog_out(b, OUT_COLUMN, "prediction", KIND_BOOL, n);
 }
 
 static void lower_score(Lower *l, uint32_t number) {
@@ -527,8 +566,11 @@ static void lower_evaluate(Lower *l, const TEvaluate *v) {
   t = &l->p->stage[l->train[model_number(l, v->model)]];
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
-  prog_out(&b, OUT_SCORE, NULL, KIND_FLOAT, prog_score(&b, v->model, fitted));
-  prog_out(&b, OUT_TARGET, NULL, KIND_FLOAT, prog_float(&b, prog_node(&b, v->model->target)));
+  uint32_t score = prog_score(&b, v->model, fitted);
+  prog_out(&b, OUT_SCORE, NULL, KIND_FLOAT, score);
+  prog_target(&b, v->model);
+  for (uint32_t i = 0; v->model->task == TASK_CLUSTER && i < b.prog.val[score].narg; i++) /* metrics of clusters read the features */
+    prog_out(&b, OUT_SLOT, b.prog.val[score].names[i], KIND_FLOAT, b.prog.val[score].arg[i]);
   Stage *s = &l->p->stage[stage];
   s->metric = NEWN(l->arena, IrMetric, v->nmetric + 1);
   for (uint32_t i = 0; i < v->nmetric; i++)
@@ -550,7 +592,8 @@ static void lower_predict(Lower *l, const TExport *x) {
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
   for (uint32_t i = 0; i < x->nkeep; i++) {
     const char *name = x->keep[i]->name;
-    if (!strcmp(name, "prediction") || (!strcmp(name, "probability") && x->model->estimator->task == TASK_BINARY))
+    const char *const *used = prediction_column[x->model->task];
+    if (!strcmp(name, used[0]) || (used[1] && !strcmp(name, used[1])))
       diag_add(l->diags, SEV_ERROR, "CML0331", x->span, "Name the columns to keep: `keep [..]` without it.",
                "a kept column has the name `%s`, which the predictions use", name);
     Node use = {.kind = N_COLUMN, .column = x->keep[i], .id = l->tree->nnode};

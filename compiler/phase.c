@@ -17,6 +17,8 @@
 
 /* A grouped aggregate whose value depends on the target's family, and not only on its keys. */
 static bool reads_target(const Node *n, const Node *target) {
+  if (!target)
+    return false;
   for (uint32_t i = 0; i < n->narg; i++)
     if (tree_in_family(n->arg[i], target))
       return true;
@@ -150,6 +152,8 @@ void phase_split(Split *sp, Arena *a, const Tree *t) {
     const TModel *model = t->model[m];
     Walk w = {.sp = sp, .m = model, .memo = {NEWN(a, uint32_t, t->nnode + 1), NEWN(a, uint32_t, t->nnode + 1)}};
     sp->cross[m] = unknown(a, t);
+    if (model->classes)
+      walk(&w, model->classes);
     for (uint32_t b = 0; b < model->nblock; b++)
       for (uint32_t s = 0; s < model->block[b]->nslot; s++) {
         w.crossfit = phase_crossfits(sp, model, model->block[b]->slot[s].expr);

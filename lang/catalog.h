@@ -12,20 +12,21 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/option.h"
-
-typedef enum { TASK_REGRESSION, TASK_BINARY } CatTask; /* what the target must be, and what a metric measures */
+#include "base/task.h"
 
 typedef struct CatEstimator {
   const char *name; /* "logistic_regression" */
-  CatTask task;
+  unsigned tasks;      /* mask of TASK_BITs */
   const Option *options;
+  const char *two_class; /* options that only two-class models take, "a|b"; or NULL */
   const char *doc;
 } CatEstimator;
 
 typedef struct CatMetric {
   const char *name; /* "auc" */
-  CatTask task;
+  unsigned tasks;        /* mask of TASK_BITs */
   const Option *options; /* e.g. threshold; NULL: none */
+  const char *two_class; /* as of an estimator */
   bool scalar;           /* false: a table like `confusion`, not usable in `expect` */
   const char *doc;
 } CatMetric;

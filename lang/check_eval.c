@@ -33,21 +33,36 @@ bool is_metric(const Check *c, const char *name) {
   return find_metric(c, name) != NULL;
 }
 
+/* The first that is there says what it is about. */
+static const char *task_text(unsigned tasks) {
+  return tasks & TASK_BIT(TASK_REGRESSION)                                 ? "a regression"
+         : tasks & (TASK_BIT(TASK_BINARY) | TASK_BIT(TASK_MULTICLASS)) ? "a classifier"
+                                                                       : "clusters";
+}
+
 static bool task_fits(Ctx *x, const CatMetric *m, Span at) {
   const ModelInfo *model = x->eval->model;
-  if (!model->t->estimator || model->t->estimator->task == m->task)
+  if (!model->t->estimator)
+    return true;
+  unsigned have = model->broken ? model->t->estimator->tasks : TASK_BIT(model->t->task);
+  if (m->tasks & have)
     return true;
   Check *c = x->c;
   const char *list = "";
   uint32_t n = 0;
   for (const CatMetric *o = c->cat->metric; o->name; o++)
-    if (o->task == model->t->estimator->task && n++ < METRICS_SHOWN)
+    if ((o->tasks & have) && n++ < METRICS_SHOWN)
       list = arena_printf(c->a, "%s%s%s", list, *list ? ", " : "", o->name);
   const char *more = n > METRICS_SHOWN ? ", ...: `cmlc doc metrics` lists all" : "";
-  ctx_error(x, "CML0318", at, arena_printf(c->a, "its metrics are %s%s", list, more),
-            "`%s` measures a %s, and `%s` is a %s", m->name,
-            m->task == TASK_BINARY ? "classifier" : "regression", model->t->name,
-            m->task == TASK_BINARY ? "regression" : "classifier");
+  const char *remedy = *list ? arena_printf(c->a, "its metrics are %s%s", list, more) : "it has no metrics";
+  if (model->t->task == TASK_MULTICLASS && (m->tasks & TASK_BIT(TASK_BINARY)))
+    ctx_error(x, "CML0318", at,
+              arena_printf(c->a, "%s; for a model with two classes write a condition, or say `positive`", remedy),
+              "`%s` needs a model with two classes, and `%s` has a class for each value of `%s`", m->name, model->t->name,
+              model->t->target_text);
+  else
+    ctx_error(x, "CML0318", at, remedy, "`%s` measures %s, and `%s` is %s", m->name, task_text(m->tasks), model->t->name,
+              task_text(have));
   return false;
 }
 
@@ -77,6 +92,11 @@ static TMetric *read_metric(Ctx *x, const Expr *e) {
     const Option *o = option_check(&closed, m->options, m->name, g, &value);
     if (!o)
       return NULL;
+    if (x->eval->model->t->task == TASK_MULTICLASS && !x->eval->model->broken && option_listed(m->two_class, o->name)) {
+      ctx_error(x, "CML0221", g->name_span, "remove it; the class of a row is the one with the greatest probability",
+                "`%s` is an option for models with two classes", o->name);
+      return NULL;
+    }
     const char *text = value->kind == N_LIT ? option_text(c->a, value) : source_text(c, g->value->span);
     t->text = arena_printf(c->a, t->noption ? "%s, %s = %s" : "%s(%s = %s", t->text, o->name, text);
     PUSH(c->a, t->option, t->noption, cap, ((TOption){o->name, o, value, g->value->span}));

@@ -168,6 +168,24 @@ static Node *positive_target(Ctx *x, ModelInfo *m, Node *n, const Arg *positive)
   return expr_native(x, "eq", "==", pair, 2, x->owner->target->span);
 }
 
+/* A text without `positive`: each of its values is a class. */
+static Node *class_target(Check *c, ModelInfo *m, Node *n) {
+  Span at = m->decl->target->span;
+  const Native *f = library_native(c->lib, "categories");
+  Node **arg = NEWN(c->a, Node *, 2);
+  arg[0] = node_cast(&c->nodes, n, TY_CATEGORY, at);
+  arg[1] = node_int(&c->nodes, TY_INT, 1, at); /* min_count */
+  Node like = {.kind = N_AGG, .phase = PH_FITTED, .type = f->result, .op = f->op, .shown = f->name, .arg = arg, .narg = 2, .span = at};
+  m->t->task = TASK_MULTICLASS;
+  m->t->classes = node_make(&c->nodes, &like);
+  return arg[0];
+}
+
+/* Is it a text whose schema names two values? Then which of them is true has to be said. */
+static bool has_two_levels(const Node *n) {
+  return n->kind == N_COLUMN && n->column->nin == 2;
+}
+
 static Node *binary_target(Ctx *x, ModelInfo *m, Node *n) {
   Check *c = x->c;
   const Arg *positive = option_named(m->decl, "positive");
@@ -176,6 +194,8 @@ static Node *binary_target(Ctx *x, ModelInfo *m, Node *n) {
   if (type_is_text(k)) {
     if (positive)
       return positive_target(x, m, n, positive);
+    if ((m->t->estimator->tasks & TASK_BIT(TASK_MULTICLASS)) && !has_two_levels(n))
+      return class_target(c, m, n);
     const char *level = n->kind == N_COLUMN && n->column->nin ? n->column->in[n->column->nin - 1] : "yes";
     return bad_target(
         x, arena_printf(c->a, "say which of the two levels is positive: `positive = \"%s\"`", level), n,
@@ -189,8 +209,11 @@ static Node *binary_target(Ctx *x, ModelInfo *m, Node *n) {
   const char *cond = one_or_zero(c, m, n);
   const char *name = n->kind == N_COLUMN ? n->column->name : "yes";
   const char *remedy = cond                ? arena_printf(c->a, "write `derive %s = %s`", name, cond)
-                       : type_is_number(k) ? arena_printf(c->a, "write a condition: `%s == 1 ~ ...`", text)
-                                           : "write a condition, such as `x > 15`";
+                       : !type_is_number(k) ? "write a condition, such as `x > 15`"
+                       : k == TY_INT && (m->t->estimator->tasks & TASK_BIT(TASK_MULTICLASS))
+                           ? arena_printf(c->a, "write a condition: `%s == 1 ~ ...`; if each number is a class: `string(%s) ~ ...`",
+                                          text, text)
+                           : arena_printf(c->a, "write a condition: `%s == 1 ~ ...`", text);
   return bad_target(x, remedy, n, "a classifier's target is bool or category");
 }
 
@@ -234,14 +257,18 @@ static void check_target(Check *c, ModelInfo *m) {
     m->broken = true;
     return;
   }
-  Node *t = m->t->estimator->task == TASK_BINARY ? binary_target(&x, m, n) : number_target(&x, m, n);
+  bool classifier = m->t->estimator->tasks & (TASK_BIT(TASK_BINARY) | TASK_BIT(TASK_MULTICLASS));
+  m->t->task = classifier ? TASK_BINARY : TASK_REGRESSION;
+  Node *t = classifier ? binary_target(&x, m, n) : number_target(&x, m, n);
   if (t && !node_is_error(t) && !nonnull) {
     null_target(c, m, n);
     t = NULL;
   }
   if (t && !node_is_error(t) && t->type.nullable) { /* no such row is left: this only makes the type plain */
     Span at = decl->target->span;
-    Node *none = t->type.kind == TY_BOOL ? node_bool(&c->nodes, false, at) : node_float(&c->nodes, 0, at);
+    Node *none = t->type.kind == TY_BOOL      ? node_bool(&c->nodes, false, at)
+                 : type_is_text(t->type.kind) ? node_text(&c->nodes, t->type.kind, "", at)
+                                              : node_float(&c->nodes, 0, at);
     Node *pair[2] = {t, none};
     t = expr_native(&x, "coalesce", "coalesce", pair, 2, at);
   }
@@ -343,6 +370,36 @@ static const CatEstimator *estimator_named(Check *c, const Decl *decl) {
   return NULL;
 }
 
+/* A target where none is taken, or none where one is. */
+static void formula_form(Check *c, const ModelInfo *m, bool alone) {
+  const Decl *decl = m->decl;
+  if (alone && decl->target && decl->formula)
+    diag_add(c->d, SEV_ERROR, "CML0306", decl->target->span,
+             arena_printf(c->a, "write `%s(%s)`", decl->estimator, source_text(c, decl->formula->span)),
+             "`%s` learns from features alone; it takes no target", decl->estimator);
+  else
+    diag_add(c->d, SEV_ERROR, "CML0306", decl->estimator_span,
+             arena_printf(c->a, alone ? "write `%s(block)`" : "write `%s(target ~ block)`", decl->estimator),
+             alone ? "`%s` needs features" : "`%s` needs a target and features", decl->estimator);
+}
+
+static void no_target(Check *c, ModelInfo *m) {
+  const Arg *positive = option_named(m->decl, "positive");
+  m->t->task = TASK_CLUSTER;
+  if (positive)
+    diag_add(c->d, SEV_ERROR, "CML0221", positive->name_span, "remove it", "`positive` is an option of classifiers");
+}
+
+/* Options that mean something for two classes only. */
+static void check_task_options(Check *c, const ModelInfo *m) {
+  for (uint32_t i = 0; i < m->t->noption && m->t->task == TASK_MULTICLASS; i++)
+    if (option_listed(m->t->estimator->two_class, m->t->option[i].name))
+      diag_add(c->d, SEV_ERROR, "CML0221", m->t->option[i].span,
+               "remove it; for a model with two classes write a condition, or say `positive`",
+               "`%s` is an option of models with two classes, and `%s` has a class for each value of `%s`",
+               m->t->option[i].name, m->t->name, m->t->target_text);
+}
+
 void model_check(Check *c, ModelInfo *m) {
   const Decl *decl = m->decl;
   uint32_t cap = 0;
@@ -357,11 +414,10 @@ void model_check(Check *c, ModelInfo *m) {
   }
   m->t->estimator = estimator_named(c, decl);
   m->broken = !m->t->estimator;
-  if (!decl->target || !decl->formula) {
+  bool alone = m->t->estimator && (m->t->estimator->tasks & TASK_BIT(TASK_CLUSTER));
+  if (!decl->formula || !decl->target != alone) {
     if (m->t->estimator)
-      diag_add(c->d, SEV_ERROR, "CML0306", decl->estimator_span,
-               arena_printf(c->a, "write `%s(target ~ block)`", decl->estimator),
-               "`%s` needs a target and features", decl->estimator);
+      formula_form(c, m, alone);
     m->broken = true;
   } else {
     check_blocks(c, m, decl->formula, &cap);
@@ -371,7 +427,11 @@ void model_check(Check *c, ModelInfo *m) {
   if (!m->data)
     return;
   m->t->data = m->data->t;
-  check_target(c, m);
+  if (alone)
+    no_target(c, m);
+  else
+    check_target(c, m);
+  check_task_options(c, m);
   check_rows(c, m);
   if (m->t->target && !node_is_error(m->t->target))
     for (uint32_t i = 0; i < m->t->nblock; i++)

@@ -157,7 +157,10 @@ typedef struct TModel {
   const char *part;  /* "train" or what `on` says; NULL: all rows */
   TFeatures **block;
   uint32_t nblock;
-  Node *target;      /* bool for TASK_BINARY, float for regression (cast inserted); a category with `positive` is compared already */
+  ModelTask task;         /* one of the estimator's */
+  Node *target;      /* bool for TASK_BINARY, float for regression (cast inserted), text for TASK_MULTICLASS; a category with
+                      * `positive` is compared already. NULL for TASK_CLUSTER */
+  Node *classes;     /* TASK_MULTICLASS: the aggregate categories(target); else NULL */
   const char *target_text; /* as written, for reports */
   const char *positive;    /* level of a category target, or NULL */
   TOption *option;

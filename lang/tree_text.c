@@ -166,6 +166,8 @@ static void print_model(const TModel *m, Buf *out) {
   buf_printf(out, " on %s.%s\n", m->data ? m->data->name : "?", m->part ? m->part : "*");
   for (uint32_t i = 0; i < m->nblock; i++)
     buf_printf(out, "  block %s\n", m->block[i]->name);
+  if (m->classes)
+    print_line("classes", m->classes, out);
   if (m->target)
     print_line("target", m->target, out);
 }

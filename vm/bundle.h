@@ -14,6 +14,7 @@
  *   fitted.K.keys/.offsets/.values/.nulls     a table: canonical keys ascending, a value and a null flag for each
  *   fitted.K.NAME          F64   tensors of a model: coefficients, intercept
  *   features.bytes/.offsets      names of the feature vector's elements
+ *   classes.bytes/.offsets       names of a multiclass model's classes, ascending
  *
  * No time, host, thread count or absolute path is inside: equal models are equal files. Reading trusts nothing: sizes, offsets, order,
  * types and the IR itself are verified before anything is used. */

@@ -156,25 +156,26 @@ static bool read_table(In *in, uint32_t k, uint8_t nkey, IrType type, Fitted *f)
   return table_index(t, in->e) == ST_OK;
 }
 
-static bool read_features(In *in, Model *m) {
-  uint32_t n, *off = NULL;
-  const uint8_t *p = strings(in, "features.bytes", "features.offsets", &n, &off);
+/* Strings of their own; *n counts those that are there, also after a failure. */
+static bool read_names(In *in, const char *bytes, const char *offsets, char ***out, uint32_t *n) {
+  uint32_t count, *off = NULL;
+  const uint8_t *p = strings(in, bytes, offsets, &count, &off);
   if (!p)
     return false;
-  m->feature = mem_alloc(sizeof *m->feature * ((size_t)n + 1));
-  for (uint32_t i = 0; m->feature && i < n; i++) {
+  char **v = *out = mem_alloc(sizeof *v * ((size_t)count + 1));
+  for (uint32_t i = 0; v && i < count; i++) {
     uint32_t len = off[i + 1] - off[i];
-    m->feature[i] = mem_alloc((size_t)len + 1);
-    if (!m->feature[i])
+    v[i] = mem_alloc((size_t)len + 1);
+    if (!v[i])
       break;
-    memcpy(m->feature[i], p + off[i], len);
-    m->d = i + 1;
+    memcpy(v[i], p + off[i], len);
+    *n = i + 1;
   }
   mem_free(off);
-  return m->d == n && m->feature ? true : (err_memory(in->e), false);
+  return v && *n == count ? true : (err_memory(in->e), false);
 }
 
-static bool read_model(In *in, uint32_t k, const Registry *r, Fitted *f) {
+static bool read_model(In *in, uint32_t k, const Registry *r, ModelTask task, Fitted *f) {
   const char *est = json_string_value(json_object_get(json_object_get(in->header, "__metadata__"), "estimator"));
   char prefix[96], *p = name_of(prefix, k, ".");
   size_t np = strlen(p);
@@ -186,7 +187,12 @@ static bool read_model(In *in, uint32_t k, const Registry *r, Fitted *f) {
       m->est = r->estimator[i];
   if (!m->est)
     return bad(in, "this cml has no estimator", est ? est : "(none)");
-  if (!read_features(in, m))
+  m->task = task;
+  if (!read_names(in, "features.bytes", "features.offsets", &m->feature, &m->d) ||
+      (task == TASK_MULTICLASS && !read_names(in, "classes.bytes", "classes.offsets", &m->class, &m->nclass)))
+    return false;
+  m->nout = model_outputs(task, m->nclass);
+  if (model_shape(m, in->e) != ST_OK)
     return false;
   const char *key;
   json_t *t;
@@ -234,7 +240,8 @@ static bool read_matrix(In *in, const char *key, Fitted *f) {
 }
 
 /* The type a fitted value must have is that of the steps that read it; all must agree. */
-static bool read_fitted(In *in, const Registry *r, const RowProg *p, uint32_t k, Fitted *f) {
+static bool read_fitted(In *in, const Registry *r, const Stage *s, uint32_t k, Fitted *f) {
+  const RowProg *p = &s->prog;
   static const char *const dtype[] = {"U8", "I64", "F64", "U8", "F64", "F64"};
   char a[96];
   const IrVal *use = NULL;
@@ -243,7 +250,7 @@ static bool read_fitted(In *in, const Registry *r, const RowProg *p, uint32_t k,
     const IrVal *v = &p->val[i];
     int t = v->op >= OP_FITTED_B && v->op <= OP_FITTED_MAT       ? (int)v->type
             : v->op == OP_LOOKUP_I64 || v->op == OP_LOOKUP_F64     ? IR_TABLE
-            : v->op == OP_SCORE                                    ? IR_MODEL
+            : op_scores(v->op) || v->op == OP_CLASS_VEC            ? IR_MODEL
                                                                    : -1;
     if (t < 0 || v->i != k)
       continue;
@@ -260,7 +267,7 @@ static bool read_fitted(In *in, const Registry *r, const RowProg *p, uint32_t k,
   if (type == IR_TABLE)
     return use->narg <= 16 ? read_table(in, k, (uint8_t)use->narg, use->op == OP_LOOKUP_I64 ? IR_I64 : IR_F64, f) : bad(in, "too many keys in", a);
   if (type == IR_MODEL)
-    return read_model(in, k, r, f);
+    return read_model(in, k, r, s->task, f);
   if (type == IR_MAT)
     return read_matrix(in, a, f);
   uint64_t n;
@@ -348,7 +355,7 @@ static bool read_program(In *in, Bundle *b) {
   uint32_t models = 0;
   const RowProg *p = &b->program->stage[0].prog;
   for (uint32_t i = 0; i < p->nval; i++)
-    if (p->val[i].op == OP_SCORE) {
+    if (op_scores(p->val[i].op)) {
       b->model = (uint32_t)p->val[i].i;
       models++;
     }
@@ -405,7 +412,7 @@ Status bundle_parse(Bytes file, const Registry *r, Bundle **out, Err *e) {
       err_memory(e);
       goto done;
     }
-    if (!read_fitted(&in, r, &b->program->stage[0].prog, k, b->fitted[k]))
+    if (!read_fitted(&in, r, &b->program->stage[0], k, b->fitted[k]))
       goto done;
   }
   char *meta = json_dumps(json_object_get(in.header, "__metadata__"), JSON_SORT_KEYS | JSON_INDENT(2));

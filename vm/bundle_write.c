@@ -90,6 +90,8 @@ static void add_model(Out *o, uint32_t k, const Model *m) {
     put_f64s(b, t->v, (uint64_t)t->rows * t->cols);
   }
   add_strings(o, "features", k, ".bytes", ".offsets", m->feature, m->d);
+  if (m->nclass)
+    add_strings(o, "classes", k, ".bytes", ".offsets", m->class, m->nclass);
 }
 
 static void add_vocab(Out *o, uint32_t k, const Dict *d) {
@@ -116,10 +118,6 @@ static void add_fitted(Out *o, uint32_t k, const Fitted *f) {
 
 /* ---- The score stage on its own ---- */
 
-static bool refers(const IrVal *v) {
-  return (v->op >= OP_FITTED_B && v->op <= OP_FITTED_MAT) || v->op == OP_LOOKUP_I64 || v->op == OP_LOOKUP_F64 || v->op == OP_SCORE;
-}
-
 /* A program of that stage alone; old[k] = number of its k-th fitted value in p. */
 static Program *cut_out(Arena *a, const Program *p, uint32_t stage, uint32_t *old) {
   Program *q = NEW(a, Program);
@@ -133,14 +131,14 @@ static Program *cut_out(Arena *a, const Program *p, uint32_t stage, uint32_t *ol
   s->line = s->col = 0;
   for (uint32_t i = 0; i < s->prog.nval; i++) {
     val[i] = s->prog.val[i];
-    if (!refers(&val[i]))
+    if (!op_fitted(val[i].op))
       continue;
     uint32_t k = 0;
     while (k < q->nfitted && old[k] != (uint32_t)val[i].i)
       k++;
     if (k == q->nfitted)
       old[q->nfitted++] = (uint32_t)val[i].i;
-    if (val[i].op == OP_SCORE)
+    if (op_scores(val[i].op))
       s->fitted = k;
     val[i].i = k;
   }

@@ -98,7 +98,7 @@ typedef struct Block { /* an aligned run of at most BLOCK positions of one file,
   uint8_t *fold;      /* per row, or NULL: all 0 */
   double *weight;     /* per row, or NULL: all 1 */
   Matrix *x;          /* of a train stage: n x d */
-  double *y;          /* target */
+  double *y;          /* target, or NULL */
   size_t bytes;       /* accounted memory */
   atomic_int refs;
 } Block;
@@ -116,8 +116,8 @@ typedef struct Panel { /* at most PANEL_ROWS rows of one leaf, packed in positio
   uint32_t nout;
   const uint8_t *fold;  /* or NULL */
   const double *weight; /* or NULL: all 1 */
-  const Matrix *x;      /* matrix stage: a view of n rows (ptr may start above 0: entries of row r are ptr[r]..ptr[r+1]) */
-  const double *y;
+  const Matrix *x;      /* matrix stage, or evaluate that gives slots: a view of n rows (ptr may start above 0: entries of row r are ptr[r]..ptr[r+1]) */
+  const double *y;      /* matrix stage: the target, or NULL where there is none */
 } Panel;
 
 /* ---- Data errors: the first ten by position, and how many rows have one ---- */

@@ -4,6 +4,7 @@
 #define VM_ESTIMATOR_H
 
 #include "base/option.h"
+#include "base/task.h"
 #include "vm/exec.h"
 #include "vm/fitted.h"
 
@@ -16,16 +17,21 @@ typedef struct TrainInfo { /* what an estimator knows before its first pass */
   uint32_t noption;
   uint64_t rows;           /* training rows (known: counted by the scan that made the parts) */
   uint64_t seed;
+  ModelTask task;               /* one of those that the estimator offers */
+  uint32_t nclass;         /* multiclass: the target is the number of one of these; else 0 */
+  char *const *class;      /* their names */
 } TrainInfo;
 
 typedef struct Estimator {
   const char *name;
-  bool binary;             /* target is 0/1 and predict gives the probability of 1 */
+  unsigned tasks;          /* mask of TASK_BITs */
   const Option *option;
+  const char *two_class;   /* options that only two-class models take, "a|b"; or NULL */
   const char *doc;         /* the page of `cmlc doc NAME`: problem, method, options, what is reported */
   Status (*begin)(const TrainInfo *t, Iter **out, Err *e);
-  Status (*finish)(Iter *it, Model *m, Err *e); /* fills tensors and report; m->d, m->feature are set by the caller */
-  /* out[i] for the n rows of x (a view). Uses k_gemv_rows / k_spmv_rows, so dense and sparse give the same bits. */
+  Status (*finish)(Iter *it, Model *m, Err *e); /* fills tensors and report; task, features and classes are set by the caller */
+  /* out: n x m->nout, row-major, for the n rows of x (a view): a number; the probability of true; that of each class; the number of
+   * the cluster and the distance. Uses k_gemv_rows / k_spmv_rows, so dense and sparse give the same bits. */
   void (*predict)(const Model *m, const Matrix *x, double *out);
   Status (*verify)(const Model *m, Err *e);     /* tensors are there, with the right sizes: for loaded models */
 } Estimator;
@@ -46,7 +52,9 @@ static inline double option_num(const IrOption *o, uint32_t n, const char *name)
 typedef struct MetricInfo {
   const IrOption *option;
   uint32_t noption;
-  uint32_t score, target;   /* output numbers of the evaluate stage's row program */
+  uint32_t score;           /* output number in the evaluate stage's row program: a number, or a vector of model->nout */
+  uint32_t target;          /* the same; multiclass: number of the class, -1 for one that the training rows have not. Clusters have none */
+  const Model *model;       /* its task, classes and tensors */
   int32_t slice;            /* output number of the slice column (str, i64 or b), or -1 */
   uint32_t groups;          /* 0, or: no slice; values are the whole, then the whole without each group of rows */
   uint64_t rows;            /* rows of the part that is evaluated (for choosing how, never what) */
@@ -64,7 +72,8 @@ typedef struct MetricValue {
 
 typedef struct Metric {
   const char *name;
-  bool binary;              /* for classifiers; else for regression */
+  unsigned tasks;           /* mask of TASK_BITs */
+  const char *two_class;    /* options that only two-class models have, "a|b"; or NULL */
   bool scalar;
   bool maximize;            /* larger is better */
   const Option *option;

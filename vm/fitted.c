@@ -12,7 +12,7 @@
  *   mat      u32 rows, u32 columns, f64 each, row after row
  *   table    u8 value type, u8 parts of a key, u32 variants, u64 keys, blob of each key (ascending, distinct, well formed), a null flag of
  *            each (variant, key), a value of each (0 under a null)
- *   model    estimator, d, names of features, tensors (name, rows, columns, values), then the report
+ *   model    estimator, task, d, names of features, names of classes, tensors (name, rows, columns, values), then the report
  * A reader trusts nothing: counts are bounded by the bytes that are left, flags are 0 or 1, order is checked, nothing may follow. */
 #include "vm/fitted.h"
 
@@ -115,7 +115,10 @@ static void model_free(Model *m) {
     mem_free((char *)m->tensor[i].name);
     mem_free(m->tensor[i].v);
   }
+  for (uint32_t i = 0; m->class && i < m->nclass; i++)
+    mem_free(m->class[i]);
   mem_free(m->feature);
+  mem_free(m->class);
   mem_free(m->tensor);
   mem_free(m->objective);
   mem_free(m);
@@ -134,6 +137,20 @@ void fitted_free(Fitted *f) {
 }
 
 /* ---- Models ---- */
+
+uint32_t model_outputs(ModelTask task, uint32_t nclass) {
+  return task == TASK_MULTICLASS ? nclass : task == TASK_CLUSTER ? 2 : 1;
+}
+
+Status model_shape(const Model *m, Err *e) {
+  bool good = m->task < TASK_N && (m->est->tasks & TASK_BIT(m->task));
+  good = good && (m->task == TASK_MULTICLASS ? m->nclass >= 2 && m->nclass <= CLASSES_MAX : m->nclass == 0);
+  for (uint32_t i = 1; good && i < m->nclass; i++)
+    good = strcmp(m->class[i - 1], m->class[i]) < 0;
+  if (good)
+    return ST_OK;
+  return err_set(e, ST_DATA, "CML0455", "It was not written by cml, or is damaged.", "a stored model has not the classes that its task wants");
+}
 
 const Tensor *model_tensor(const Model *m, const char *name) {
   for (uint32_t i = 0; i < m->ntensor; i++)
@@ -272,9 +289,13 @@ static void save_table(const Table *t, Buf *b) {
 
 static void save_model(const Model *m, Buf *b) {
   buf_cstr(b, m->est->name);
+  buf_u8(b, (uint8_t)m->task);
   buf_u64(b, m->d);
   for (uint32_t i = 0; i < m->d; i++)
     buf_cstr(b, m->feature[i]);
+  buf_u64(b, m->nclass);
+  for (uint32_t i = 0; i < m->nclass; i++)
+    buf_cstr(b, m->class[i]);
   buf_u64(b, m->ntensor);
   for (uint32_t i = 0; i < m->ntensor; i++) {
     const Tensor *t = &m->tensor[i];
@@ -498,6 +519,22 @@ static Status load_report(Rd *r, Model *m, Err *e) {
   return take_text(r, m->solver, sizeof m->solver, e);
 }
 
+/* *n counts those that are there, also after a failure. */
+static Status load_names(Rd *r, char ***out, uint32_t *n, Err *e) {
+  uint64_t count = rd_count(r, 8);
+  if (r->bad || count > UINT32_MAX)
+    return damaged(e, "it ends too early, or is too large");
+  char **v = *out = mem_alloc((count ? (size_t)count : 1) * sizeof *v);
+  if (!v)
+    return err_memory(e);
+  for (; *n < count; ++*n) {
+    v[*n] = take_cstr(r, e);
+    if (!v[*n])
+      return e->code;
+  }
+  return ST_OK;
+}
+
 static Status load_model(Rd *r, const struct Estimator *const *registry, Fitted *f, Err *e) {
   Model *m = f->model = mem_alloc(sizeof *m);
   if (!m)
@@ -513,18 +550,14 @@ static Status load_model(Rd *r, const struct Estimator *const *registry, Fitted 
   mem_free(name);
   if (!m->est)
     return e->code;
-  uint64_t d = rd_count(r, 8);
-  if (r->bad || d > UINT32_MAX)
-    return damaged(e, "it ends too early, or is too large");
-  m->feature = mem_alloc((d ? (size_t)d : 1) * sizeof *m->feature);
-  if (!m->feature)
-    return err_memory(e);
-  for (uint64_t i = 0; i < d; i++) {
-    m->feature[i] = take_cstr(r, e);
-    if (!m->feature[i])
-      return e->code;
-    m->d++;
-  }
+  m->task = (ModelTask)rd_u8(r);
+  if (m->task >= TASK_N)
+    return damaged(e, "its task is unknown");
+  if (load_names(r, &m->feature, &m->d, e) || load_names(r, &m->class, &m->nclass, e))
+    return e->code;
+  m->nout = model_outputs(m->task, m->nclass);
+  if (model_shape(m, e))
+    return e->code;
   if (load_tensors(r, m, e) || load_report(r, m, e))
     return e->code;
   return rd_done(r) ? m->est->verify(m, e) : ST_OK; /* the caller reports what follows */

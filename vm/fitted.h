@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/map.h"
+#include "base/task.h"
 #include "vm/column.h"
 
 struct Estimator;
@@ -35,6 +36,10 @@ typedef struct Model {
   const struct Estimator *est;
   uint32_t d;                /* width of the feature vector */
   char **feature;            /* d element names: "origin=ATL" */
+  ModelTask task;
+  uint32_t nout;             /* numbers that it gives for a row: model_outputs */
+  uint32_t nclass;           /* multiclass; else 0 */
+  char **class;              /* their names, ascending by bytes */
   Tensor *tensor;
   uint32_t ntensor;
   /* report: what a fit says of itself; not needed for scoring, kept in the bundle's metadata */
@@ -47,6 +52,9 @@ typedef struct Model {
   double weight;             /* their total weight */
   char solver[32];
 } Model;
+uint32_t model_outputs(ModelTask task, uint32_t nclass); /* regression and binary 1, multiclass nclass, cluster 2 */
+/* Does the estimator have this task, and are the classes as a task wants them: at least two, ascending? ST_DATA else. */
+Status model_shape(const Model *m, Err *e);
 const Tensor *model_tensor(const Model *m, const char *name);
 Status model_add_tensor(Model *m, const char *name, uint32_t rows, uint32_t cols, const double *v, Err *e); /* copies */
 

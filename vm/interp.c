@@ -38,10 +38,16 @@ static Prepare prepare_of(uint32_t op) {
   case OP_HASH:
     return prepare_hash;
   case OP_SCORE:
+  case OP_SCORES:
     return prepare_score;
+  case OP_ELEMENT_VEC:
+    return prepare_element;
+  case OP_CLASS_VEC:
+    return prepare_class;
   case OP_BUCKET_F64:
     return prepare_bucket;
   case OP_INDICATOR_STR:
+  case OP_LEVEL_STR:
   case OP_PART_OF_STR:
   case OP_CHECK_IN_STR:
     return prepare_levels;
@@ -125,7 +131,7 @@ static Status check_form(const RowProg *p, Err *e) {
     if ((op_has(o, 's') && !v->s) || (op_has(o, 'N') && v->nlist && !v->names) ||
         (op_has(o, 'L') && v->nlist && !v->list))
       return fault(e, i, "something is missing");
-    if ((v->op == OP_VEC || v->op == OP_SCORE) && v->nlist && v->nlist != v->narg)
+    if ((v->op == OP_VEC || op_scores(v->op)) && v->nlist && v->nlist != v->narg)
       return fault(e, i, "not one name for each argument");
   }
   for (uint32_t k = 0; k < p->nout; k++) {
@@ -153,6 +159,8 @@ static Status find_fitted(Interp *t, Step *s, Err *e) {
     want = IR_TABLE;
     break;
   case OP_SCORE:
+  case OP_SCORES:
+  case OP_CLASS_VEC:
     want = IR_MODEL;
     break;
   default:
@@ -169,7 +177,9 @@ static Status find_fitted(Interp *t, Step *s, Err *e) {
            (!(s->v->g >= 0) || s->v->g + 1 < tab->nvariant);
   }
   if (good && want == IR_MODEL)
-    good = f->model && f->model->est && f->model->est->predict;
+    good = f->model && f->model->est && f->model->est->predict &&
+           f->model->nout == model_outputs(f->model->task, f->model->nclass) &&
+           (s->v->op != OP_SCORE || f->model->nout == 1) && (s->v->op != OP_CLASS_VEC || f->model->nclass);
   if (good && want == IR_VOCAB)
     good = f->vocab && f->vocab->n == f->n;
   if (!good)

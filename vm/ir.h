@@ -23,6 +23,7 @@
 
 #include "base/arena.h"
 #include "base/option.h"
+#include "base/task.h"
 #include "vm/column.h"
 
 enum { IR_VERSION = 1, OPS_VERSION = 1, MATH_VERSION = 1 };
@@ -45,13 +46,14 @@ typedef struct IrVal { /* one step */
 } IrVal;
 
 typedef enum {
-  OUT_COLUMN,  /* a named column: rows (kept for later stages), predict (written), evaluate (slices) */
+  OUT_COLUMN,  /* a named column: rows (kept for later stages), predict (written), evaluate (slices). Predict, score: also a vector of
+                * probabilities, written as a column for each class (written.h) */
   OUT_PART,    /* rows: i64 0.. = index in Stage.part names */
   OUT_FOLD,    /* rows: i64 0..folds-1 */
   OUT_WEIGHT,  /* rows: f64 */
-  OUT_SLOT,    /* train, score: a named slot of the feature vector: f64 or vec */
-  OUT_TARGET,  /* train, evaluate: f64 (bool as 0/1) */
-  OUT_SCORE,   /* evaluate: f64 prediction or probability */
+  OUT_SLOT,    /* train, and evaluate where metrics read the features: a named slot of the feature vector: f64 or vec */
+  OUT_TARGET,  /* train, evaluate: f64 (bool as 0/1, a class as its number); none of models without a target */
+  OUT_SCORE,   /* evaluate: f64 prediction or probability, or vec of what the model gives */
 } OutRole;
 
 typedef struct IrOut {
@@ -147,9 +149,10 @@ typedef struct Stage {
   IrOption *options;           /* all of the estimator's options, defaults filled in */
   uint32_t noptions;
   uint32_t fitted;             /* train: number of the model value; score, evaluate, predict, bundle: the model used */
-  const char *target;          /* as written, for reports */
+  const char *target;          /* as written, for reports; NULL: none */
   const char *positive;        /* shown name of the true class, or NULL */
-  bool binary;                 /* the model gives probabilities */
+  ModelTask task;                   /* train, and stages with a model */
+  int32_t classes;             /* train: number of the fitted vocabulary of the target's classes (multiclass), or -1 */
   int32_t train;               /* score, evaluate, predict, bundle: the train stage of the model */
   /* evaluate */
   bool seen;                   /* on training rows */

@@ -232,8 +232,10 @@ static void print_stage(Buf *o, const Program *p, const Stage *s) {
     buf_printf(o, "  fitted $%u\n", s->fitted);
   print_named(o, "target", s->target);
   print_named(o, "positive", s->positive);
-  if (s->binary)
-    buf_text(o, "  binary\n");
+  if (s->task != TASK_REGRESSION)
+    buf_printf(o, "  task %s\n", task_name[s->task]);
+  if (s->classes >= 0)
+    buf_printf(o, "  classes $%d\n", s->classes);
   if (s->train >= 0)
     print_named(o, "train", p->stage[s->train].name);
   if (s->score >= 0)

@@ -531,8 +531,10 @@ static void read_statement(In *in, const Program *p, Stage *s, StageCap *cap) {
     s->target = take_string(in);
   else if (!strcmp(w, "positive"))
     s->positive = take_string(in);
-  else if (!strcmp(w, "binary"))
-    s->binary = true;
+  else if (!strcmp(w, "task"))
+    s->task = (ModelTask)find_name(in, task_name, TASK_N);
+  else if (!strcmp(w, "classes"))
+    s->classes = (int32_t)take_ref(in, T_FITTED);
   else if (!strcmp(w, "seen"))
     s->seen = true;
   else if (!strcmp(w, "train"))
@@ -548,7 +550,7 @@ static void read_statement(In *in, const Program *p, Stage *s, StageCap *cap) {
 }
 
 static void read_stage(In *in, Program *p, uint32_t *cap) {
-  Stage s = {.from = -1, .part = -1, .train = -1, .score = -1};
+  Stage s = {.from = -1, .part = -1, .train = -1, .classes = -1, .score = -1};
   StageCap sc = {0};
   s.kind = (StageKind)find_name(in, ir_stage_name, IR_STAGES);
   s.name = take_string(in);

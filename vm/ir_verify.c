@@ -48,7 +48,9 @@ static bool verify_reference(Verify *v, const IrVal *x) {
   case OP_FITTED_MAT: want = IR_MAT; break;
   case OP_LOOKUP_I64:
   case OP_LOOKUP_F64: want = IR_TABLE; break;
-  case OP_SCORE: want = IR_MODEL; break;
+  case OP_SCORE:
+  case OP_SCORES:
+  case OP_CLASS_VEC: want = IR_MODEL; break;
   default: return true;
   }
   return need(v, x->i >= 0 && x->i < v->p->nfitted, "a fitted value has no such number") &&
@@ -80,7 +82,7 @@ static bool verify_val(Verify *v, const RowProg *p, uint32_t number) {
     ok = need(v, p->val[x->arg[i]].scalar, "a list of values that differ from row to row");
   return ok && need(v, x->scalar == ir_is_scalar(p, x), "a step is scalar where it should not be, or the other way") &&
          verify_fields(v, o, x) && verify_reference(v, x) &&
-         need(v, (x->op != OP_VEC && x->op != OP_SCORE) || x->nlist == x->narg, "a step has not one name for each argument");
+         need(v, (x->op != OP_VEC && !op_scores(x->op)) || x->nlist == x->narg, "a step has not one name for each argument");
 }
 
 static bool verify_prog(Verify *v, const RowProg *p) {
@@ -108,6 +110,11 @@ static bool verify_roles(Verify *v, unsigned allowed) {
   return v->e->code == ST_OK;
 }
 
+/* Probabilities of all classes, which become a column each. */
+static bool writes_classes(const Stage *s, const IrVal *x) {
+  return (s->kind == STAGE_SCORE || s->kind == STAGE_PREDICT) && s->task == TASK_MULTICLASS && x->op == OP_SCORES;
+}
+
 static bool verify_out_types(Verify *v) {
   const RowProg *p = &v->s->prog;
   for (uint32_t i = 0; i < p->nout; i++) {
@@ -115,8 +122,8 @@ static bool verify_out_types(Verify *v) {
     const IrOut *o = &p->out[i];
     switch (o->role) {
     case OUT_COLUMN:
-      need(v, x->type <= (v->s->kind == STAGE_FIT ? IR_VEC : IR_STR), "a column is no scalar per row");
-      need(v, v->s->kind == STAGE_FIT || (o->name && o->kind < KIND_N && kind_ir((Kind)o->kind) == x->type), "a column lacks its name, or has a kind that does not fit");
+      need(v, x->type <= (v->s->kind == STAGE_FIT ? IR_VEC : IR_STR) || writes_classes(v->s, x), "a column is no scalar per row");
+      need(v, v->s->kind == STAGE_FIT || (o->name && o->kind < KIND_N && (kind_ir((Kind)o->kind) == x->type || (x->type == IR_VEC && o->kind == KIND_FLOAT))), "a column lacks its name, or has a kind that does not fit");
       for (uint32_t k = 0; v->e->code == ST_OK && v->s->kind != STAGE_FIT && k < i; k++)
         need(v, p->out[k].role != OUT_COLUMN || !o->name || strcmp(p->out[k].name, o->name) != 0, "two columns have one name");
       break;
@@ -126,9 +133,12 @@ static bool verify_out_types(Verify *v) {
       need(v, (x->type == IR_F64 || x->type == IR_VEC) && o->name, "a slot is a number or a vector, with a name");
       need(v, !x->nullable, "a slot may not be null");
       break;
+    case OUT_SCORE:
+      need(v, x->op == OP_SCORES || (x->type == IR_F64 && !x->nullable), "a score is a number, or what a model gives");
+      need(v, (x->type == IR_VEC) == (v->s->task == TASK_MULTICLASS || v->s->task == TASK_CLUSTER), "a score is not as wide as its task says");
+      break;
     case OUT_WEIGHT:
-    case OUT_TARGET:
-    case OUT_SCORE: need(v, x->type == IR_F64 && !x->nullable, "weight, target and score are numbers, never null"); break;
+    case OUT_TARGET: need(v, x->type == IR_F64 && !x->nullable, "weight and target are numbers, never null"); break;
     }
   }
   return v->e->code == ST_OK;
@@ -162,6 +172,17 @@ static bool verify_cols(Verify *v, const RowProg *p, const IrColumn *c, uint32_t
       return false;
   }
   return true;
+}
+
+static bool slots_fit_score(const RowProg *p) {
+  uint32_t k = 0, n = count_role(p, OUT_SLOT);
+  const IrVal *score = NULL;
+  for (uint32_t i = 0; i < p->nval && !score; i++)
+    score = op_scores(p->val[i].op) ? &p->val[i] : NULL;
+  for (uint32_t i = 0; n && i < p->nout; i++)
+    if (p->out[i].role == OUT_SLOT && (!score || k >= score->narg || p->out[i].val != score->arg[k++]))
+      return false;
+  return !n || k == score->narg;
 }
 
 static bool verify_fit(Verify *v) {
@@ -215,7 +236,9 @@ static bool verify_stage(Verify *v) {
   case STAGE_TRAIN:
     if (!(need(v, seen && s->estimator && s->fitted < v->p->nfitted, "a train stage reads rows, has an estimator and a number") &&
           verify_roles(v, 1u << OUT_SLOT | 1u << OUT_TARGET) && verify_cols(v, &s->prog, NULL, 0, seen) &&
-          need(v, count_role(&s->prog, OUT_SLOT) >= 1 && count_role(&s->prog, OUT_TARGET) == 1, "a train stage has slots and one target")))
+          need(v, count_role(&s->prog, OUT_SLOT) >= 1 && count_role(&s->prog, OUT_TARGET) == (s->task != TASK_CLUSTER), "a train stage has slots and one target") &&
+          need(v, (s->classes >= 0) == (s->task == TASK_MULTICLASS), "classes are of multiclass models") &&
+          need(v, s->classes < 0 || ((uint32_t)s->classes < v->p->nfitted && v->fitted[s->classes] == IR_VOCAB), "the classes are no fitted vocabulary")))
       return false;
     v->fitted[s->fitted] = IR_MODEL;
     return true;
@@ -224,8 +247,10 @@ static bool verify_stage(Verify *v) {
     for (uint32_t i = 0; i < s->nexpect; i++)
       if (!verify_prog(v, &s->expect[i].prog) || !need(v, s->expect[i].prog.nout == 1, "an expectation has one output"))
         return false;
-    return need(v, seen, "an evaluation reads rows") && verify_roles(v, 1u << OUT_SCORE | 1u << OUT_TARGET | 1u << OUT_COLUMN) &&
-           need(v, count_role(&s->prog, OUT_SCORE) == 1 && count_role(&s->prog, OUT_TARGET) == 1, "one score and one target") &&
+    return need(v, seen, "an evaluation reads rows") &&
+           verify_roles(v, 1u << OUT_SCORE | 1u << OUT_TARGET | 1u << OUT_COLUMN | 1u << OUT_SLOT) &&
+           need(v, count_role(&s->prog, OUT_SCORE) == 1 && count_role(&s->prog, OUT_TARGET) == (s->task != TASK_CLUSTER), "one score and one target") &&
+           need(v, slots_fit_score(&s->prog), "slots are those that the score reads, or none") &&
            verify_cols(v, &s->prog, NULL, 0, seen);
   case STAGE_PREDICT:
     return need(v, seen && s->path, "predictions read rows and have a path") && verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, NULL, 0, seen);

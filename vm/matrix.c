@@ -107,7 +107,7 @@ Status slots_of_step(const Interp *t, const Step *s, bool names, Slots *out, Err
 
 Status slots_of(const RowProg *p, const Env *env, Slots *out, Err *e) {
   for (uint32_t i = 0; i < p->nval; i++)
-    if (p->val[i].op == OP_SCORE)
+    if (op_scores(p->val[i].op))
       return slots_scored(p, env, &p->val[i], true, out, e);
   SlotDef *def = mem_alloc((p->nout + (size_t)1) * sizeof *def);
   uint32_t n = 0;

@@ -99,11 +99,13 @@ static inline bool step_is_null(const Col *c, uint32_t r) {
 /* Prepare: make s->state when the Interp is made. A step without one needs nothing. */
 Status prepare_str(Step *s, Err *e);
 Status prepare_both(Step *s, Err *e);    /* if, coalesce of strings */
-Status prepare_levels(Step *s, Err *e);  /* indicator, part_of, check.in */
+Status prepare_levels(Step *s, Err *e);  /* indicator, level, part_of, check.in */
 Status prepare_bucket(Step *s, Err *e);
 Status prepare_lookup(Step *s, Err *e);
 Status prepare_hash(Step *s, Err *e);
-Status prepare_score(Step *s, Err *e);
+Status prepare_score(Step *s, Err *e);   /* score, scores */
+Status prepare_element(Step *s, Err *e);
+Status prepare_class(Step *s, Err *e);
 Status prepare_vector(Step *s, Err *e);
 Status prepare_words(Step *s, Err *e);   /* steps that make strings anew for each panel */
 Status prepare_sparse(Step *s, Err *e);

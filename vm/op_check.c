@@ -211,6 +211,15 @@ void step_PART_OF_STR(Step *s) {
   }
 }
 
+void step_LEVEL_STR(Step *s) {
+  const Col *c = s->arg[0];
+  const int32_t *level = levels_of(s);
+  if (!level)
+    return;
+  for (uint32_t r = 0; r < s->n; r++)
+    s->out->f[r] = level[c->code[r]] - 1;
+}
+
 void step_INDICATOR_STR(Step *s) {
   const Col *c = s->arg[0];
   const int32_t *level = levels_of(s);

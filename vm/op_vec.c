@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Intervals, row vectors, predictions. */
+/* Intervals, row vectors and their elements, predictions. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -110,6 +110,57 @@ void step_VEC(Step *s) {
   }
 }
 
+/* An element that every row has. */
+Status prepare_element(Step *s, Err *e) {
+  if (s->v->i >= 0 && s->v->i < s->arg[0]->width)
+    return ST_OK;
+  return err_set(e, ST_FAULT, "CML0601", "This is a fault of cml, or the file of the model is damaged.",
+                 "step %%%u takes element %lld of a vector of %u", s->number, (long long)s->v->i, s->arg[0]->width);
+}
+
+void step_ELEMENT_VEC(Step *s) {
+  const Col *c = s->arg[0];
+  for (uint32_t r = 0; r < s->n && !c->is_sparse; r++)
+    s->out->f[r] = c->is_hot ? c->hot[r] == s->v->i : c->f[(size_t)r * c->width + (size_t)s->v->i];
+  for (uint32_t r = 0; r < s->n && c->is_sparse; r++) {
+    s->out->f[r] = 0;
+    for (uint32_t k = c->ptr[r]; k < c->ptr[r + 1]; k++)
+      s->out->f[r] = c->el[k] == s->v->i ? c->f[k] : s->out->f[r];
+  }
+}
+
+/* ---- class ---- */
+
+static void class_drop(void *state) {
+  dict_drop(state);
+}
+
+Status prepare_class(Step *s, Err *e) {
+  const Model *m = s->fitted->model;
+  DictBuild b;
+  if (s->arg[0]->is_hot || s->arg[0]->is_sparse || s->arg[0]->width != m->nclass)
+    return err_set(e, ST_FAULT, "CML0601", "This is a fault of cml, or the file of the model is damaged.",
+                   "step %%%u names the classes of another model", s->number);
+  dict_begin(&b);
+  for (uint32_t k = 0; k < m->nclass; k++)
+    dict_put(&b, (Str){m->class[k], (uint32_t)strlen(m->class[k])});
+  s->state = dict_done(&b);
+  s->drop = class_drop;
+  return s->state ? ST_OK : err_memory(e);
+}
+
+void step_CLASS_VEC(Step *s) {
+  const Col *c = s->arg[0];
+  s->out->dict = s->state;
+  for (uint32_t r = 0; r < s->n; r++) {
+    const double *p = c->f + (size_t)r * c->width;
+    uint32_t best = 0;
+    for (uint32_t k = 1; k < c->width; k++)
+      best = p[k] > p[best] ? k : best;
+    s->out->code[r] = best;
+  }
+}
+
 /* ---- score ---- */
 
 typedef struct Score {
@@ -182,5 +233,10 @@ void step_SCORE(Step *s) {
     return;
   m->est->predict(m, matrix_view(w->builder), s->out->f);
   for (uint32_t r = 0; bad && r < s->n; r++)
-    s->out->f[r] = t->live[r] ? s->out->f[r] : 0;
+    for (uint32_t k = 0; k < m->nout && !t->live[r]; k++)
+      s->out->f[(size_t)r * m->nout + k] = 0;
+}
+
+void step_SCORES(Step *s) {
+  step_SCORE(s);
 }

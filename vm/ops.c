@@ -9,6 +9,7 @@
 #define ARGS_f 1, {IR_F64}
 #define ARGS_i 1, {IR_I64}
 #define ARGS_s 1, {IR_STR}
+#define ARGS_x 1, {IR_VEC}
 #define ARGS_bb 2, {IR_BOOL, IR_BOOL}
 #define ARGS_bf 2, {IR_BOOL, IR_F64}
 #define ARGS_bi 2, {IR_BOOL, IR_I64}
@@ -27,7 +28,6 @@
 #define ARGS_Ss 2, {IR_STRS, IR_STR}
 #define ARGS_Sv 2, {IR_STRS, IR_VOCAB}
 #define ARGS_sv 2, {IR_STR, IR_VOCAB}
-#define ARGS_x 1, {IR_VEC}
 #define ARGS_xf 2, {IR_VEC, IR_F64}
 #define ARGS_xm 2, {IR_VEC, IR_MAT}
 #define ARGS_xx 2, {IR_VEC, IR_VEC}
@@ -95,6 +95,15 @@ bool op_arg_fits(const OpInfo *o, uint32_t k, IrType t) {
 
 bool op_has(const OpInfo *o, char attr) {
   return strchr(o->attr, attr) != NULL && attr != 0;
+}
+
+bool op_scores(uint32_t op) {
+  return op == OP_SCORE || op == OP_SCORES;
+}
+
+bool op_fitted(uint32_t op) {
+  return (op >= OP_FITTED_B && op <= OP_FITTED_MAT) || op == OP_LOOKUP_I64 || op == OP_LOOKUP_F64 || op_scores(op) ||
+         op == OP_CLASS_VEC;
 }
 
 bool op_nullable(uint32_t op, const bool *arg, uint32_t narg) {

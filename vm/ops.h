@@ -46,6 +46,8 @@ int op_find(const char *name);             /* OpCode, or -1 */
 const OpInfo *op_info(uint32_t op);        /* NULL past the end */
 int op_arg(const OpInfo *o, uint32_t k);   /* what the k-th argument has to be; also for ops of any arity */
 bool op_arg_fits(const OpInfo *o, uint32_t k, IrType t);
+bool op_scores(uint32_t op);               /* score or scores: the features go into a model */
+bool op_fitted(uint32_t op);               /* names a fitted value: i is its number */
 bool op_has(const OpInfo *o, char attr);   /* does it use this field of IrVal? */
 /* May the result be null, given which arguments may? (is col: as the column says.) */
 bool op_nullable(uint32_t op, const bool *arg, uint32_t narg);

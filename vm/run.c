@@ -233,7 +233,43 @@ static const Estimator *estimator_of(const Registry *r, const char *name) {
   return NULL;
 }
 
-static Fitted *model_new(const Estimator *est, const Slots *slots, Err *e) {
+/* The classes of a multiclass model: at least two, not too many, each with a name that is a C string. NULL vocabulary: no classes. */
+static Status classes_of(Run *r, uint32_t stage, uint64_t rows, const Dict **vocab, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  *vocab = NULL;
+  if (s->classes < 0)
+    return ST_OK;
+  const Fitted *f = (uint32_t)s->classes < r->env.n ? r->env.v[s->classes] : NULL;
+  const Dict *d = f && f->type == IR_VOCAB ? f->vocab : NULL;
+  if (!d)
+    return err_set(e, ST_FAULT, "CML0604", NULL, "the classes of model `%s` are not there", s->name);
+  if (d->n < 2)
+    return err_set(e, ST_DATA, "CML0435", "Check the target's expression, the filter and the split: two classes or more are needed.",
+                   "the target of model `%s` is %s%.*s%s in all %llu training rows", s->name, d->n ? "\"" : "null",
+                   d->n ? (int)(d->off[1] - d->off[0]) : 0, d->bytes, d->n ? "\"" : "", (unsigned long long)rows);
+  if (d->n > CLASSES_MAX)
+    return err_set(e, ST_DATA, "CML0441", "Use a regression, or give rare classes one name with `derive`.",
+                   "the target of model `%s` has %u classes in its training rows; at most %d are possible", s->name, d->n, CLASSES_MAX);
+  for (uint32_t i = 0; i < d->n; i++)
+    if (memchr(d->bytes + d->off[i], 0, d->off[i + 1] - d->off[i]))
+      return err_set(e, ST_DATA, "CML0441", "Correct the data.", "class %u of model `%s` has a name with a zero byte", i + 1, s->name);
+  *vocab = d;
+  return ST_OK;
+}
+
+static bool name_classes(Model *m, const Dict *d) {
+  m->class = d ? mem_alloc((d->n + (size_t)1) * sizeof *m->class) : NULL;
+  for (; d && m->class && m->nclass < d->n; m->nclass++) {
+    size_t n = d->off[m->nclass + 1] - d->off[m->nclass];
+    m->class[m->nclass] = mem_alloc(n + 1);
+    if (!m->class[m->nclass])
+      return false;
+    memcpy(m->class[m->nclass], d->bytes + d->off[m->nclass], n);
+  }
+  return !d || m->class;
+}
+
+static Fitted *model_new(const Estimator *est, ModelTask task, const Slots *slots, const Dict *classes, Err *e) {
   Fitted *f = mem_alloc(sizeof *f);
   Model *m = f ? mem_alloc(sizeof *m) : NULL;
   if (!m) {
@@ -244,8 +280,10 @@ static Fitted *model_new(const Estimator *est, const Slots *slots, Err *e) {
   f->type = IR_MODEL;
   f->model = m;
   m->est = est;
+  m->task = task;
   m->feature = mem_alloc((slots->d + 1) * sizeof *m->feature);
-  bool ok = m->feature != NULL;
+  bool ok = m->feature != NULL && name_classes(m, classes);
+  m->nout = model_outputs(task, m->nclass);
   for (; ok && m->d < slots->d; m->d++) {
     m->feature[m->d] = mem_strdup(slots->feature[m->d]);
     ok = m->feature[m->d] != NULL;
@@ -322,18 +360,25 @@ static Fitted *learn(Run *r, uint32_t stage, const Estimator *est, const Slots *
                     .option = s->options,
                     .noption = s->noptions,
                     .rows = rows,
-                    .seed = r->p->seed};
-  Status st = est->begin(&info, &one.it, e);
+                    .seed = r->p->seed,
+                    .task = s->task};
+  const Dict *classes;
+  Status st = classes_of(r, stage, rows, &classes, e);
+  Fitted *f = st ? NULL : model_new(est, s->task, slots, classes, e);
+  if (!f)
+    return NULL;
+  info.nclass = f->model->nclass;
+  info.class = f->model->class;
+  st = est->begin(&info, &one.it, e);
   if (!st)
     st = iterate(r, stage, &one, 1, e);
-  Fitted *f = st ? NULL : model_new(est, slots, e);
-  if (f)
+  if (!st)
     st = est->finish(one.it, f->model, e);
-  if (f && !st && !f->model->rows)
+  if (!st && !f->model->rows)
     f->model->rows = rows;
-  if (f && !st && est->verify)
+  if (!st && est->verify)
     st = est->verify(f->model, e);
-  if (f && st)
+  if (st)
     fitted_free(f);
   if (one.it)
     one.it->free(one.it);
@@ -348,6 +393,8 @@ static Status run_train(Run *r, uint32_t stage, Err *e) {
   if (!est)
     return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no estimator called `%s`",
                    s->estimator);
+  if (!(est->tasks & TASK_BIT(s->task)))
+    return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "`%s` makes no %s models", s->estimator, task_name[s->task]);
   Status st = train_rows(r, stage, &rows, e);
   if (!st)
     st = slots_of(&s->prog, &r->env, &slots, e);
@@ -485,8 +532,9 @@ static Status run_expect(Run *r, uint32_t stage, uint32_t number, RunExpect *out
 static Status begin_metrics(Run *r, uint32_t stage, uint64_t rows, Looper *v, Err *e) {
   const Stage *s = &r->p->stage[stage];
   int32_t score = out_of(&s->prog, OUT_SCORE, NULL), target = out_of(&s->prog, OUT_TARGET, NULL);
-  if (score < 0 || target < 0)
-    return err_set(e, ST_FAULT, "CML0608", NULL, "stage `%s` gives no score or no target", s->name);
+  const Fitted *f = s->fitted < r->env.n ? r->env.v[s->fitted] : NULL;
+  if (score < 0 || (target < 0 && s->task != TASK_CLUSTER) || !f || f->type != IR_MODEL || f->model->task != s->task)
+    return err_set(e, ST_FAULT, "CML0608", NULL, "stage `%s` gives no score or no target, or has no model", s->name);
   for (uint32_t i = 0; i < s->nmetric; i++) {
     const IrMetric *q = &s->metric[i];
     const Metric *m = metric_of(r->reg, q->name);
@@ -494,10 +542,13 @@ static Status begin_metrics(Run *r, uint32_t stage, uint64_t rows, Looper *v, Er
                        .noption = q->noption,
                        .score = (uint32_t)score,
                        .target = (uint32_t)target,
+                       .model = f->model,
                        .slice = q->by ? out_of(&s->prog, OUT_COLUMN, q->by) : -1,
                        .rows = rows};
     if (!m)
       return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no metric called `%s`", q->name);
+    if (!(m->tasks & TASK_BIT(s->task)))
+      return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "`%s` does not measure %s models", q->name, task_name[s->task]);
     Status st = m->begin(m, &info, &v[i].it, e);
     if (st)
       return st;

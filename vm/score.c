@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vm/interp.h"
+#include "vm/written.h"
 
 typedef struct Plan {
   Arena arena;
@@ -14,8 +15,10 @@ typedef struct Plan {
   uint32_t nread;
   uint32_t *keep;      /* of read, in the order written */
   uint32_t nkeep;
+  Written predictions;
   IrColumn *write;     /* kept columns, then predictions */
   uint32_t nwrite;
+  double *space;       /* PANEL_ROWS for each prediction */
 } Plan;
 
 static const EngineColumn *find(const EngineColumn *c, uint32_t n, const char *name) {
@@ -77,31 +80,33 @@ static Status plan_kept(Plan *p, const ScoreJob *j, const EngineColumn *c, uint3
   return ST_OK;
 }
 
-static Status plan_make(Plan *p, const ScoreJob *j, Err *e) {
+static Status plan_make(Plan *p, const ScoreJob *j, const Env *env, Err *e) {
   const Stage *s = &j->bundle->program->stage[0];
+  const Written *w = &p->predictions;
   EngineColumn *c = NULL;
   uint32_t n = 0;
   arena_init(&p->arena, NULL);
-  if (engine_columns(&p->arena, &j->in, &c, &n, e) != ST_OK)
+  if (engine_columns(&p->arena, &j->in, &c, &n, e) != ST_OK || written_columns(&s->prog, env, &p->predictions, e) != ST_OK)
     return e->code;
   p->read = NEWN(&p->arena, IrColumn, s->ncolumn + n + 1);
   p->keep = NEWN(&p->arena, uint32_t, n + j->nkeep + 1);
-  p->write = NEWN(&p->arena, IrColumn, n + j->nkeep + s->prog.nout + 1);
-  if (!p->read || !p->keep || !p->write)
+  p->write = NEWN(&p->arena, IrColumn, n + j->nkeep + w->n + 1);
+  p->space = NEWN(&p->arena, double, (size_t)PANEL_ROWS * (w->n + 1));
+  if (!p->read || !p->keep || !p->write || !p->space)
     return err_memory(e);
   if (plan_needed(p, s, c, n, j->in.path, e) != ST_OK || plan_kept(p, j, c, n, e) != ST_OK)
     return e->code;
   for (uint32_t i = 0; i < p->nkeep; i++) {
-    IrColumn w = p->read[p->keep[i]];
-    w.nullable = true;
-    for (uint32_t k = 0; k < s->prog.nout; k++)
-      if (strcmp(s->prog.out[k].name, w.name) == 0)
+    IrColumn kept = p->read[p->keep[i]];
+    kept.nullable = true;
+    for (uint32_t k = 0; k < w->n; k++)
+      if (strcmp(w->column[k].name, kept.name) == 0)
         return err_set(e, ST_USAGE, "CML0424", "Choose the columns to keep with --keep a,b or --keep none.",
-                       "the input has a column `%s`, the name that the predictions get", w.name);
-    p->write[p->nwrite++] = w;
+                       "the input has a column `%s`, the name that the predictions get", kept.name);
+    p->write[p->nwrite++] = kept;
   }
-  for (uint32_t k = 0; k < s->prog.nout; k++)
-    p->write[p->nwrite++] = (IrColumn){s->prog.out[k].name, s->prog.out[k].kind, s->prog.val[s->prog.out[k].val].nullable};
+  for (uint32_t k = 0; k < w->n; k++)
+    p->write[p->nwrite++] = w->column[k];
   return ST_OK;
 }
 
@@ -114,7 +119,8 @@ static Col view(const Col *c, uint32_t from) {
   return v;
 }
 
-static Status score_block(const Plan *p, Interp *it, const Block *b, Writer *w, Col *in, Col *out, RowErrors *errors, Err *e) {
+static Status score_block(const Plan *p, Interp *it, const Block *b, Writer *w, Col *in, Col *given, Col *out, RowErrors *errors,
+                          Err *e) {
   uint32_t at[PANEL_ROWS];
   for (uint32_t from = 0; from < b->n && e->code == ST_OK; from += PANEL_ROWS) {
     uint32_t n = b->n - from < PANEL_ROWS ? b->n - from : PANEL_ROWS;
@@ -123,10 +129,12 @@ static Status score_block(const Plan *p, Interp *it, const Block *b, Writer *w, 
     for (uint32_t i = 0; i < p->nread; i++)
       in[i] = view(&b->col[i], from);
     RowsIn rows = {.n = n, .col = in, .file = b->file, .pos = b->pos, .at = at};
-    if (interp_run(it, &rows, out + p->nkeep, NULL, errors, e) != ST_OK)
+    if (interp_run(it, &rows, given, NULL, errors, e) != ST_OK)
       break;
     for (uint32_t i = 0; i < p->nkeep; i++)
       out[i] = in[p->keep[i]];
+    for (uint32_t i = 0; i < p->predictions.n; i++)
+      out[p->nkeep + i] = written_col(&p->predictions, i, given, n, p->space + (size_t)i * PANEL_ROWS);
     if (!errors->count)
       writer_put(w, out, n, e);
   }
@@ -143,11 +151,12 @@ Status score_file(const ScoreJob *j, ScoreResult *result, Err *e) {
   Block *b = NULL;
   RowErrors errors = {0};
   *result = (ScoreResult){0};
-  if (plan_make(&p, j, e) != ST_OK)
+  if (plan_make(&p, j, &env, e) != ST_OK)
     goto done;
   const char **name = NEWN(&p.arena, const char *, p.nread + 1);
   Col *in = NEWN(&p.arena, Col, p.nread + 1), *out = NEWN(&p.arena, Col, p.nwrite + 1);
-  if (!name || !in || !out) {
+  Col *given = NEWN(&p.arena, Col, s->prog.nout + 1);
+  if (!name || !in || !out || !given) {
     err_memory(e);
     goto done;
   }
@@ -158,7 +167,7 @@ Status score_file(const ScoreJob *j, ScoreResult *result, Err *e) {
     goto done;
   uint64_t total = reader_total(reader);
   while (reader_next(reader, &b, &errors, e) == ST_OK && b) {
-    score_block(&p, it, b, writer, in, out, &errors, e);
+    score_block(&p, it, b, writer, in, given, out, &errors, e);
     result->rows += b->n;
     block_drop(b);
     b = NULL;
@@ -183,6 +192,7 @@ done:
     writer_abort(writer);
   reader_close(reader);
   interp_free(it);
+  written_free(&p.predictions);
   arena_free(&p.arena);
   return e->code;
 }

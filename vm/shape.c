@@ -168,6 +168,12 @@ static Status shape_one(const RowProg *p, const Env *env, Shape *shape, uint32_t
   case OP_PROJECT_VEC:
     st = shape_project(p, env, shape, i, &width, e);
     break;
+  case OP_SCORES:
+    f = fitted_at(env, v);
+    if (!f || f->type != IR_MODEL)
+      return wrong(e, i, "a model that is not there");
+    width = f->model->nout;
+    break;
   case OP_POLYNOMIAL_VEC:
     st = shape_polynomial(p, shape, i, &width, e);
     break;
@@ -349,8 +355,8 @@ static bool is_hashed(uint32_t op) {
 }
 
 static bool keeps_names(uint32_t op) {
-  return op != OP_VEC && op != OP_INDICATOR_STR && op != OP_COUNT_VECTOR_STRS && !is_hashed(op) && op != OP_FITTED_VEC && op != OP_PROJECT_VEC && op != OP_POLYNOMIAL_VEC &&
-         op != OP_INTERACT_VEC;
+  return op != OP_VEC && op != OP_INDICATOR_STR && op != OP_COUNT_VECTOR_STRS && !is_hashed(op) && op != OP_FITTED_VEC &&
+         op != OP_PROJECT_VEC && op != OP_POLYNOMIAL_VEC && op != OP_INTERACT_VEC && op != OP_SCORES;
 }
 
 static Status names_of(Naming *w, uint32_t val, char **out) {

@@ -44,7 +44,7 @@ static Status begin(const TrainInfo *t, Iter **out, Err *e) {
 
 const Estimator linear_regression = {
     .name = "linear_regression",
-    .binary = false,
+    .tasks = TASK_BIT(TASK_REGRESSION),
     .option = options,
     .doc = doc,
     .begin = begin,

@@ -57,7 +57,7 @@ static void predict(const Model *m, const Matrix *x, double *out) {
 
 const Estimator logistic_regression = {
     .name = "logistic_regression",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .option = options,
     .doc = doc,
     .begin = begin,

@@ -106,7 +106,7 @@ static Status finish_lift(Iter *it, MetricValue **v, uint32_t *n, Err *e) {
 
 const Metric metric_auc = {
     .name = "auc",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = no_options,
@@ -125,7 +125,7 @@ const Metric metric_auc = {
 
 const Metric metric_pr_auc = {
     .name = "pr_auc",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = no_options,
@@ -144,7 +144,7 @@ const Metric metric_pr_auc = {
 
 const Metric metric_ks = {
     .name = "ks",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = no_options,
@@ -161,7 +161,7 @@ const Metric metric_ks = {
 
 const Metric metric_lift = {
     .name = "lift",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = top_options,
@@ -177,7 +177,7 @@ const Metric metric_lift = {
 
 const Metric metric_gain = {
     .name = "gain",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = top_options,

@@ -160,7 +160,7 @@ FINISH(mce)
 
 const Metric metric_log_loss = {
     .name = "log_loss",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .option = no_options,
     .doc = "Mean of minus the natural logarithm of the probability given to the true class, weighted.\n"
@@ -175,7 +175,7 @@ const Metric metric_log_loss = {
 
 const Metric metric_brier = {
     .name = "brier",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .option = no_options,
     .doc = "Mean squared difference of probability and outcome (0 or 1), weighted: G. Brier, 1950.\n"
@@ -189,7 +189,7 @@ const Metric metric_brier = {
 
 const Metric metric_accuracy = {
     .name = "accuracy",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = threshold_options,
@@ -204,7 +204,7 @@ const Metric metric_accuracy = {
 
 const Metric metric_precision = {
     .name = "precision",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = threshold_options,
@@ -219,7 +219,7 @@ const Metric metric_precision = {
 
 const Metric metric_recall = {
     .name = "recall",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = threshold_options,
@@ -234,7 +234,7 @@ const Metric metric_recall = {
 
 const Metric metric_f1 = {
     .name = "f1",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = threshold_options,
@@ -249,7 +249,7 @@ const Metric metric_f1 = {
 
 const Metric metric_confusion = {
     .name = "confusion",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = false,
     .option = threshold_options,
     .doc = "Weights of true negatives, false positives, false negatives and true positives at the threshold;\n"
@@ -263,7 +263,7 @@ const Metric metric_confusion = {
 
 const Metric metric_specificity = {
     .name = "specificity",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = threshold_options,
@@ -278,7 +278,7 @@ const Metric metric_specificity = {
 
 const Metric metric_npv = {
     .name = "npv",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = threshold_options,
@@ -293,7 +293,7 @@ const Metric metric_npv = {
 
 const Metric metric_balanced_accuracy = {
     .name = "balanced_accuracy",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = threshold_options,
@@ -309,7 +309,7 @@ const Metric metric_balanced_accuracy = {
 
 const Metric metric_mcc = {
     .name = "mcc",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .maximize = true,
     .option = threshold_options,
@@ -326,7 +326,7 @@ const Metric metric_mcc = {
 
 const Metric metric_ece = {
     .name = "expected_calibration_error",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .option = bins_options,
     .doc = "Mean distance of probability and share of positives, over ranges of the probability of equal width.\n"
@@ -341,7 +341,7 @@ const Metric metric_ece = {
 
 const Metric metric_mce = {
     .name = "max_calibration_error",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .option = bins_options,
     .doc = "Greatest distance of probability and share of positives, over ranges of the probability of equal width.\n"

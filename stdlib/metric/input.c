@@ -8,7 +8,7 @@
 #include "stdlib/metric/metric.h"
 
 MetricPar metric_par(const Metric *m, const MetricInfo *i, uint8_t kind) {
-  return (MetricPar){.kind = kind, .binary = m->binary, .score = i->score, .target = i->target, .slice = i->slice,
+  return (MetricPar){.kind = kind, .binary = i->model ? i->model->task == TASK_BINARY : m->tasks == TASK_BIT(TASK_BINARY), .score = i->score, .target = i->target, .slice = i->slice,
                      .groups = i->groups};
 }
 

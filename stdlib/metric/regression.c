@@ -110,6 +110,7 @@ FINISH(root_log)
 
 const Metric metric_rmse = {
     .name = "rmse",
+    .tasks = TASK_BIT(TASK_REGRESSION),
     .scalar = true,
     .option = no_options,
     .doc = "Root of the weighted mean of squared errors, in units of the target.\n"
@@ -123,6 +124,7 @@ const Metric metric_rmse = {
 
 const Metric metric_mae = {
     .name = "mae",
+    .tasks = TASK_BIT(TASK_REGRESSION),
     .scalar = true,
     .option = no_options,
     .doc = "Weighted mean of absolute errors, in units of the target.\n"
@@ -136,6 +138,7 @@ const Metric metric_mae = {
 
 const Metric metric_r2 = {
     .name = "r2",
+    .tasks = TASK_BIT(TASK_REGRESSION),
     .scalar = true,
     .maximize = true,
     .option = no_options,
@@ -151,6 +154,7 @@ const Metric metric_r2 = {
 
 const Metric metric_explained_variance = {
     .name = "explained_variance",
+    .tasks = TASK_BIT(TASK_REGRESSION),
     .scalar = true,
     .maximize = true,
     .option = no_options,
@@ -166,6 +170,7 @@ const Metric metric_explained_variance = {
 
 const Metric metric_bias = {
     .name = "bias",
+    .tasks = TASK_BIT(TASK_REGRESSION),
     .scalar = true,
     .option = no_options,
     .doc = "Weighted mean of prediction less target, in units of the target.\n"
@@ -179,6 +184,7 @@ const Metric metric_bias = {
 
 const Metric metric_mape = {
     .name = "mape",
+    .tasks = TASK_BIT(TASK_REGRESSION),
     .scalar = true,
     .option = no_options,
     .doc = "Weighted mean of absolute errors as shares of the absolute target.\n"
@@ -193,6 +199,7 @@ const Metric metric_mape = {
 
 const Metric metric_quantile_loss = {
     .name = "quantile_loss",
+    .tasks = TASK_BIT(TASK_REGRESSION),
     .scalar = true,
     .option = quantile_options,
     .doc = "Pinball loss: what a predicted quantile q of the target is measured by, weighted.\n"
@@ -207,6 +214,7 @@ const Metric metric_quantile_loss = {
 
 const Metric metric_median_absolute_error = {
     .name = "median_absolute_error",
+    .tasks = TASK_BIT(TASK_REGRESSION),
     .scalar = true,
     .option = no_options,
     .doc = "Weighted median of absolute errors, exact, in units of the target. 0 is best.\n"
@@ -220,6 +228,7 @@ const Metric metric_median_absolute_error = {
 
 const Metric metric_max_error = {
     .name = "max_error",
+    .tasks = TASK_BIT(TASK_REGRESSION),
     .scalar = true,
     .option = no_options,
     .doc = "Greatest absolute error of a row with a weight above 0, in units of the target. 0 is best.\n"
@@ -233,6 +242,7 @@ const Metric metric_max_error = {
 
 const Metric metric_msle = {
     .name = "msle",
+    .tasks = TASK_BIT(TASK_REGRESSION),
     .scalar = true,
     .option = no_options,
     .doc = "Weighted mean of squared differences of log(1 + target) and log(1 + prediction). 0 is best.\n"
@@ -246,6 +256,7 @@ const Metric metric_msle = {
 
 const Metric metric_rmsle = {
     .name = "rmsle",
+    .tasks = TASK_BIT(TASK_REGRESSION),
     .scalar = true,
     .option = no_options,
     .doc = "Root of msle.\n"

@@ -58,7 +58,7 @@ static const Option options[] = {
 
 const Metric metric_best_threshold = {
     .name = "best_threshold",
-    .binary = true,
+    .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .option = options,
     .doc = "The threshold at which a metric is best on these rows.\n"

@@ -65,12 +65,12 @@ static inline void oracle_run(const char *kind, const Estimator *est) {
     for (uint32_t j = 0; j <= d; j++)
       want[j] = strtod(p, &p);
     ScanRows s;
-    oracle_rows(&s, key, n, d, spread, collinear, weighted, est->binary);
+    oracle_rows(&s, key, n, d, spread, collinear, weighted, (est->tasks & TASK_BIT(TASK_BINARY)));
     for (int solver = 1; solver <= 2; solver++) {
       Model m;
       Err e;
       double tolerance = solver == 1 ? 1e-8 : 1e-12;
-      Status st = est->binary ? scan_train(est, &s, &m, &e, "l2", l2, "intercept", intercept, "standardize", standardize, "class_weight",
+      Status st = (est->tasks & TASK_BIT(TASK_BINARY)) ? scan_train(est, &s, &m, &e, "l2", l2, "intercept", intercept, "standardize", standardize, "class_weight",
                                            balanced, "positive_weight", positive, "solver", (double)solver, "tolerance", tolerance,
                                            (const char *)NULL)
                               : scan_train(est, &s, &m, &e, "l2", l2, "intercept", intercept, "standardize", standardize, "solver",

@@ -24,12 +24,13 @@ static const Option est_options[] = {{"l2", OPT_FLOAT, 0, 0, 1e300, NULL, "The r
                                      {NULL, OPT_BOOL, 0, 0, 0, NULL, NULL}};
 static const Option csv_options[] = {{"header", OPT_BOOL, 1, 0, 1, NULL, "Is there a header?"},
                                      {NULL, OPT_BOOL, 0, 0, 0, NULL, NULL}};
-static const CatEstimator estimators[] = {{"linear_regression", TASK_REGRESSION, est_options, ""},
-                                          {"logistic_regression", TASK_BINARY, est_options, ""},
-                                          {NULL, TASK_BINARY, NULL, NULL}};
-static const CatMetric metrics[] = {{"auc", TASK_BINARY, NULL, true, ""},
-                                    {"rmse", TASK_REGRESSION, NULL, true, ""},
-                                    {NULL, TASK_BINARY, NULL, false, NULL}};
+static const CatEstimator estimators[] = {{"linear_regression", TASK_BIT(TASK_REGRESSION), est_options, NULL, ""},
+                                          {"logistic_regression", TASK_BIT(TASK_BINARY) | TASK_BIT(TASK_MULTICLASS), est_options, "l2", ""},
+                                          {"kmeans", TASK_BIT(TASK_CLUSTER), est_options, NULL, ""},
+                                          {NULL, 0, NULL, NULL, NULL}};
+static const CatMetric metrics[] = {{"auc", TASK_BIT(TASK_BINARY), NULL, NULL, true, ""},
+                                    {"rmse", TASK_BIT(TASK_REGRESSION), NULL, NULL, true, ""},
+                                    {NULL, 0, NULL, NULL, false, NULL}};
 static const CatFormat formats[] = {{"csv", csv_options, ""}, {"parquet", NULL, ""}, {NULL, NULL, NULL}};
 
 static const CatColumn file_columns[] = {

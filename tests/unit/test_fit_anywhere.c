@@ -83,19 +83,19 @@ static void options(Buf *b, const Option *o, double solver, double l2, const cha
 /* A model and its evaluation by every metric that fits, whole and by k. */
 static void model(Buf *b, int number, const Estimator *est, bool wide, double solver, double l2) {
   buf_printf(b, "train \"m%d\" from \"d.rows\" part 0 {\n", number);
-  int target = values(b, est->binary, wide);
+  int target = values(b, (est->tasks & TASK_BIT(TASK_BINARY)), wide);
   buf_printf(b, "  out slot \"a\" %%0\n  out slot \"b\" %%1\n%s  out target %%%d\n", wide ? "  out slot \"k\" %4\n" : "", target);
   buf_printf(b, "  estimator \"%s\"\n", est->name);
   options(b, est->option, solver, l2, "  ");
-  buf_printf(b, "  fitted $%d\n  target \"t\"\n%s}\n", number, est->binary ? "  binary\n" : "");
+  buf_printf(b, "  fitted $%d\n  target \"t\"\n%s}\n", number, (est->tasks & TASK_BIT(TASK_BINARY)) ? "  task binary\n" : "");
   buf_printf(b, "evaluate \"m%d.test\" from \"d.rows\" part 1 {\n", number);
-  target = values(b, est->binary, wide);
+  target = values(b, (est->tasks & TASK_BIT(TASK_BINARY)), wide);
   buf_printf(b, "  %%%d = score %%0 %%1%s i=%d names=[\"a\", \"b\"%s] : f64\n", target + 1, wide ? " %4" : "", number, wide ? ", \"k\"" : "");
   buf_printf(b, "  %%%d = col s=\"k\" : str\n", target + 2);
   buf_printf(b, "  out score %%%d\n  out target %%%d\n  out column \"k\" category %%%d\n", target + 1, target, target + 2);
-  buf_printf(b, "  fitted $%d\n%s  train \"m%d\"\n", number, est->binary ? "  binary\n" : "", number);
+  buf_printf(b, "  fitted $%d\n%s  train \"m%d\"\n", number, (est->tasks & TASK_BIT(TASK_BINARY)) ? "  task binary\n" : "", number);
   for (int i = 0; stdlib_metrics[i]; i++) {
-    if (stdlib_metrics[i]->binary != est->binary)
+    if (!(stdlib_metrics[i]->tasks & est->tasks))
       continue;
     for (int by = 0; by < 2; by++) {
       buf_printf(b, "  metric \"%s\" text \"t\"%s {\n", stdlib_metrics[i]->name, by ? " by \"k\" top 0" : "");
@@ -178,7 +178,7 @@ static void run(bool loopback, uint32_t threads, uint64_t memory, const Buf *tex
   }
   uint32_t n = 0; /* three classifiers and two regressions, each metric whole and by k */
   for (int i = 0; stdlib_metrics[i]; i++)
-    n += stdlib_metrics[i]->binary ? 3 * 2 : 2 * 2;
+    n += stdlib_metrics[i]->tasks & TASK_BIT(TASK_BINARY) ? 3 * 2 : 2 * 2;
   assert_int_equal(r.nmetric, n);
   run_free(&r);
   x->close(x);

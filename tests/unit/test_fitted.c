@@ -21,7 +21,7 @@ static Status verify(const Model *m, Err *e) {
     return ST_OK;
   return err_set(e, ST_DATA, "CML0455", NULL, "coefficients are missing");
 }
-static const Estimator flat = {.name = "flat", .verify = verify};
+static const Estimator flat = {.name = "flat", .tasks = TASK_BIT(TASK_REGRESSION) | TASK_BIT(TASK_MULTICLASS), .verify = verify};
 static const Estimator *const registry[] = {&flat, NULL};
 
 static Fitted *new_fitted(IrType type) {
@@ -75,7 +75,7 @@ static Fitted *new_table(IrType type, uint32_t nvariant) {
   return f;
 }
 
-static Fitted *new_model(void) {
+static Fitted *new_model(bool classes) {
   Fitted *f = new_fitted(IR_MODEL);
   Model *m = f->model = mem_alloc(sizeof *m);
   Err e = {0};
@@ -83,6 +83,14 @@ static Fitted *new_model(void) {
   m->est = &flat;
   m->feature = mem_alloc(3 * sizeof *m->feature);
   m->d = 3;
+  m->nout = 1;
+  if (classes) {
+    m->task = TASK_MULTICLASS;
+    m->nout = m->nclass = 2;
+    m->class = mem_alloc(2 * sizeof *m->class);
+    m->class[0] = mem_strdup("");
+    m->class[1] = mem_strdup("größer");
+  }
   m->feature[0] = mem_strdup("distance");
   m->feature[1] = mem_strdup("");
   m->feature[2] = mem_strdup("origin=ATL");
@@ -102,7 +110,7 @@ static Fitted *new_model(void) {
   return f;
 }
 
-enum { SAMPLES = 10 };
+enum { SAMPLES = 11 };
 static Fitted *sample(int k) {
   static const char *const level[] = {"", "ATL", "JFK", "LAX"};
   Fitted *f;
@@ -139,8 +147,10 @@ static Fitted *sample(int k) {
     return new_table(IR_I64, 1);
   case 8:
     return new_table(IR_F64, 6);
+  case 9:
+    return new_model(false);
   default:
-    return new_model();
+    return new_model(true);
   }
 }
 
@@ -252,7 +262,7 @@ static void test_index(void **state) {
 
 static void test_model_faults(void **state) {
   (void)state;
-  Fitted *f = new_model(), *g;
+  Fitted *f = new_model(true), *g;
   Err e = {0};
   const double one = 1;
   assert_int_equal(model_add_tensor(f->model, "intercept", 1, 1, &one, &e), ST_FAULT);

@@ -472,6 +472,8 @@ static Val reference(const IrVal *v, const Val *a) {
     return val_b(a[0].null);
   if (!strncmp(o->name, "check.null.", 11))
     return a[0].null ? val_bad : a[0];
+  if (v->op == OP_LEVEL_STR)
+    return a[0].null ? val_null : val_f((double)level_of(a[0]));
   if (v->op == OP_PART_OF_STR)
     return a[0].null || level_of(a[0]) < 0 ? val_bad : val_i(level_of(a[0]));
   if (o->null == NULL_OWN)
@@ -506,7 +508,7 @@ static Val reference(const IrVal *v, const Val *a) {
 static bool elsewhere(uint32_t op) {
   const OpInfo *o = op_info(op);
   return o->arity <= 0 || op == OP_INDICATOR_STR || op == OP_KEEP || (op >= OP_ADD_VEC && op <= OP_TOTAL_VEC) ||
-         (op >= OP_TOKENIZE_STR && op <= OP_COUNT_VECTOR_STRS);
+         (op >= OP_TOKENIZE_STR && op <= OP_COUNT_VECTOR_STRS) || op == OP_ELEMENT_VEC || op == OP_CLASS_VEC;
 }
 
 static uint32_t argument(Kit *k, int type, const Col *c, int32_t constant) {

@@ -191,7 +191,7 @@ static void test_score(void **state) {
     uint32_t wide = layout ? 300 : 12;
     const char **level;
     Kit *k = program(wide, &level);
-    Model model = {.est = &est, .d = wide + 8};
+    Model model = {.est = &est, .d = wide + 8, .nout = 1};
     Fitted f = {.type = IR_MODEL, .model = &model};
     const Fitted *v[] = {&f};
     Env env = {v, 1};
@@ -230,6 +230,54 @@ static void test_score(void **state) {
     assert_int_equal(interp_new(&k->p, &env, k->name, k->ncol, &t, &e), ST_FAULT);
     kit_free(k);
   }
+}
+
+/* Element k of a row: k + 1 times its first feature, so that the greatest is the last where that is above 0, else the first. */
+static void weigh_classes(const Model *m, const Matrix *x, double *out) {
+  for (uint32_t r = 0; r < x->n; r++)
+    for (uint32_t c = 0; c < m->nout; c++)
+      out[r * m->nout + c] = cell(x, r, 0) * (c + 1);
+}
+
+static void test_classes(void **state) {
+  (void)state;
+  static const Estimator est = {.name = "weigh", .predict = weigh_classes};
+  static char *classes[] = {"", "b", "größer"};
+  Model model = {.est = &est, .d = 1, .task = TASK_MULTICLASS, .nout = 3, .nclass = 3, .class = classes};
+  Fitted f = {.type = IR_MODEL, .model = &model};
+  const Fitted *v[] = {&f};
+  Env env = {v, 1};
+  Kit *k = kit_new();
+  Col col = {.type = IR_F64, .f = arena_alloc64(&k->a, PANEL_ROWS * sizeof(double))};
+  for (uint32_t r = 0; r < PANEL_ROWS; r++)
+    col.f[r] = r % 3 ? (r & 1 ? 1.5 : -2) : 0;
+  uint32_t x = kit_col(k, col), all = STEP(k, OP_SCORES, x);
+  kit_out(k, all, "all");
+  kit_out(k, STEP(k, OP_CLASS_VEC, all), "class");
+  kit_out(k, STEP(k, OP_ELEMENT_VEC, all), "last");
+  kit_last(k)->i = 2;
+  Interp *t = kit_interp(k, &env);
+  Col out[3];
+  RowErrors errors;
+  kit_run(k, t, PANEL_ROWS, out, NULL, &errors);
+  assert_int_equal(out[0].width, 3);
+  for (uint32_t r = 0; r < PANEL_ROWS; r++) {
+    const Dict *d = out[1].dict;
+    const char *want = classes[col.f[r] > 0 ? 2 : 0];
+    uint32_t code = out[1].code[r];
+    assert_int_equal(d->off[code + 1] - d->off[code], strlen(want));
+    assert_memory_equal(d->bytes + d->off[code], want, strlen(want));
+    assert_true(out[2].f[r] == 3 * col.f[r] && out[0].f[3 * r + 1] == 2 * col.f[r]);
+  }
+  interp_free(t);
+  Err e = {.code = ST_OK};
+  kit_last(k)->i = 3; /* no such element */
+  assert_int_equal(interp_new(&k->p, &env, k->name, k->ncol, &t, &e), ST_FAULT);
+  kit_last(k)->i = 0;
+  model.nclass = 2; /* not what it gives */
+  e.code = ST_OK;
+  assert_int_equal(interp_new(&k->p, &env, k->name, k->ncol, &t, &e), ST_FAULT);
+  kit_free(k);
 }
 
 static void test_no_memory(void **state) {
@@ -272,7 +320,7 @@ static void test_no_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_slots), cmocka_unit_test(test_layouts),   cmocka_unit_test(test_not_finite),
-      cmocka_unit_test(test_score), cmocka_unit_test(test_no_memory),
+      cmocka_unit_test(test_score), cmocka_unit_test(test_classes), cmocka_unit_test(test_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,8 +61,8 @@ static Status run(Data *t, const Metric *m, double threshold, int32_t slice, Met
   uint32_t noption = 0;
   for (const Option *o = m->option; o && o->name; o++)
     option[noption++] = (IrOption){o->name, strcmp(o->name, "threshold") ? o->def : threshold, NULL};
-  MetricInfo info = {.option = option, .noption = noption, .score = m->binary ? SCORE : PREDICTED,
-                     .target = m->binary ? TARGET : AMOUNT, .slice = slice, .rows = t->rows.n};
+  MetricInfo info = {.option = option, .noption = noption, .score = m->tasks & TASK_BIT(TASK_BINARY) ? SCORE : PREDICTED,
+                     .target = m->tasks & TASK_BIT(TASK_BINARY) ? TARGET : AMOUNT, .slice = slice, .rows = t->rows.n};
   Iter *it = NULL;
   memset(e, 0, sizeof *e);
   *v = NULL;
@@ -290,7 +290,7 @@ static void test_magnitudes(void **state) {
     for (uint32_t i = 0; i < 500; i++)
       t.w[i] *= scale[k];
     for (int i = 0; stdlib_metrics[i]; i++) {
-      if (k == 2 && !stdlib_metrics[i]->binary)
+      if (k == 2 && !(stdlib_metrics[i]->tasks & TASK_BIT(TASK_BINARY)))
         continue; /* w times an error is denormal, too, and has few digits */
       double got = one(&t, stdlib_metrics[i], 0.5).value;
       if (k < 2 || strstr("auc pr_auc accuracy f1 recall precision mcc ks lift gain", stdlib_metrics[i]->name))
@@ -346,15 +346,15 @@ static void test_groups(void **state) {
     Data t;
     const Metric *m = stdlib_metrics[i];
     make(&t, 95, 400, 30, 1);
-    if (!m->binary)
+    if (!(m->tasks & TASK_BIT(TASK_BINARY)))
       for (uint32_t r = 0; r < 400; r++)
         t.col[AMOUNT].f[r] += 60, t.col[PREDICTED].f[r] += 60;
     IrOption option[8];
     uint32_t noption = 0;
     for (const Option *o = m->option; o && o->name; o++)
       option[noption++] = (IrOption){o->name, o->def, NULL};
-    MetricInfo info = {.option = option, .noption = noption, .score = m->binary ? SCORE : PREDICTED,
-                       .target = m->binary ? TARGET : AMOUNT, .slice = -1, .groups = 7, .rows = 400};
+    MetricInfo info = {.option = option, .noption = noption, .score = m->tasks & TASK_BIT(TASK_BINARY) ? SCORE : PREDICTED,
+                       .target = m->tasks & TASK_BIT(TASK_BINARY) ? TARGET : AMOUNT, .slice = -1, .groups = 7, .rows = 400};
     Iter *it = NULL;
     MetricValue *v;
     uint32_t n;

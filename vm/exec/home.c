@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "vm/written.h"
 
 Status home_open(Home *h, Bytes text, const Registry *r, const Limits *l, Err *e) {
   jmp_buf oom;
@@ -81,17 +82,11 @@ Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e) {
 }
 
 Status home_writer(const Home *h, uint32_t stage, const char *path, Writer **out, Err *e) {
-  const RowProg *g = &h->p->stage[stage].prog;
-  IrColumn *col = mem_alloc((g->nout + 1) * sizeof *col);
-  uint32_t n = 0;
-  if (!col)
-    return err_memory(e);
-  for (uint32_t i = 0; i < g->nout; i++)
-    if (g->out[i].role == OUT_COLUMN)
-      col[n++] = (IrColumn){.name = g->out[i].name, .kind = g->out[i].kind,
-                            .nullable = g->val[g->out[i].val].nullable};
-  Status st = writer_open(path, col, n, out, e);
-  mem_free(col);
+  Written w;
+  Status st = written_columns(&h->p->stage[stage].prog, &h->env, &w, e);
+  if (!st)
+    st = writer_open(path, w.column, w.n, out, e);
+  written_free(&w);
   return st;
 }
 

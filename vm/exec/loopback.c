@@ -22,6 +22,7 @@
 #include "base/hash.h"
 #include "vm/exec/home.h"
 #include "vm/exec/task.h"
+#include "vm/written.h"
 
 enum { WINDOW = 6 }; /* raw blocks that are shuffled together */
 
@@ -608,18 +609,19 @@ static Status read_strings(Rd *r, uint32_t n, Col *c, Arena *a, Err *e) {
 }
 
 static Status write_result(const Loop *l, const Task *t, Bytes body, Writer *w, Err *e) {
-  const RowProg *g = &l->home.p->stage[t->stage].prog;
   Arena a;
+  Written columns;
+  Status st = written_columns(&l->home.p->stage[t->stage].prog, &l->home.env, &columns, e);
+  if (st)
+    return st;
   arena_init(&a, NULL);
   Rd r = rd_of(body);
-  uint32_t n = rd_u32(&r), ncol = 0;
-  Col *col = NEWN(&a, Col, g->nout + 1);
-  Status st = col ? ST_OK : err_memory(e);
-  for (uint32_t i = 0; i < g->nout && !st; i++) {
-    if (g->out[i].role != OUT_COLUMN)
-      continue;
-    Col *c = &col[ncol++];
-    c->type = g->val[g->out[i].val].type;
+  uint32_t n = rd_u32(&r);
+  Col *col = NEWN(&a, Col, columns.n + 1);
+  st = col ? ST_OK : err_memory(e);
+  for (uint32_t i = 0; i < columns.n && !st; i++) {
+    Col *c = &col[i];
+    c->type = columns.type[i];
     const void *null = rd_u8(&r) ? rd_take(&r, n) : NULL;
     size_t size = c->type == IR_BOOL ? 1 : 8;
     if (null && (c->null = NEWN(&a, uint8_t, n + 1)))
@@ -640,6 +642,7 @@ static Status write_result(const Loop *l, const Task *t, Bytes body, Writer *w, 
   if (!st && n)
     st = writer_put(w, col, n, e);
   arena_free(&a);
+  written_free(&columns);
   return st;
 }
 

@@ -12,6 +12,7 @@
 #include "vm/exec/cols.h"
 #include "vm/exec/jobset.h"
 #include "vm/ops.h"
+#include "vm/written.h"
 
 typedef struct Prepared { /* a stage as this worker runs it; made at first use */
   bool ready;
@@ -24,12 +25,12 @@ typedef struct Prepared { /* a stage as this worker runs it; made at first use *
   Col *in, *out, *out2;
   uint8_t *keep;         /* NULL: removes nothing */
   bool by_fold;          /* rows read what was fitted without their fold */
-  Slots slots;           /* train */
+  Slots slots;           /* train; evaluate where it gives slots */
   MatrixBuilder *matrix;
   Col *slot;
   int32_t target;        /* output number, or -1 */
   Maker maker;           /* rows, predict */
-  uint32_t *made;        /* output number of each column of the maker */
+  Written made;          /* its columns */
   int32_t part, fold, weight;
 } Prepared;
 
@@ -42,7 +43,7 @@ struct Worker {
   bool look;
   uint32_t row[PANEL_ROWS], kept[PANEL_ROWS], at[PANEL_ROWS], at2[PANEL_ROWS];
   uint8_t fold[PANEL_ROWS], fold2[PANEL_ROWS];
-  double weight[PANEL_ROWS], weight2[PANEL_ROWS];
+  double weight[PANEL_ROWS], weight2[PANEL_ROWS], space[PANEL_ROWS];
 };
 
 Status worker_new(const Program *p, const Env *env, const atomic_bool *cancel, Worker **out, Err *e) {
@@ -75,7 +76,7 @@ static void forget(Prepared *q) {
   matrix_builder_free(q->matrix);
   mem_free(q->slot);
   maker_free(&q->maker);
-  mem_free(q->made);
+  written_free(&q->made);
   memset(q, 0, sizeof *q);
 }
 
@@ -128,8 +129,7 @@ static Status prepare_inputs(Prepared *q, const Program *p, const Stage *s, Err 
   q->out = mem_alloc((g->nout + 1) * sizeof *q->out);
   q->out2 = mem_alloc((g->nout + 1) * sizeof *q->out2);
   q->slot = mem_alloc((g->nout + 1) * sizeof *q->slot);
-  q->made = mem_alloc((g->nout + 1) * sizeof *q->made);
-  if (!q->in_col || !q->in_name || !q->in || !q->out || !q->out2 || !q->slot || !q->made)
+  if (!q->in_col || !q->in_name || !q->in || !q->out || !q->out2 || !q->slot)
     return err_memory(e);
   for (uint32_t i = 0; i < g->nval; i++) {
     if (g->val[i].op == OP_KEEP && !q->keep) {
@@ -155,20 +155,13 @@ static Status prepare_inputs(Prepared *q, const Program *p, const Stage *s, Err 
   return ST_OK;
 }
 
-static Status prepare_outputs(Prepared *q, const Stage *s, Err *e) {
+static Status prepare_outputs(Prepared *q, const Stage *s, const Env *env, Err *e) {
   const RowProg *g = &s->prog;
-  uint8_t *type = mem_alloc(g->nout + 1);
-  uint32_t n = 0, flags = 0;
-  if (!type)
-    return err_memory(e);
+  uint32_t flags = 0;
   q->target = q->part = q->fold = q->weight = -1;
   for (uint32_t i = 0; i < g->nout; i++) {
     int32_t k = (int32_t)i;
     switch (g->out[i].role) {
-    case OUT_COLUMN:
-      type[n] = g->val[g->out[i].val].type;
-      q->made[n++] = i;
-      break;
     case OUT_PART:
       q->part = k;
       flags |= MAKE_PART;
@@ -189,9 +182,15 @@ static Status prepare_outputs(Prepared *q, const Stage *s, Err *e) {
     }
   }
   bool makes = s->kind == STAGE_ROWS || s->kind == STAGE_PREDICT;
-  Status st = makes ? maker_init(&q->maker, type, n, flags, e) : ST_OK;
-  mem_free(type);
-  return st;
+  Status st = makes ? written_columns(g, env, &q->made, e) : ST_OK;
+  return st || !makes ? st : maker_init(&q->maker, q->made.type, q->made.n, flags, e);
+}
+
+static bool gives_slots(const Stage *s) {
+  for (uint32_t i = 0; i < s->prog.nout; i++)
+    if (s->prog.out[i].role == OUT_SLOT)
+      return true;
+  return false;
 }
 
 static Status prepare(Worker *w, uint32_t stage, Prepared **out, Err *e) {
@@ -202,14 +201,14 @@ static Status prepare(Worker *w, uint32_t stage, Prepared **out, Err *e) {
   const Stage *s = &w->p->stage[stage];
   Status st = prepare_inputs(q, w->p, s, e);
   if (!st)
-    st = prepare_outputs(q, s, e);
+    st = prepare_outputs(q, s, w->env, e);
   if (!st)
     st = gather_init(&q->gather, q->nin, e);
   if (!st && q->keep)
     st = gather_init(&q->removed, s->prog.nout, e);
   if (!st)
     st = interp_new(&s->prog, w->env, q->in_name, q->nin, &q->interp, e);
-  if (!st && s->kind == STAGE_TRAIN) {
+  if (!st && gives_slots(s)) {
     st = slots_of(&s->prog, w->env, &q->slots, e);
     if (!st && !(q->matrix = matrix_builder(&q->slots, UNIT, e)))
       st = e->code;
@@ -363,9 +362,10 @@ static Status make_panel(Worker *w, const Stage *s, Prepared *q, const Block *fr
                          RowErrors *errors, Err *e) {
   Maker *m = &q->maker;
   Status st = ST_OK;
-  (void)w;
-  for (uint32_t c = 0; c < m->ncol && !st; c++)
-    st = maker_col(m, c, &k->out[q->made[c]], row, n, e);
+  for (uint32_t c = 0; c < m->ncol && !st; c++) {
+    Col col = written_col(&q->made, c, k->out, k->n, w->space);
+    st = maker_col(m, c, &col, row, n, e);
+  }
   if (st)
     return st;
   for (uint32_t i = 0; i < n; i++)
@@ -464,14 +464,19 @@ static void unit_rows_free(UnitRows *u) {
   mem_free(u->y);
 }
 
-static Status unit_panel(Prepared *q, const Stage *s, const Block *rows, const Packed *k, uint32_t base,
-                         uint32_t n, UnitRows *u,
-                         RowErrors *errors, Err *e) {
+/* The panel's slots, behind what the matrix has. */
+static Status add_slots(Prepared *q, const Stage *s, const Packed *k, RowErrors *errors, Err *e) {
   uint32_t nslot = 0;
   for (uint32_t i = 0; i < s->prog.nout; i++)
     if (s->prog.out[i].role == OUT_SLOT)
       q->slot[nslot++] = k->out[i];
-  Status st = matrix_append(q->matrix, &s->prog, q->slot, &k->in, errors, e);
+  return matrix_append(q->matrix, &s->prog, q->slot, &k->in, errors, e);
+}
+
+static Status unit_panel(Prepared *q, const Stage *s, const Block *rows, const Packed *k, uint32_t base,
+                         uint32_t n, UnitRows *u,
+                         RowErrors *errors, Err *e) {
+  Status st = add_slots(q, s, k, errors, e);
   const Col *y = q->target >= 0 ? &k->out[q->target] : NULL;
   for (uint32_t i = 0; i < k->n && !st; i++) {
     u->at[n + i] = k->at[i] - base;
@@ -479,12 +484,14 @@ static Status unit_panel(Prepared *q, const Stage *s, const Block *rows, const P
       u->fold[n + i] = k->fold[i];
     if (u->weight)
       u->weight[n + i] = k->weight[i];
-    double v = y ? f64_at(y, i) : 0;
-    bool good = y && !null_at(y, i) && isfinite(v);
+    if (!y)
+      continue;
+    double v = f64_at(y, i);
+    bool good = !null_at(y, i) && isfinite(v);
     u->y[n + i] = good ? v : 0;
     if (!good)
       bad_row(s, q->target, rows, k->at[i], s->target ? s->target : "",
-              y && null_at(y, i) ? "the target is null" : "the target is not a finite number", errors);
+              null_at(y, i) ? "the target is null" : "the target is not a finite number", errors);
   }
   return st;
 }
@@ -512,10 +519,11 @@ Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t 
   *out = b;
   if (!cap)
     return ST_OK;
-  UnitRows u = {.at = mem_alloc64(cap * 4), .y = mem_alloc64(cap * 8)};
+  bool target = q->target >= 0;
+  UnitRows u = {.at = mem_alloc64(cap * 4), .y = target ? mem_alloc64(cap * 8) : NULL};
   u.fold = rows->fold ? mem_alloc64(cap) : NULL;
   u.weight = rows->weight ? mem_alloc64(cap * 8) : NULL;
-  if (!u.at || !u.y || (rows->fold && !u.fold) || (rows->weight && !u.weight))
+  if (!u.at || (target && !u.y) || (rows->fold && !u.fold) || (rows->weight && !u.weight))
     st = err_memory(e);
   matrix_reset(q->matrix);
   while (!st && next_panel(w, q, &c, &k, &st, e)) {
@@ -540,7 +548,7 @@ Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t 
   b->fold = u.fold;
   b->weight = u.weight;
   b->y = u.y;
-  b->bytes += bytes + cap * (size_t)(12 + (u.fold ? 1 : 0) + (u.weight ? 8 : 0));
+  b->bytes += bytes + cap * (size_t)(4 + (u.y ? 8 : 0) + (u.fold ? 1 : 0) + (u.weight ? 8 : 0));
   return ST_OK;
 }
 
@@ -564,7 +572,7 @@ static Status map_matrix(Worker *w, JobSet *s, const Block *b, Ctx *ctx) {
                .fold = b->fold ? b->fold + r : NULL,
                .weight = b->weight ? b->weight + r : NULL,
                .x = &x,
-               .y = b->y + r};
+               .y = b->y ? b->y + r : NULL};
     arena_reset(&w->scratch);
     st = jobset_panel(s, &p, ctx);
   }
@@ -593,6 +601,13 @@ static Status map_program(Worker *w, uint32_t stage, JobSet *s, const Block *row
                .nout = g->prog.nout,
                .fold = k.fold,
                .weight = k.weight};
+    if (q->matrix) {
+      matrix_reset(q->matrix);
+      st = add_slots(q, g, &k, ctx->errors, e);
+      p.x = matrix_view(q->matrix);
+      if (st || ctx->errors->count)
+        continue;
+    }
     arena_reset(&w->scratch);
     st = jobset_panel(s, &p, ctx);
   }
