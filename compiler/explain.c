@@ -163,7 +163,7 @@ static void explain_train(Explain *x, const Stage *s) {
     if (v->type == IR_VEC && v->names)
       buf_printf(x->o, "%u elements", v->nlist);
     else
-      buf_text(x->o, v->type == IR_VEC ? "one element a level" : "1 element");
+      buf_text(x->o, v->op == OP_INDICATOR_STR ? "one element a level" : v->type == IR_VEC ? "a vector" : "1 element");
     explain_needs(x, &s->prog, out->val);
     buf_text(x->o, "\n");
   }

@@ -380,17 +380,48 @@ static void lower_fits(Lower *l) {
 
 /* ---- Models ---- */
 
+/* A vector of vectors, `one_hot(each category)`, is a slot for each of them: so each keeps its form. */
+static bool holds_vectors(const Node *n) {
+  for (uint32_t i = 0; n->kind == N_VECTOR && i < n->narg; i++)
+    if (n->arg[i]->type.kind == TY_VECTOR)
+      return true;
+  return false;
+}
+
+static uint32_t count_pieces(const Node *n) {
+  uint32_t count = 0;
+  if (!holds_vectors(n))
+    return 1;
+  for (uint32_t i = 0; i < n->narg; i++)
+    count += count_pieces(n->arg[i]);
+  return count;
+}
+
+static uint32_t prog_pieces(Build *b, const Node *n, const char *slot, uint32_t *val, const char **name) {
+  uint32_t count = 0;
+  if (!holds_vectors(n)) {
+    uint32_t v = prog_node(b, n);
+    *val = b->prog.val[v].type == IR_VEC ? v : prog_float(b, v);
+    *name = slot;
+    return 1;
+  }
+  for (uint32_t i = 0; i < n->narg; i++) {
+    const char *e = prog_element(n, i);
+    const char *of = *e ? arena_printf(b->arena, "%s%s%s", slot, *e == '.' ? "" : "_", e) : arena_printf(b->arena, "%s_%u", slot, i + 1);
+    count += prog_pieces(b, n->arg[i], of, val + count, name + count);
+  }
+  return count;
+}
+
 /* The slots of a model, as outputs (train, score) or as arguments of `score`. */
 static uint32_t prog_slots(Build *b, const TModel *m, uint32_t *val, const char **name) {
   uint32_t n = 0;
   b->context.model = m;
   for (uint32_t i = 0; i < m->nblock; i++)
-    for (uint32_t k = 0; k < m->block[i]->nslot; k++, n++) {
+    for (uint32_t k = 0; k < m->block[i]->nslot; k++) {
       const TSlot *s = &m->block[i]->slot[k];
       b->context.crossfit = phase_crossfits(b->split, m, s->expr);
-      uint32_t v = prog_node(b, s->expr);
-      val[n] = b->prog.val[v].type == IR_VEC ? v : prog_float(b, v);
-      name[n] = s->name;
+      n += prog_pieces(b, s->expr, s->name, val + n, name + n);
     }
   b->context.crossfit = false;
   return n;
@@ -399,7 +430,8 @@ static uint32_t prog_slots(Build *b, const TModel *m, uint32_t *val, const char 
 static uint32_t count_slots(const TModel *m) {
   uint32_t n = 0;
   for (uint32_t i = 0; i < m->nblock; i++)
-    n += m->block[i]->nslot;
+    for (uint32_t k = 0; k < m->block[i]->nslot; k++)
+      n += count_pieces(m->block[i]->slot[k].expr);
   return n;
 }
 

@@ -82,6 +82,7 @@ uint32_t prog_column(Build *b, const TColumn *c);       /* reads it, with its do
 void prog_forget(Build *b, const Node *n);               /* n was made for one use: its id means nothing else */
 void prog_out(Build *b, OutRole role, const char *name, Kind kind, uint32_t val);
 void prog_place(const Build *b, Span s, uint32_t *line, uint32_t *col); /* where in the program; 0 for none or stdlib */
+const char *prog_element(const Node *vector, uint32_t i); /* the name of an element, "" for none */
 Kind prog_kind(Type t);
 
 /* ---- const.c: values known before any row, by the interpreter itself ---- */

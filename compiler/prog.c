@@ -54,13 +54,14 @@ static IrType type_of(Type t) {
   case TY_STRING:
   case TY_CATEGORY: return IR_STR;
   case TY_VECTOR: return IR_VEC;
+  case TY_MATRIX: return IR_MAT;
   case TY_LIST: return t.elem == TY_CATEGORY || t.elem == TY_STRING ? IR_VOCAB : IR_LIST;
   default: return IR_F64;
   }
 }
 
 static const char *suffix(IrType t) {
-  static const char *const s[] = {"b", "i64", "f64", "str", "vec", "strs", "list", "vocab"};
+  static const char *const s[] = {"b", "i64", "f64", "str", "vec", "strs", "list", "vocab", "table", "model", "mat"};
   return s[t];
 }
 
@@ -194,6 +195,12 @@ static uint32_t prog_agg(Build *b, const Node *n) {
   return number;
 }
 
+/* `~age` is the name of a column that nobody chose for the element: lang/check_vector.c. */
+const char *prog_element(const Node *n, uint32_t i) {
+  const char *s = n->names && n->names[i] ? n->names[i] : "";
+  return *s == '~' ? s + 1 : s;
+}
+
 static uint32_t prog_args(Build *b, const Node *n, const char *op) {
   uint32_t number, *arg = NEWN(b->arena, uint32_t, n->narg ? n->narg : 1);
   for (uint32_t i = 0; i < n->narg; i++)
@@ -203,7 +210,7 @@ static uint32_t prog_args(Build *b, const Node *n, const char *op) {
     v->nlist = n->narg;
     v->names = NEWN(b->arena, const char *, n->narg);
     for (uint32_t i = 0; i < n->narg; i++)
-      v->names[i] = n->names && n->names[i] ? n->names[i] : "";
+      v->names[i] = prog_element(n, i);
   }
   prog_place(b, n->span, &v->line, &v->col);
   return number;

@@ -18,8 +18,8 @@ static void show_args(const Node *n, Buf *out) {
   for (uint32_t i = 0; i < n->narg; i++) {
     if (i)
       buf_text(out, ", ");
-    if (n->kind == N_VECTOR && n->names && n->names[i])
-      buf_printf(out, "%s = ", n->names[i]);
+    if (n->kind == N_VECTOR && n->names && n->names[i] && !strchr("~.", n->names[i][0]))
+      buf_printf(out, "%s = ", n->names[i]); /* the others are columns that name themselves */
     show_node(n->arg[i], out);
   }
 }

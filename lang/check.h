@@ -152,6 +152,25 @@ void fn_check(Check *c, FnInfo *f, uint32_t depth);    /* its body, once */
 void fn_cycle(Ctx *x, const FnInfo *f, const Expr *e); /* reports that `f` calls itself */
 Node *fn_expand(Ctx *x, const Decl *fn, const Expr *e, Span at, bool library);
 
+/* ---- Vectors: check_vector.c ---- */
+
+typedef Node *VectorFn(Ctx *x, Node **arg, uint32_t n, void *with); /* of one element of each vector */
+
+bool vectors_among(Node *const *arg, uint32_t n);   /* is one a vector? (entries may be NULL) */
+bool vectors_written(Node *const *arg, uint32_t n); /* and are all of those known element by element? */
+/* Does a native of this name take a single value where a vector is given? */
+bool native_elementwise(const Native *f, Node *const *arg, uint32_t n);
+/* `one` for each element of the written vectors among arg, as a vector; what is no vector is given to each. */
+Node *vector_map(Ctx *x, const char *shown, Node **arg, uint32_t n, VectorFn one, void *with, Span at);
+/* The width of what operation `op` gives; false: reported, the arguments do not go together. */
+bool vector_result(Ctx *x, const char *shown, const char *op, Node *const *arg, uint32_t n, Type *t, Span at);
+Node *vector_make(Ctx *x, Node **v, const char **names, uint32_t n, Span at);
+Node *vector_of_list(Ctx *x, Node *n);                                  /* [1, 2] as a vector */
+Node *vector_floats(Ctx *x, Node *n, Span at, const char *who);         /* elements as floats; a number as a vector of one */
+const char *vector_name(const Node *v, uint32_t k);                     /* of an element: `sin`, `.age`, or NULL */
+Node *each_check(Ctx *x, const Expr *e);
+const Expr *each_in(const Expr *e); /* the first `each` written in it, or NULL */
+
 /* ---- Options (of sources, estimators, metrics) ---- */
 
 /* Checks one option against a table: name, type, range. NULL: reported. The value is a literal or a const

@@ -94,6 +94,19 @@ static bool literals_fit(Ctx *x, const char *op, Node *const *arg, Span at) {
     ctx_error(x, "CML0205", at, "write 2 or more", "a division into quantiles has at least 2 parts");
     return false;
   }
+  if (strcmp(op, "polynomial.vec") == 0 && arg[1]->kind != N_COLUMN &&
+      (arg[1]->kind != N_LIT || arg[2]->kind != N_LIT || arg[1]->i < 1 || arg[1]->i > 8)) {
+    ctx_error(x, "CML0205", at, "write a whole number from 1 to 8", "the degree of a polynomial lies in 1..8");
+    return false;
+  }
+  if (strcmp(op, "normalize.vec") == 0 && arg[1]->kind == N_LIT && !(arg[1]->f >= 1)) {
+    ctx_error(x, "CML0205", at, "write 1 for the sum of absolute values, 2 for the length", "the order of a norm is 1 or more");
+    return false;
+  }
+  if (strcmp(op, "eigenvectors.mat") == 0 && arg[1]->kind == N_LIT && arg[1]->i < 1) {
+    ctx_error(x, "CML0205", at, "write a whole number from 1 on", "the number of components is 1 or more");
+    return false;
+  }
   if (strcmp(op, "bucket.f64") == 0 && arg[1]->kind == N_LIST)
     for (uint32_t i = 1; i < arg[1]->narg; i++) {
       const Node *a = arg[1]->arg[i - 1], *b = arg[1]->arg[i];
@@ -105,6 +118,37 @@ static bool literals_fit(Ctx *x, const char *op, Node *const *arg, Span at) {
   return true;
 }
 
+/* `eigenvectors(covariance(v), k)`: learned in the scan that learns the covariance, so it is an aggregate of v. */
+static Node *eigenvectors_node(Ctx *x, Node *const *arg, Type t, Span at) {
+  Check *c = x->c;
+  Node *m = arg[0];
+  if (m->kind == N_COLUMN) /* the parameter of a function that is checked on its own */
+    return node_call(&c->nodes, "eigenvectors.mat", "eigenvectors", t, arg, 3, at);
+  if (m->kind != N_AGG || strcmp(m->op, "covariance.vec") != 0 || arg[2]->kind != N_LIT) {
+    ctx_error(x, "CML0205", at, "write `eigenvectors(covariance(v), k)`", "`eigenvectors` takes the covariance of a vector");
+    return c->error;
+  }
+  Node like = *m;
+  like.op = arg[2]->b ? "whitening.vec" : "components.vec";
+  like.shown = "eigenvectors";
+  like.narg = 2;
+  like.arg = NEWN(c->a, Node *, 2);
+  like.arg[0] = m->arg[0];
+  like.arg[1] = arg[1];
+  like.span = at;
+  return node_make(&c->nodes, &like);
+}
+
+/* An argument as the native takes it. */
+static Node *native_arg(Ctx *x, const NativeParam *p, const char *shown, Node *arg, Type bound, Span at) {
+  NodeTab *t = &x->c->nodes;
+  if (p->var || p->type.kind != TY_VECTOR)
+    return node_cast(t, arg, p->var ? bound.kind : p->type.kind, at);
+  if (arg->type.kind == TY_VECTOR)
+    return vector_floats(x, arg, at, arena_printf(x->c->a, "`%s`", shown));
+  return node_cast(t, arg, TY_FLOAT, at); /* stands for every element */
+}
+
 Node *native_node(Ctx *x, const Native *f, const char *shown, Node *const *arg, uint32_t n, Type bound,
                   Span at) {
   Check *c = x->c;
@@ -113,14 +157,18 @@ Node *native_node(Ctx *x, const Native *f, const char *shown, Node *const *arg, 
   t.nullable = f->result.nullable;
   for (uint32_t i = 0; i < n; i++) {
     const NativeParam *p = &f->param[i];
-    cast[i] = node_cast(&c->nodes, arg[i], p->var ? bound.kind : p->type.kind, at);
+    cast[i] = native_arg(x, p, shown, arg[i], bound, at);
+    if (node_is_error(cast[i]))
+      return c->error;
     t.nullable = t.nullable || (arg[i]->type.nullable && !p->type.nullable);
   }
   const char *op = op_name(c, f, bound);
   if (strcmp(op, "same") == 0)
     return cast[0];
-  if (!literals_fit(x, op, cast, at))
+  if (!literals_fit(x, op, cast, at) || !vector_result(x, shown, op, cast, n, &t, at))
     return c->error;
+  if (strcmp(op, "eigenvectors.mat") == 0)
+    return eigenvectors_node(x, cast, t, at);
   return node_call(&c->nodes, op, shown, t, cast, n, at);
 }
 
@@ -221,11 +269,13 @@ static Node *aggregate_node(Ctx *x, const Native *f, const Expr *e, Node *const 
   bool row = n == 0 || (where && where->phase == PH_ROW) || (weight && weight->phase == PH_ROW);
   for (uint32_t i = 0; i < n; i++) {
     const NativeParam *p = &f->param[i];
-    cast[i] = node_cast(&c->nodes, arg[i], p->var ? bound.kind : p->type.kind, at);
+    cast[i] = native_arg(x, p, f->name, arg[i], bound, at);
+    if (node_is_error(cast[i]))
+      return c->error;
     row = row || arg[i]->phase == PH_ROW;
   }
   like.op = op_name(c, f, bound);
-  if (!literals_fit(x, like.op, cast, at))
+  if (!literals_fit(x, like.op, cast, at) || !vector_result(x, f->name, like.op, cast, n, &like.type, at))
     return c->error;
   if (keys && !keys_fit(x, f, keys, &like, like.type))
     return c->error;
@@ -329,6 +379,17 @@ static void try_native(Ctx *x, Candidate *k, const Native *f, const Given *g, co
   k->cost = native_fit(f, k->node, f->nparam, &k->type);
 }
 
+/* An overload for vectors, where none is given, of a function of numbers: nobody means it. */
+static bool is_aside(const Native *first, const Native *o, const Given *g) {
+  bool vector = false;
+  for (uint32_t i = 0; i < o->nparam; i++)
+    vector = vector || o->param[i].type.kind == TY_VECTOR;
+  for (uint32_t i = 0; i < first->nparam; i++)
+    if (first->param[i].type.kind == TY_VECTOR)
+      return false;
+  return vector && !vectors_among(g->node, g->n);
+}
+
 static void native_type_error(Ctx *x, const Expr *e, const Candidate *k, uint32_t overloads, const Given *g) {
   Check *c = x->c;
   const Native *f = k->f;
@@ -341,15 +402,15 @@ static void native_type_error(Ctx *x, const Expr *e, const Candidate *k, uint32_
   const char *types = "", *forms = "";
   for (uint32_t i = 0; i < g->n; i++) {
     if (g->node[i]->type.kind == TY_VECTOR) {
-      ctx_error(x, "CML0214", g->arg[i]->value->span,
-                "compute the elements first: `[a = log(x), b = log(y)]`",
-                "`%s` of a vector is not part of this version", e->name);
+      ctx_error(x, "CML0214", g->arg[i]->value->span, "compute it element by element: `[a = log(x), b = log(y)]`",
+                "`%s` does not take a vector%s", e->name, g->node[i]->kind == N_VECTOR ? "" : " whose elements are learned from data");
       return;
     }
     types = arena_printf(c->a, "%s%s%s", types, i ? ", " : "", type_text(c->a, g->node[i]->type));
   }
   for (const Native *o = library_native(c->lib, e->name); o; o = o->next)
-    forms = arena_printf(c->a, "%s%s`%s`", forms, *forms ? ", " : "", native_signature(c->a, o));
+    if (!is_aside(library_native(c->lib, e->name), o, g))
+      forms = arena_printf(c->a, "%s%s`%s`", forms, *forms ? ", " : "", native_signature(c->a, o));
   ctx_error(x, "CML0205", e->span, arena_printf(c->a, "it is %s", forms), "`%s` does not take (%s)", e->name,
             types);
 }
@@ -419,6 +480,56 @@ static Node *check_weight(Ctx *x, const Arg *weight) {
   return n;
 }
 
+typedef struct NativeCall { /* a call of a native whose arguments are checked */
+  const Native *f;
+  const Expr *e;
+  const Arg *args, *keys;
+  Node *weight, *where;
+  Given g;
+  Span at;
+} NativeCall;
+
+/* The overload that takes these arguments, applied. */
+static Node *native_chosen(Ctx *x, NativeCall *w) {
+  Check *c = x->c;
+  const Native *f = w->f;
+  const Expr *e = w->e;
+  Candidate best = {.cost = -1}, first = {.cost = -1}, k;
+  uint32_t bound = 0;
+  for (const Native *o = f; o; o = o->next) {
+    if ((w->weight && !o->weight) || is_aside(f, o, &w->g))
+      continue;
+    try_native(x, &k, o, &w->g, w->args);
+    if (!first.f || (first.bound != BIND_OK && k.bound == BIND_OK))
+      first = k;
+    bound += k.bound == BIND_OK;
+    if (k.cost >= 0 && (best.cost < 0 || k.cost < best.cost))
+      best = k;
+  }
+  if (best.cost < 0) {
+    Binding b = {first.name, first.optional, first.f->nparam, first.arg};
+    if (bound == 0)
+      bind_error(x, e, &b, first.bound, first.culprit, first.which, native_signature(c->a, first.f));
+    else
+      native_type_error(x, e, &first, bound, &w->g);
+    return c->error;
+  }
+  for (uint32_t i = 0; i < best.f->nparam; i++)
+    if (best.arg[i] &&
+        !phase_fits(x, best.node[i], best.f->param[i].phase, e->name, best.name[i], best.arg[i]->value->span))
+      return c->error;
+  Span where_at = ctx_span(x, w->at);
+  if (f->aggregate)
+    return aggregate_node(x, best.f, e, best.node, best.f->nparam, best.type, w->weight, w->where, w->keys, where_at);
+  return native_node(x, best.f, e->name, best.node, best.f->nparam, best.type, where_at);
+}
+
+static Node *native_element(Ctx *x, Node **arg, uint32_t n, void *with) {
+  NativeCall w = *(NativeCall *)with;
+  memcpy(w.g.node, arg, n * sizeof *arg);
+  return native_chosen(x, &w);
+}
+
 static Node *call_native(Ctx *x, const Native *f, const Expr *e, const Arg *keys, Span at) {
   Check *c = x->c;
   Given g = {.n = 0};
@@ -454,34 +565,10 @@ static Node *call_native(Ctx *x, const Native *f, const Expr *e, const Arg *keys
   Node *literal = instant_literal(x, e, &g);
   if (literal)
     return literal;
-  Candidate best = {.cost = -1}, first = {.cost = -1}, k;
-  uint32_t bound = 0;
-  for (const Native *o = f; o; o = o->next) {
-    if (weight && !o->weight)
-      continue;
-    try_native(x, &k, o, &g, args);
-    if (!first.f || (first.bound != BIND_OK && k.bound == BIND_OK))
-      first = k;
-    bound += k.bound == BIND_OK;
-    if (k.cost >= 0 && (best.cost < 0 || k.cost < best.cost))
-      best = k;
-  }
-  if (best.cost < 0) {
-    Binding b = {first.name, first.optional, first.f->nparam, first.arg};
-    if (bound == 0)
-      bind_error(x, e, &b, first.bound, first.culprit, first.which, native_signature(c->a, first.f));
-    else
-      native_type_error(x, e, &first, bound, &g);
-    return c->error;
-  }
-  for (uint32_t i = 0; i < best.f->nparam; i++)
-    if (best.arg[i] &&
-        !phase_fits(x, best.node[i], best.f->param[i].phase, e->name, best.name[i], best.arg[i]->value->span))
-      return c->error;
-  Span where_at = ctx_span(x, at);
-  if (f->aggregate)
-    return aggregate_node(x, best.f, e, best.node, best.f->nparam, best.type, weight, where, keys, where_at);
-  return native_node(x, best.f, e->name, best.node, best.f->nparam, best.type, where_at);
+  NativeCall w = {f, e, args, keys, weight, where, g, at};
+  if (vectors_among(g.node, g.n) && vectors_written(g.node, g.n) && native_elementwise(f, g.node, g.n))
+    return vector_map(x, e->name, w.g.node, g.n, native_element, &w, ctx_span(x, at));
+  return native_chosen(x, &w);
 }
 
 /* ---- Unknown functions ---- */

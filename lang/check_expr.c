@@ -263,10 +263,8 @@ Node *expr_coerce(Ctx *x, Node *n, Type want, Span at, const char *who) {
   if (type_cost(n->type.kind, want.kind) >= 0 && !text_from_scalar && !wrong_list)
     return node_cast(&c->nodes, n, want.kind, ctx_span(x, at));
   if (n->type.kind == TY_VECTOR)
-    ctx_error(x, "CML0214", at, "make a slot of the vector as it is",
-              "%s%s %s; arithmetic on a vector is not part "
-              "of this version",
-              who, verb, type_text(c->a, want));
+    ctx_error(x, "CML0214", at, "give it one number, such as `total(v)`, or make a slot of the vector",
+              "%s%s %s, and this is a vector", who, verb, type_text(c->a, want));
   else
     ctx_error(x, "CML0205", at, cast_remedy(x, n, want, at), "%s%s %s, and this is %s", who, verb,
               want.kind == TY_LIST ? type_text(c->a, want) : type_article(want.kind),
@@ -323,9 +321,10 @@ static const char *operands_remedy(const char *shown, Node *const *arg, uint32_t
 static Node *operands_error(Ctx *x, const char *shown, Node *const *arg, uint32_t n, Span at) {
   Check *c = x->c;
   for (uint32_t i = 0; i < n; i++)
-    if (arg[i]->type.kind == TY_VECTOR || arg[i]->type.kind == TY_LIST) {
-      ctx_error(x, "CML0214", at, "compute the elements first: `[a = x / 2, b = y / 2]`",
-                "arithmetic on a %s is not part of this version", type_name(arg[i]->type.kind));
+    if (!type_is_scalar(arg[i]->type.kind)) {
+      ctx_error(x, "CML0214", at, "compute it element by element, of numbers: `[a = x / 2, b = y / 2]`",
+                "`%s` does not take %s whose elements are learned from data", shown,
+                arg[i]->type.kind == TY_VECTOR ? "a vector" : "a list or matrix");
       return c->error;
     }
   const char *a = type_text(c->a, arg[0]->type);
@@ -337,6 +336,16 @@ static Node *operands_error(Ctx *x, const char *shown, Node *const *arg, uint32_
   return c->error;
 }
 
+typedef struct Named {
+  const char *name, *shown;
+  Span at;
+} Named;
+
+static Node *native_of_element(Ctx *x, Node **arg, uint32_t n, void *with) {
+  const Named *w = with;
+  return expr_native(x, w->name, w->shown, arg, n, w->at);
+}
+
 Node *expr_native(Ctx *x, const char *name, const char *shown, Node **arg, uint32_t n, Span at) {
   Check *c = x->c;
   const Native *best = NULL;
@@ -345,6 +354,12 @@ Node *expr_native(Ctx *x, const char *name, const char *shown, Node **arg, uint3
   for (uint32_t i = 0; i < n; i++)
     if (node_is_error(arg[i]))
       return c->error;
+  if (vectors_among(arg, n)) {
+    for (uint32_t i = 0; i < n; i++)
+      arg[i] = vector_of_list(x, arg[i]);
+    if (vectors_written(arg, n))
+      return vector_map(x, shown, arg, n, native_of_element, &(Named){name, shown, at}, at);
+  }
   for (const Native *f = library_native(c->lib, name); f; f = f->next) {
     int cost = f->nparam == n ? native_fit(f, arg, n, &t) : -1;
     if (cost >= 0 && (!best || cost < least)) {
@@ -409,18 +424,9 @@ static Node *check_unary(Ctx *x, const Expr *e) {
 
 /* ---- if, in, is null ---- */
 
-static Node *check_if(Ctx *x, const Expr *e) {
+static Node *if_node(Ctx *x, const Expr *e, Node *cond, Node *a, Node *b) {
   Check *c = x->c;
-  Node *cond = expr_bool(x, e->a, "`if`");
-  Node *a = expr_check(x, e->b);
-  Node *b = expr_check(x, e->c);
   Type t;
-  if (node_is_error(cond) || node_is_error(a) || node_is_error(b))
-    return c->error;
-  a = literal_at_instant(x, a, b->type.kind, e->b->span);
-  b = literal_at_instant(x, b, a->type.kind, e->c->span);
-  if (node_is_error(a) || node_is_error(b))
-    return c->error;
   if (!type_join(a->type, b->type, &t)) {
     ctx_error(x, "CML0205", e->span,
               "make both branches one type, for instance with `float(..)` or `string(..)`",
@@ -428,14 +434,36 @@ static Node *check_if(Ctx *x, const Expr *e) {
     return c->error;
   }
   if (!type_is_scalar(t.kind)) {
-    ctx_error(x, "CML0214", e->span, "put the `if` inside: `[a = if ok then x else y]`",
-              "an `if` between %ss is not part of this version", type_name(t.kind));
+    ctx_error(x, "CML0214", e->span, "multiply by a number that is 0 or 1, or put the `if` inside: `[a = if ok then x else y]`",
+              "`if` does not choose between %ss whose elements are learned from data", type_name(t.kind));
     return c->error;
   }
   t.nullable = t.nullable || cond->type.nullable;
   Span at = ctx_span(x, e->span);
-  Node *arg[3] = {cond, node_cast(&c->nodes, a, t.kind, at), node_cast(&c->nodes, b, t.kind, at)};
-  return node_call(&c->nodes, arena_printf(c->a, "if.%s", type_rep(t.kind)), "if", t, arg, 3, at);
+  Node *pick[3] = {cond, node_cast(&c->nodes, a, t.kind, at), node_cast(&c->nodes, b, t.kind, at)};
+  return node_call(&c->nodes, arena_printf(c->a, "if.%s", type_rep(t.kind)), "if", t, pick, 3, at);
+}
+
+static Node *if_element(Ctx *x, Node **arg, uint32_t n, void *with) {
+  (void)n;
+  return if_node(x, with, arg[0], arg[1], arg[2]);
+}
+
+static Node *check_if(Ctx *x, const Expr *e) {
+  Check *c = x->c;
+  Node *cond = expr_bool(x, e->a, "`if`");
+  Node *a = expr_check(x, e->b);
+  Node *b = expr_check(x, e->c);
+  if (node_is_error(cond) || node_is_error(a) || node_is_error(b))
+    return c->error;
+  a = literal_at_instant(x, a, b->type.kind, e->b->span);
+  b = literal_at_instant(x, b, a->type.kind, e->c->span);
+  if (node_is_error(a) || node_is_error(b))
+    return c->error;
+  Node *arg[3] = {cond, vector_of_list(x, a), vector_of_list(x, b)};
+  if (vectors_among(arg, 3) && vectors_written(arg, 3))
+    return vector_map(x, "if", arg, 3, if_element, (void *)(uintptr_t)e, ctx_span(x, e->span));
+  return if_node(x, e, cond, a, b);
 }
 
 /* x == v[0] or ... or x == v[n - 1], as a balanced tree. */
@@ -509,25 +537,18 @@ static Node *check_is_null(Ctx *x, const Expr *e) {
 static Node *make_vector(Ctx *x, const Expr *e, Node **v, uint32_t n) {
   Check *c = x->c;
   const char **names = NEWN(c->a, const char *, n);
-  Type t = {.kind = TY_VECTOR, .width = n};
-  Phase phase = PH_CONST;
   uint32_t i = 0;
-  bool bad = false;
   for (const Arg *g = e->args; g; g = g->next, i++) {
-    v[i] = expr_coerce(x, v[i], type_of(TY_FLOAT), g->value->span, "an element of a vector");
-    bad = bad || node_is_error(v[i]);
+    if (v[i]->type.kind != TY_VECTOR)
+      v[i] = expr_coerce(x, v[i], type_of(TY_FLOAT), g->value->span, "an element of a vector");
     names[i] = g->name;
-    t.nullable = t.nullable || v[i]->type.nullable;
-    phase = v[i]->phase > phase ? v[i]->phase : phase;
+    bool column = !g->name && v[i]->kind == N_COLUMN;
+    for (uint32_t k = 0; column && k < i; k++)
+      column = v[k] != v[i];
+    if (column)
+      names[i] = arena_printf(c->a, "~%s", v[i]->column->name);
   }
-  Node like = {.kind = N_VECTOR,
-               .type = t,
-               .phase = phase,
-               .arg = v,
-               .narg = n,
-               .names = names,
-               .span = ctx_span(x, e->span)};
-  return bad ? c->error : node_make(&c->nodes, &like);
+  return vector_make(x, v, names, n, ctx_span(x, e->span));
 }
 
 static Node *check_list(Ctx *x, const Expr *e) {
@@ -552,7 +573,7 @@ static Node *check_list(Ctx *x, const Expr *e) {
   }
   if (bad)
     return c->error;
-  if (named || phase == PH_ROW)
+  if (named || phase == PH_ROW || vectors_among(v, n))
     return make_vector(x, e, v, n);
   TypeKind elem = text ? TY_CATEGORY : TY_FLOAT;
   n = 0;
@@ -609,8 +630,7 @@ static Node *check_kind(Ctx *x, const Expr *e) {
   case E_IS_NULL: return check_is_null(x, e);
   case E_RANGE: return refuse(x, e, "CML0205", "write `x in 0..10`", "a range stands behind `in`");
   case E_BY: return check_by(x, e);
-  case E_EACH:
-    return refuse(x, e, "CML0111", "write a slot for each column", "`each` is not part of this version");
+  case E_EACH: return each_check(x, e);
   case E_ERROR: break;
   }
   return x->c->error;

@@ -153,15 +153,12 @@ static Node *slot_value(Ctx *x, const Item *i, Node *n) {
   TypeKind k = n->type.kind;
   if (node_is_error(n))
     return NULL;
-  if (k == TY_LIST && n->kind == N_LIST && n->type.elem == TY_FLOAT) { /* [1, 2]: constants as a vector */
-    Node like = {.kind = N_VECTOR,
-                 .type = {.kind = TY_VECTOR, .width = n->narg},
-                 .phase = n->phase,
-                 .arg = n->arg,
-                 .narg = n->narg,
-                 .names = NEWN(c->a, const char *, n->narg),
-                 .span = n->span};
-    return node_make(&c->nodes, &like);
+  n = vector_of_list(x, n); /* [1, 2]: constants as a vector */
+  k = n->type.kind;
+  if (n->kind == N_VECTOR && n->type.elem != TY_FLOAT) {
+    ctx_error(x, "CML0305", i->expr->span,
+              slot_remedy(c, i, n->type.elem), "slot `%s` is a vector of %s values; a model takes numbers", i->name, type_name(n->type.elem));
+    return NULL;
   }
   if (k != TY_VECTOR && k != TY_BOOL && !type_is_number(k)) {
     ctx_error(x, "CML0305", i->expr->span, slot_remedy(c, i, k), "slot `%s` is %s; a model takes numbers",
@@ -172,7 +169,9 @@ static Node *slot_value(Ctx *x, const Item *i, Node *n) {
     null_error(c, x->data, i, n);
     return NULL;
   }
-  return k == TY_VECTOR ? n : node_cast(&c->nodes, n, TY_FLOAT, i->expr->span);
+  if (k == TY_VECTOR)
+    return vector_floats(x, n, i->expr->span, arena_printf(c->a, "slot `%s`", i->name));
+  return node_cast(&c->nodes, n, TY_FLOAT, i->expr->span);
 }
 
 /* `hour = [sin = .., cos = ..]` has the elements hour_sin and hour_cos, which no other slot may be named. */
@@ -181,8 +180,9 @@ static bool elements_free(Ctx *x, FeaturesInfo *f, const Item *i, const Node *n)
   bool good = table_add(&f->element, i->name, (void *)(uintptr_t)i);
   const char *taken = i->name;
   for (uint32_t k = 0; n->kind == N_VECTOR && k < n->narg && good; k++)
-    if (n->names[k]) {
-      taken = arena_printf(c->a, "%s_%s", i->name, n->names[k]);
+    if (vector_name(n, k)) {
+      const char *name = vector_name(n, k);
+      taken = arena_printf(c->a, "%s%s%s", i->name, *name == '.' ? "" : "_", name);
       good = table_add(&f->element, taken, (void *)(uintptr_t)i);
     }
   if (!good)
@@ -212,7 +212,7 @@ static void check_slot(Ctx *x, FeaturesInfo *f, const Item *i, uint32_t *cap) {
              "slot `%s` is the same in every row", i->name);
   if (!elements_free(x, f, i, n))
     return;
-  TSlot slot = {.name = i->name, .doc = i->doc, .expr = n, .span = i->span};
+  TSlot slot = {.name = i->name, .doc = i->doc, .expr = n, .written = i->expr, .span = i->span};
   PUSH(c->a, f->t->slot, f->t->nslot, *cap, slot);
 }
 

@@ -74,7 +74,8 @@ static Node *fn_body(Ctx *y, const Decl *fn, bool warn) {
   if (fn->type && !node_is_error(body)) {
     if (!type_written(c, fn->type, &t))
       return c->error;
-    body = expr_coerce(y, body, t, fn->expr->span, arena_printf(c->a, "the result of `%s` is", fn->name));
+    if (body->type.kind != TY_VECTOR || t.kind != TY_FLOAT) /* a function of numbers was given a vector */
+      body = expr_coerce(y, body, t, fn->expr->span, arena_printf(c->a, "the result of `%s` is", fn->name));
     if (!node_is_error(body) && body->type.nullable && !t.nullable && warn) {
       ctx_error(y, "CML0205", fn->expr->span,
                 "write `coalesce(x, 0)` around it, or declare the result with `?`",
@@ -85,13 +86,111 @@ static Node *fn_body(Ctx *y, const Decl *fn, bool warn) {
   return body;
 }
 
+typedef struct FnCall { /* a call whose arguments are bound */
+  const Decl *fn;
+  const Expr *e;
+  const Arg **arg;
+  Ctx y; /* where the body is checked */
+  Span call;
+} FnCall;
+
+static Span arg_span(const FnCall *w, uint32_t n, const Parameter *p) {
+  return w->arg[n] ? w->arg[n]->value->span : p->span;
+}
+
+/* Arguments as the parameters take them. A vector of learned width passes for a number: operations take it whole. */
+static bool fit_arguments(Ctx *x, FnCall *w, Node **node) {
+  Check *c = x->c;
+  bool good = true;
+  uint32_t n = 0;
+  for (const Parameter *p = w->fn->params; p; p = p->next, n++) {
+    Type want;
+    Span at = arg_span(w, n, p);
+    const char *who = arena_printf(c->a, "`%s` of `%s`", p->name, w->fn->name);
+    if (!p->type || !type_written(c, p->type, &want)) {
+      good = false;
+      continue;
+    }
+    if (want.kind == TY_VECTOR)
+      node[n] = vector_floats(x, node[n], at, who);
+    else if (want.kind != TY_FLOAT || node[n]->type.kind != TY_VECTOR)
+      node[n] = expr_coerce(w->arg[n] ? x : &w->y, node[n], want, at, who);
+    good = good && !node_is_error(node[n]) && phase_fits(x, node[n], phase_written(p->type), w->fn->name, p->name, at);
+  }
+  return good;
+}
+
+/* The body with these arguments. */
+static Node *expand_once(Ctx *x, Node **node, uint32_t count, void *with) {
+  FnCall *w = with;
+  Check *c = x->c;
+  Ctx y = w->y;
+  Node **fit = NEWN(c->a, Node *, count + 1);
+  memcpy(fit, node, count * sizeof *fit);
+  if (!fit_arguments(x, w, fit))
+    return c->error;
+  if (++c->expansions > EXPANSIONS_MAX) {
+    if (c->expansions == EXPANSIONS_MAX + 1)
+      ctx_error(x, "CML0107", w->e->span, "call fewer functions inside functions",
+                "the functions of this program expand to more than %d calls", EXPANSIONS_MAX);
+    return c->error;
+  }
+  uint32_t n = 0;
+  for (const Parameter *p = w->fn->params; p; p = p->next, n++)
+    y.names = push_local(c, y.names, p->name, fit[n], p->span);
+  Node *body = fn_body(&y, w->fn, false);
+  n = 0;
+  for (const Parameter *p = w->fn->params; p && !node_is_error(body); p = p->next, n++)
+    if (fit[n]->type.nullable && !p->type->nullable && node_reads(&c->nodes, body, fit[n]) &&
+        !node_strict_in(&c->nodes, body, fit[n]))
+      body = lift(&y, body, fit[n], w->call);
+  return body;
+}
+
+/* Is the function of one value given a written vector? Then it is expanded for each element; parameters that are vectors take theirs whole,
+ * and are hidden from the map in `whole`. */
+static bool takes_elements(const FnCall *w, Node *const *node) {
+  uint32_t n = 0;
+  for (const Parameter *p = w->fn->params; p; p = p->next, n++) {
+    TypeKind kind;
+    if (node[n]->kind == N_VECTOR && p->type && type_named(p->type->name, &kind) && type_is_scalar(kind))
+      return true;
+  }
+  return false;
+}
+
+typedef struct Whole { /* vectors that are given whole beside others that are not */
+  FnCall *call;
+  Node **node;
+} Whole;
+
+static Node *expand_element(Ctx *x, Node **node, uint32_t count, void *with) {
+  const Whole *w = with;
+  for (uint32_t i = 0; i < count; i++)
+    if (!node[i])
+      node[i] = w->node[i];
+  return expand_once(x, node, count, w->call);
+}
+
+static Node *expand_each(Ctx *x, FnCall *w, Node **node, uint32_t count) {
+  Whole whole = {w, node};
+  Node **apart = NEWN(x->c->a, Node *, count + 1);
+  uint32_t n = 0;
+  for (const Parameter *p = w->fn->params; p; p = p->next, n++) {
+    TypeKind kind;
+    bool is_whole = node[n]->kind == N_VECTOR && type_named(p->type->name, &kind) && !type_is_scalar(kind);
+    apart[n] = is_whole ? NULL : node[n];
+  }
+  return vector_map(x, w->fn->name, apart, count, expand_element, &whole, w->call);
+}
+
 Node *fn_expand(Ctx *x, const Decl *fn, const Expr *e, Span at, bool library) {
   Check *c = x->c;
   uint32_t n = 0, which = 0;
   for (const Parameter *p = fn->params; p; p = p->next)
     n++;
   const char **name = NEWN(c->a, const char *, n);
-  bool *optional = NEWN(c->a, bool, n);
+  bool *optional = NEWN(c->a, bool, n), bad = false;
   Node **node = NEWN(c->a, Node *, n);
   Binding b = {name, optional, n, NEWN(c->a, const Arg *, n)};
   n = 0;
@@ -107,55 +206,32 @@ Node *fn_expand(Ctx *x, const Decl *fn, const Expr *e, Span at, bool library) {
     bind_error(x, e, &b, r, culprit, which, fn_signature(c, fn));
     return c->error;
   }
-  Span call = ctx_span(x, at);
-  Ctx y = *x;
-  y.names = NULL;
-  y.data = NULL;
-  y.eval = NULL;
-  y.fn = fn->name;
-  y.depth++;
+  FnCall w = {.fn = fn, .e = e, .arg = b.arg, .y = *x, .call = ctx_span(x, at)};
+  Ctx *y = &w.y;
+  y->names = NULL;
+  y->data = NULL;
+  y->eval = NULL;
+  y->fn = fn->name;
+  y->depth++;
   if (library && !x->outer.file)
-    y.outer = call;
+    y->outer = w.call;
   if (!x->outer.file && (library || !x->via)) {
-    y.via = fn->name;
-    y.via_at = call;
+    y->via = fn->name;
+    y->via_at = w.call;
   }
   if (!x->top && x->place != AT_FN) {
-    y.top = fn->name;
-    y.top_at = call;
+    y->top = fn->name;
+    y->top_at = w.call;
   }
-  bool bad = false;
   n = 0;
   for (const Parameter *p = fn->params; p; p = p->next, n++) {
-    Type want;
     const Arg *g = b.arg[n];
-    Span arg_at = g ? g->value->span : p->span;
-    node[n] = expr_check(g ? x : &y, g ? g->value : p->def);
-    if (!p->type || !type_written(c, p->type, &want)) {
-      bad = true;
-      continue;
-    }
-    const char *who = arena_printf(c->a, "`%s` of `%s`", p->name, fn->name);
-    node[n] = expr_coerce(g ? x : &y, node[n], want, arg_at, who);
-    bad = bad || node_is_error(node[n]) ||
-          !phase_fits(x, node[n], phase_written(p->type), fn->name, p->name, arg_at);
+    node[n] = expr_check(g ? x : y, g ? g->value : p->def);
+    bad = bad || node_is_error(node[n]);
   }
-  if (bad || ++c->expansions > EXPANSIONS_MAX) {
-    if (c->expansions == EXPANSIONS_MAX + 1)
-      ctx_error(x, "CML0107", e->span, "call fewer functions inside functions",
-                "the functions of this program expand to more than %d calls", EXPANSIONS_MAX);
-    return c->error;
-  }
-  n = 0;
-  for (const Parameter *p = fn->params; p; p = p->next, n++)
-    y.names = push_local(c, y.names, p->name, node[n], p->span);
-  Node *body = fn_body(&y, fn, false);
-  n = 0;
-  for (const Parameter *p = fn->params; p && !node_is_error(body); p = p->next, n++)
-    if (node[n]->type.nullable && !p->type->nullable && node_reads(&c->nodes, body, node[n]) &&
-        !node_strict_in(&c->nodes, body, node[n]))
-      body = lift(&y, body, node[n], call);
-  return body;
+  if (!bad && takes_elements(&w, node))
+    return expand_each(x, &w, node, n);
+  return expand_once(x, node, n, &w);
 }
 
 /* ---- The body of a function, on its own ---- */

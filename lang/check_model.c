@@ -278,6 +278,14 @@ static void check_target(Check *c, ModelInfo *m) {
 
 /* ---- The target's family among the features ---- */
 
+/* "write `each float except [price]`", with what is excepted already. */
+static const char *each_remedy(Check *c, const Expr *each, const char *column) {
+  const char *list = "";
+  for (const Arg *g = each->args; g; g = g->next)
+    list = arena_printf(c->a, "%s%s, ", list, source_text(c, g->value->span));
+  return arena_printf(c->a, "write `each %s except [%s%s]`", each->name, list, column);
+}
+
 static void check_leak(Check *c, const ModelInfo *m, const TSlot *s) {
   const Node *key = NULL;
   const char *path = family_path(c, s->expr, m->t->target, &key);
@@ -296,7 +304,11 @@ static void check_leak(Check *c, const ModelInfo *m, const TSlot *s) {
     const char *remedy = arena_printf(
         c->a, "remove the slot; if `%s` is known at prediction time, say so in the schema: `%s: ... known`",
         read, read);
-    if (itself)
+    const Expr *each = each_in(s->written);
+    if (each)
+      g = diag_add(c->d, SEV_ERROR, "CML0303", s->span, each_remedy(c, each, read),
+                   "slot `%s` contains %s`%s`", s->name, itself ? "the target " : "what the target is computed from, ", read);
+    else if (itself)
       g = diag_add(
           c->d, SEV_ERROR, "CML0303", s->span,
           "remove the slot; a table of the target is cross-fitted: `target_mean(x, y)`, `mean(y) by x`",

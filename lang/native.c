@@ -151,11 +151,18 @@ int native_fit(const Native *f, Node *const *arg, uint32_t n, Type *bound) {
   if (n > f->nparam || !bind_variable(f, arg, n, bound))
     return -1;
   int sum = 0;
+  bool vector = false;
+  for (uint32_t i = 0; i < n; i++)
+    vector = vector || (arg[i] && arg[i]->type.kind == TY_VECTOR);
   for (uint32_t i = 0; i < n; i++) {
     const NativeParam *p = &f->param[i];
     if (!arg[i])
       continue;
     Type want = p->var ? *bound : p->type;
+    if (vector && want.kind == TY_VECTOR && type_cost(arg[i]->type.kind, TY_FLOAT) >= 0) {
+      sum += 8; /* a number beside a vector stands for every element */
+      continue;
+    }
     int cost = type_cost(arg[i]->type.kind, want.kind);
     if (cost < 0 || (want.kind == TY_LIST && arg[i]->type.kind == TY_LIST && arg[i]->type.elem != want.elem))
       return -1;

@@ -18,14 +18,15 @@ typedef enum {
   TY_ERROR, /* an error was reported: fits everything */
   TY_BOOL, TY_INT, TY_FLOAT, TY_STRING, TY_CATEGORY, TY_TIMESTAMP, TY_DATE, TY_DURATION,
   TY_LIST,   /* of elem: list<float>, or list<category> = a vocabulary */
-  TY_VECTOR, /* of floats: what indicator() and [a, b] give */
+  TY_VECTOR, /* of floats: what indicator() and [a, b] give; a written one may have elements of any type */
+  TY_MATRIX, /* fitted: covariance(v) */
 } TypeKind;
 
 typedef enum { PH_CONST, PH_FITTED, PH_ROW } Phase; /* a lower phase passes for a higher one */
 
 typedef struct Type {
   TypeKind kind;
-  TypeKind elem;  /* TY_LIST */
+  TypeKind elem;  /* TY_LIST; N_VECTOR: TY_FLOAT, or the type of the first element that is no number */
   bool nullable;
   uint32_t width; /* TY_VECTOR: 0 = learned from data */
 } Type;
@@ -37,7 +38,7 @@ typedef enum {
   N_COLUMN, /* column */
   N_CALL,   /* op(args) */
   N_LIST,   /* args: a list literal; its phase is the highest of theirs (never row) */
-  N_VECTOR, /* args with names: [sin = .., cos = ..]; names[i] may be NULL for unnamed elements */
+  N_VECTOR, /* args with names: [sin = .., cos = ..]; names[i] as check_vector.c says: NULL, `sin`, `.age`, `~age` */
   N_AGG,    /* an aggregate: op(args) where where, weight, by keys. Phase fitted; with keys (nby > 0) a table look-up: phase row */
 } NodeKind;
 
@@ -129,6 +130,7 @@ typedef struct TSlot {
   const char *name;
   const char *doc;
   Node *expr;       /* a number (int, bool, float: cast to float already) or a vector */
+  const Expr *written;
   Span span;
 } TSlot;
 

@@ -20,6 +20,7 @@ static const TypeRow types[] = {
     [TY_DURATION] = {"duration", "a duration", "i64"},
     [TY_LIST] = {"list", "a list", ""},
     [TY_VECTOR] = {"vector", "a vector", ""},
+    [TY_MATRIX] = {"matrix", "a matrix", ""},
 };
 
 const char *type_name(TypeKind kind) {
@@ -42,7 +43,7 @@ const char *type_text(Arena *a, Type t) {
 }
 
 bool type_named(const char *name, TypeKind *out) {
-  for (TypeKind k = TY_BOOL; k <= TY_VECTOR; k++)
+  for (TypeKind k = TY_BOOL; k <= TY_MATRIX; k++)
     if (strcmp(types[k].name, name) == 0) {
       *out = k;
       return true;

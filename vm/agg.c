@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Aggregates: the table of them, and the Iter that fits all of a stage.
  *
- * agg_begin sorts the aggregates of a stage into plans: one job of "agg.scalar", one of "agg.vocab", one of "agg.histogram" for all ungrouped
+ * agg_begin sorts the aggregates of a stage into plans: one job of "agg.scalar", one of "agg.vocab", of
+ * "agg.vector" and of "agg.covariance" for vectors, one of "agg.histogram" for all ungrouped
  * quantiles, one of "agg.table" for each tuple of keys (by fold or not), one of "agg.collect_by" for grouped quantiles of each tuple. They
  * all run in the first scan; only ungrouped quantiles ask for more (agg_order.c). agg_finish makes fitted values.
  *
@@ -14,6 +15,7 @@
 
 #include "vm/agg_order.h"
 #include "vm/agg_parts.h"
+#include "vm/blas.h"
 
 static const struct {
   AggOp op;
@@ -40,6 +42,16 @@ static const struct {
     {{"quantiles.f64", IR_F64, IR_LIST, false, false}, FN_QUANTILES},
     {{"mode.str", IR_STR, IR_STR, false, false}, FN_MODE},
     {{"categories.str", IR_STR, IR_VOCAB, false, false}, FN_CATEGORIES},
+    {{"count.vec", IR_VEC, IR_I64, true, false}, FN_COUNT},
+    {{"sum.vec", IR_VEC, IR_VEC, false, true}, FN_SUM},
+    {{"mean.vec", IR_VEC, IR_VEC, false, true}, FN_MEAN},
+    {{"variance.vec", IR_VEC, IR_VEC, false, true}, FN_VARIANCE},
+    {{"stddev.vec", IR_VEC, IR_VEC, false, true}, FN_STDDEV},
+    {{"min.vec", IR_VEC, IR_VEC, false, false}, FN_MIN},
+    {{"max.vec", IR_VEC, IR_VEC, false, false}, FN_MAX},
+    {{"covariance.vec", IR_VEC, IR_MAT, false, false}, FN_COVARIANCE},
+    {{"components.vec", IR_VEC, IR_MAT, false, false}, FN_COMPONENTS},
+    {{"whitening.vec", IR_VEC, IR_MAT, false, false}, FN_WHITENING},
 };
 enum { NOPS = sizeof ops / sizeof *ops, QUANTILES_MOST = 10000 };
 
@@ -59,7 +71,7 @@ const AggOp *agg_op(const char *name) {
   return i < 0 ? NULL : &ops[i].op;
 }
 
-const Pass *const agg_passes[] = {&pass_scalar, &pass_vocab, &pass_table, &pass_histogram, &pass_collect, &pass_collect_by, NULL};
+const Pass *const agg_passes[] = {&pass_scalar, &pass_vocab, &pass_table, &pass_histogram, &pass_collect, &pass_collect_by, &pass_vector, &pass_covariance, NULL};
 
 /* ---- Plans ---- */
 
@@ -100,6 +112,10 @@ static const Pass *pass_of(const Agg *x) {
     return x->a->nkey ? &pass_collect_by : &pass_histogram;
   if (x->fn == FN_MIN_STR || x->fn == FN_MAX_STR || x->fn == FN_MODE || x->fn == FN_CATEGORIES)
     return &pass_vocab;
+  if (x->fn == FN_COVARIANCE || x->fn == FN_COMPONENTS || x->fn == FN_WHITENING)
+    return &pass_covariance;
+  if (x->fn != FN_COUNT && agg_op(x->a->op)->arg == IR_VEC)
+    return &pass_vector;
   return x->a->nkey ? &pass_table : &pass_scalar;
 }
 
@@ -175,7 +191,7 @@ static Status write_plan(AggIter *it, uint32_t p, Err *e) {
       continue;
     if (plan->pass == &pass_vocab)
       buf_u8(b, (uint8_t)x->fn);
-    else if (plan->pass != &pass_collect_by)
+    else if (plan->pass != &pass_collect_by && plan->pass != &pass_covariance)
       buf_u8(b, (uint8_t)state_kind(x->fn, x->src.weight >= 0));
     src_put(b, &x->src);
   }
@@ -189,6 +205,8 @@ static Status make_plans(AggIter *it, Err *e) {
       return e->code;
     const Pass *pass = pass_of(x);
     uint32_t p = 0;
+    if (pass == &pass_covariance && !blas_get(e)) /* before workers run: loading sets the environment */
+      return e->code;
     while (p < it->nplan && !(it->plan[p].pass == pass && same_keys(x, &it->agg[it->plan[p].first])))
       p++;
     if (p == it->nplan)
@@ -362,6 +380,18 @@ static Status finish_quantiles(const AggIter *it, const Agg *x, Fitted *f, Err *
   return ST_OK;
 }
 
+static Status finish_covariance(const Agg *x, const Plan *p, Fitted *f, Err *e) {
+  bool none = false;
+  uint32_t width = 0;
+  Status st = covariance_fitted(x->fn, x->a->par, p->partial, x->at, f, &none, &width, e);
+  if (st || none)
+    return st ? st : nothing(x, e);
+  if (x->fn != FN_COVARIANCE && x->a->par > width)
+    return err_set(e, ST_DATA, "CML0415", "Ask for fewer.", "`%.200s` (line %u) asks for %g components of a vector of %u elements", x->a->text,
+                   x->a->line, x->a->par, width);
+  return ST_OK;
+}
+
 static Status finish_one(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
   const Plan *p = &it->plan[x->plan];
   const IrAgg *a = x->a;
@@ -377,6 +407,12 @@ static Status finish_one(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
     Status st = vocab_fitted(x->fn, a->par, &((const Vocab *)p->partial)->item[x->at], f, &bad, e);
     return !st && bad ? nothing(x, e) : st;
   }
+  if (p->pass == &pass_vector) {
+    Status st = vector_fitted(x->fn, state_kind(x->fn, x->src.weight >= 0), &((const Vectors *)p->partial)->item[x->at], f, &bad, e);
+    return !st && bad ? nothing(x, e) : st;
+  }
+  if (p->pass == &pass_covariance)
+    return finish_covariance(x, p, f, e);
   Status st = table_fitted(p->open, p->partial, x->at, x->fn, a->nkey, variants, a->leave_out, f, &bad, e);
   return !st && bad ? overflow(x, e) : st;
 }

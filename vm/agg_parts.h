@@ -8,7 +8,8 @@
 
 typedef enum AggFn {
   FN_COUNT, FN_SUM_I64, FN_SUM, FN_MEAN, FN_VARIANCE, FN_STDDEV, FN_MIN_I64, FN_MAX_I64, FN_MIN, FN_MAX,
-  FN_MIN_STR, FN_MAX_STR, FN_MEDIAN, FN_QUANTILE, FN_QUANTILES, FN_MODE, FN_CATEGORIES, FN_N,
+  FN_MIN_STR, FN_MAX_STR, FN_MEDIAN, FN_QUANTILE, FN_QUANTILES, FN_MODE, FN_CATEGORIES, FN_COVARIANCE,
+  FN_COMPONENTS, FN_WHITENING, FN_N,
 } AggFn;
 
 enum {
@@ -150,6 +151,24 @@ Status table_fitted(const void *par, const Group *g, uint32_t item, AggFn fn, ui
 static inline bool variant_sees(uint32_t variant, int32_t leave_out, uint32_t fold) {
   return variant != fold + 1 && leave_out != (int32_t)fold;
 }
+
+/* agg_vector.c: u64 count, then of each: u8 kind, source. A state for each element; elements are known with the first row. */
+extern const Pass pass_vector, pass_covariance;
+typedef struct VectorItem {
+  uint32_t width;
+  uint64_t rows;
+  Word *state;       /* width x state_words */
+} VectorItem;
+typedef struct Vectors { /* partial of pass_vector */
+  uint32_t n;
+  VectorItem *item;
+} Vectors;
+Status vector_fitted(AggFn fn, StateKind k, const VectorItem *v, Fitted *out, bool *none, Err *e);
+
+/* agg_covariance.c: u64 count, then of each: source */
+typedef struct Covariances Covariances; /* partial of pass_covariance */
+/* FN_COVARIANCE: the matrix; FN_COMPONENTS, FN_WHITENING: its k first eigenvectors, as rows. `width`: elements there are. */
+Status covariance_fitted(AggFn fn, double k, const Covariances *p, uint32_t item, Fitted *out, bool *none, uint32_t *width, Err *e);
 
 /* agg_quantile.c: order statistics */
 enum {

@@ -269,7 +269,7 @@ static bool read_fitted(In *in, const Registry *r, const Stage *s, uint32_t k, F
   if (type == IR_MODEL)
     return read_model(in, k, r, s->task, f);
   if (type == IR_MAT)
-    return read_matrix(in, a, f);
+    return read_matrix(in, name_of(a, k, ""), f);
   uint64_t n;
   const uint8_t *v = tensor(in, name_of(a, k, ""), dtype[type], &n);
   if (!v)

@@ -161,3 +161,22 @@ void row_errors_merge(RowErrors *into, const RowErrors *from) {
   }
   into->count += from->count - twice;
 }
+
+/* ---- Vectors ---- */
+
+void col_row(const Col *c, uint32_t r, double *out) {
+  size_t row = c->constant ? 0 : r;
+  if (c->is_sparse) {
+    memset(out, 0, c->width * sizeof *out);
+    for (uint32_t i = c->ptr[r]; i < c->ptr[r + 1]; i++)
+      out[c->el[i]] = c->f[i];
+    return;
+  }
+  if (!c->is_hot) {
+    memcpy(out, c->f + row * c->width, c->width * sizeof *out);
+    return;
+  }
+  memset(out, 0, c->width * sizeof *out);
+  if (c->hot[row] >= 0)
+    out[c->hot[row]] = 1;
+}

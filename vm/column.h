@@ -78,6 +78,9 @@ static inline bool col_is_ragged(const Col *c) { /* rows of different length: pt
   return c->type == IR_STRS || (c->type == IR_VEC && c->is_sparse);
 }
 
+/* The elements of row r of a vector, all of them; of a constant those of its one row. */
+void col_row(const Col *c, uint32_t r, double *out);
+
 typedef struct Matrix { /* n rows, d columns; dense row-major or CSR */
   uint32_t n, d;
   double *a;          /* dense: n x d; NULL when sparse */

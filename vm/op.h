@@ -183,11 +183,6 @@ int64_t intmap_add(IntMap *m, uint64_t key); /* finds or adds with the next numb
 void intmap_clear(IntMap *m);
 void intmap_free(IntMap *m);
 
-/* ---- op_vector.c ---- */
-
-/* The elements of row r of a vector, all of them; of a constant those of its one row. */
-void vector_row(const Col *c, uint32_t r, double *out);
-
 /* ---- matrix.c ---- */
 
 Status slots_of_step(const Interp *t, const Step *s, bool names, Slots *out, Err *e); /* without names: feature is NULL */

@@ -100,7 +100,7 @@ void step_VEC(Step *s) {
     const Col *a = s->arg[k];
     if (a->type == IR_VEC) {
       for (uint32_t r = 0; r < s->n; r++)
-        vector_row(a, r, o + r * width);
+        col_row(a, r, o + r * width);
       o += a->width;
       continue;
     }

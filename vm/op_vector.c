@@ -56,23 +56,6 @@ Status prepare_vector(Step *s, Err *e) {
   return ST_OK;
 }
 
-void vector_row(const Col *c, uint32_t r, double *out) {
-  size_t row = c->constant ? 0 : r;
-  if (c->is_sparse) {
-    memset(out, 0, c->width * sizeof *out);
-    for (uint32_t i = c->ptr[r]; i < c->ptr[r + 1]; i++)
-      out[c->el[i]] = c->f[i];
-    return;
-  }
-  if (!c->is_hot) {
-    memcpy(out, c->f + row * c->width, c->width * sizeof *out);
-    return;
-  }
-  memset(out, 0, c->width * sizeof *out);
-  if (c->hot[row] >= 0)
-    out[c->hot[row]] = 1;
-}
-
 /* Row r as `width` doubles; a number is repeated. */
 static const double *row_of(const Col *c, uint32_t r, uint32_t width, double *scratch) {
   if (c->type != IR_VEC) {
@@ -82,7 +65,7 @@ static const double *row_of(const Col *c, uint32_t r, uint32_t width, double *sc
   }
   if (!c->is_hot && !c->is_sparse)
     return c->f + (c->constant ? 0 : (size_t)r) * width;
-  vector_row(c, r, scratch);
+  col_row(c, r, scratch);
   return scratch;
 }
 

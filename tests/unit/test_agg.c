@@ -519,12 +519,12 @@ static void test_names(void **state) {
   uint32_t n = 0;
   for (; agg_op_at(n); n++)
     assert_ptr_equal(agg_op(agg_op_at(n)->name), agg_op_at(n));
-  assert_int_equal(n, 21);
+  assert_true(n >= 31);
   assert_null(agg_op("mean.i64"));
   assert_null(agg_op(NULL));
   for (n = 0; agg_passes[n]; n++)
     assert_true(!strncmp(agg_passes[n]->name, "agg.", 4));
-  assert_int_equal(n, 6);
+  assert_true(n >= 8);
 }
 
 int main(void) {

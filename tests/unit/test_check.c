@@ -53,8 +53,8 @@ static Status columns(void *ctx, Arena *a, const CatSource *src, CatColumn **out
   return ST_OK;
 }
 
-static const char *const modules[] = {"native", "scale", "impute", "encode", "bin", "time"};
-enum { MODULES = 6 };
+static const char *const modules[] = {"native", "scale", "impute", "encode", "bin", "time", "vector"};
+enum { MODULES = 7 };
 
 typedef struct World {
   Arena arena;
@@ -320,7 +320,9 @@ static void test_library(void **state) {
        " h = impute(n, fill = median(n))\n i = one_hot(c, min_count = 2)\n j = target_mean(c, late, "
        "smoothing = 5)\n"
        " l = one_hot(bucketize(x, [1, 2]))\n o = one_hot(quantile_bins(x))\n p = cyclic(x, period = "
-       "7)\n}\n" TAIL);
+       "7)\n"
+       " q = pca([x, id], 1)\n r = polynomial([x, id])\n s = interact(one_hot(c), x)\n t = normalize([x, id])\n"
+       "}\n" TAIL);
   uint32_t fns = 0, natives = 0;
   for (uint32_t i = 0; library_ast(w.library, i); i++)
     for (const Decl *d = library_ast(w.library, i)->decls; d; d = d->next) {
