@@ -163,12 +163,20 @@ static void print_default(const Option *o) {
     n = (size_t)option_word(o, (int)o->def, &v);
     printf("\"%.*s\"", (int)n, v);
     break;
+  case OPT_EXPR: printf("none"); break;
+  case OPT_EACH:
+    if (o->def < -1e300 || o->def > 1e300) {
+      printf("none");
+      break;
+    }
+    printf("%g", o->def);
+    break;
   default: printf("%g", o->def);
   }
 }
 
 static void print_options(const Option *o) {
-  static const char *const kind[] = {"bool", "int", "float", "string", "one of"};
+  static const char *const kind[] = {"bool", "int", "float", "string", "one of", "float or [slot = float, ..]", "expression"};
   if (!o || !o->name)
     return;
   printf("\noptions\n");

@@ -117,7 +117,12 @@ void json_options(Json *j, const char *key, const IrOption *v, uint32_t n, const
   for (uint32_t i = 0; i < n; i++) {
     const Option *s = option_find(spec, v[i].name);
     OptionKind kind = s ? s->kind : OPT_FLOAT;
-    if (v[i].str || kind == OPT_STRING)
+    if (v[i].n) {
+      json_open(j, v[i].name, '{');
+      for (uint32_t k = 0; k < v[i].n; k++)
+        json_number(j, v[i].names[k], v[i].list[k]);
+      json_close(j, '}');
+    } else if (v[i].str || kind == OPT_STRING || kind == OPT_EXPR)
       json_text(j, v[i].name, v[i].str);
     else if (kind == OPT_BOOL)
       json_truth(j, v[i].name, v[i].num != 0);

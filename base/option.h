@@ -7,14 +7,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum { OPT_BOOL, OPT_INT, OPT_FLOAT, OPT_STRING, OPT_ENUM } OptionKind;
+typedef enum {
+  OPT_BOOL, OPT_INT, OPT_FLOAT, OPT_STRING, OPT_ENUM,
+  OPT_EACH, /* of an estimator: a number for all features, or [slot = number, ..] for some and the default for the others */
+  OPT_EXPR, /* of an estimator: an expression of the data's columns, one more slot of the model */
+} OptionKind;
 
 typedef struct Option {
   const char *name;
   OptionKind kind;
   double def;         /* default of bool, int, float; index into `values` for OPT_ENUM */
-  double min, max;    /* range of int and float, ends included */
-  const char *values; /* OPT_ENUM: "a|b|c"; OPT_STRING: the default, or NULL */
+  double min, max;    /* range of int, float and each, ends included */
+  const char *values; /* OPT_ENUM: "a|b|c"; OPT_STRING: the default, or NULL; OPT_EACH: the option it must not be above, or NULL */
   const char *doc;    /* one sentence with the unit */
 } Option;             /* a table ends with name == NULL */
 

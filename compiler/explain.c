@@ -138,6 +138,14 @@ static void explain_options(Explain *x, const Stage *s) {
       buf_printf(x->o, "%.*s", n, word);
     } else if (o && o->kind == OPT_BOOL) {
       buf_text(x->o, v->num != 0 ? "true" : "false");
+    } else if (v->n) {
+      for (uint32_t k = 0; k < v->n; k++) {
+        num_print_f64(t, v->list[k], false);
+        buf_printf(x->o, "%s%s = %s", k ? ", " : "[", v->names[k], t);
+      }
+      buf_text(x->o, "]");
+    } else if (o && ((o->kind == OPT_EACH && !(v->num > -1e300 && v->num < 1e300)) || ((o->kind == OPT_EXPR || o->kind == OPT_STRING) && !v->str))) {
+      buf_text(x->o, "none");
     } else {
       buf_text(x->o, v->str ? v->str : t);
     }

@@ -100,12 +100,16 @@ static IrOption *options_of(Lower *l, const Option *spec, const TOption *given, 
     ++*n;
   IrOption *v = NEWN(l->arena, IrOption, *n + 1);
   for (uint32_t i = 0; i < *n; i++)
-    v[i] = (IrOption){spec[i].name, spec[i].def, spec[i].kind == OPT_STRING ? spec[i].values : NULL};
+    v[i] = (IrOption){.name = spec[i].name, .num = spec[i].def, .str = spec[i].kind == OPT_STRING ? spec[i].values : NULL};
   for (uint32_t i = 0; i < *n; i++) {
     for (uint32_t k = 0; k < ngiven; k++) {
       if (strcmp(given[k].name, spec[i].name) != 0)
         continue;
       IrVal c = {0};
+      if (given[k].neach) {
+        option_each(l->arena, l->diags, l->tree, &given[k], &v[i], l->e);
+        continue;
+      }
       if (const_eval(l->arena, l->diags, l->tree, given[k].value, &c, l->e) != ST_OK)
         return v;
       if (c.type == IR_STR && spec[i].kind == OPT_ENUM)
@@ -481,6 +485,11 @@ static void lower_train(Lower *l, uint32_t number) {
   s->part = part_number(m->data, m->part);
   s->estimator = m->estimator->name;
   s->options = options_of(l, m->estimator->options, m->option, m->noption, &s->noptions);
+  if (l->e->code == ST_OK)
+    options_order(l->diags, m, s->options, s->noptions);
+  for (uint32_t i = 0; i < s->noptions; i++)
+    if (m->offset && m->estimator->options[i].kind == OPT_EXPR)
+      s->options[i].str = m->offset;
   s->fitted = l->p->nfitted++;
   s->target = m->target_text;
   s->positive = m->positive;

@@ -88,6 +88,11 @@ Kind prog_kind(Type t);
 /* ---- const.c: values known before any row, by the interpreter itself ---- */
 Status const_eval(Arena *a, const struct Diags *d, const Tree *t, const Node *n, IrVal *out, Err *e); /* out: a const.* step */
 
+/* ---- each.c: options with a number for each slot ---- */
+void option_each(Arena *a, struct Diags *d, const Tree *t, const TOption *given, IrOption *out, Err *e);
+/* No `lower` is above its `upper`. */
+void options_order(struct Diags *d, const TModel *m, const IrOption *v, uint32_t n);
+
 /* ---- lower.c ---- */
 /* NULL when something was reported to d or e. */
 Program *lower_program(Arena *a, struct Diags *d, const Tree *t, uint64_t seed, Err *e);

@@ -145,7 +145,9 @@ static Node *option_value(Ctx *x, const Option *o, const Arg *arg) {
                                    [OPT_INT] = TY_INT,
                                    [OPT_FLOAT] = TY_FLOAT,
                                    [OPT_STRING] = TY_STRING,
-                                   [OPT_ENUM] = TY_STRING};
+                                   [OPT_ENUM] = TY_STRING,
+                                   [OPT_EACH] = TY_FLOAT,
+                                   [OPT_EXPR] = TY_FLOAT};
   const Expr *e = arg->value;
   const char *who = arena_printf(c->a, "`%s`", o->name);
   if (o->kind == OPT_ENUM && e->kind == E_NAME && !table_get(&c->param, e->name)) {
@@ -169,7 +171,7 @@ static Node *option_value(Ctx *x, const Option *o, const Arg *arg) {
     return c->error;
   }
   double v = n->type.kind == TY_INT ? (double)n->i : n->f;
-  if ((o->kind == OPT_INT || o->kind == OPT_FLOAT) && !(v >= o->min && v <= o->max)) {
+  if ((o->kind == OPT_INT || o->kind == OPT_FLOAT || o->kind == OPT_EACH) && !(v >= o->min && v <= o->max)) {
     ctx_error(x, "CML0222", e->span, o->doc, "`%s` lies in %s..%s", o->name, number_text(c->a, o->min),
               number_text(c->a, o->max));
     return c->error;

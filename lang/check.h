@@ -92,7 +92,7 @@ typedef struct Check {
 
 /* ---- Expressions ---- */
 
-typedef enum { AT_FN, AT_PARAM, AT_DATA, AT_FEATURES, AT_TARGET, AT_OPTION, AT_EXPECT } Place;
+typedef enum { AT_FN, AT_PARAM, AT_DATA, AT_FEATURES, AT_TARGET, AT_OFFSET, AT_OPTION, AT_EXPECT } Place;
 
 typedef struct Ctx { /* where an expression stands and what it sees */
   Check *c;
@@ -179,6 +179,11 @@ const Option *option_check(Ctx *x, const Option *table, const char *who, const A
 const char *option_text(Arena *a, const Node *value); /* a literal as text: "false", "0.3" */
 /* "a {param} b" with values put in; NULL: reported. */
 const char *path_text(Ctx *x, const Expr *e, const char *who);
+
+/* `lower = [slot = value, ..]`: fills names and each of *out; false: reported. */
+bool option_numbers(Ctx *x, const ModelInfo *m, const Option *o, const Arg *given, TOption *out);
+/* `offset = expression`: a slot of its own, behind the others; an error leaves the model broken. */
+void offset_check(Check *c, ModelInfo *m, const Arg *given);
 
 /* ---- Declarations ---- */
 

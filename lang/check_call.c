@@ -199,6 +199,10 @@ static void aggregate_out_of_place(Ctx *x, const Expr *e) {
     cause = "`%s` is learned from data, and a target must be known row by row";
     remedy = "compute the target from columns and numbers alone";
     break;
+  case AT_OFFSET:
+    cause = "`%s` is learned from data, and an offset is known row by row";
+    remedy = "compute the offset from columns and numbers alone";
+    break;
   case AT_EXPECT:
     cause = "`%s` is not a metric, and metrics of one's own are not part of this version";
     remedy = "an `expect` compares metrics by name: `expect auc >= 0.7`";

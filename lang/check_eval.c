@@ -99,7 +99,7 @@ static TMetric *read_metric(Ctx *x, const Expr *e) {
     }
     const char *text = value->kind == N_LIT ? option_text(c->a, value) : source_text(c, g->value->span);
     t->text = arena_printf(c->a, t->noption ? "%s, %s = %s" : "%s(%s = %s", t->text, o->name, text);
-    PUSH(c->a, t->option, t->noption, cap, ((TOption){o->name, o, value, g->value->span}));
+    PUSH(c->a, t->option, t->noption, cap, ((TOption){.name = o->name, .spec = o, .value = value, .span = g->value->span}));
   }
   if (t->noption)
     t->text = arena_printf(c->a, "%s)", t->text);

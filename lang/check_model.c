@@ -358,12 +358,20 @@ static void check_options(Check *c, ModelInfo *m) {
     Node *value = NULL;
     if (g->name && (strcmp(g->name, "on") == 0 || strcmp(g->name, "positive") == 0))
       continue;
+    TOption t = {.name = g->name, .span = g->value->span, .spec = g->name ? option_find(m->t->estimator->options, g->name) : NULL};
+    if (t.spec && t.spec->kind == OPT_EXPR)
+      continue; /* it reads columns: when these are known */
+    if (t.spec && t.spec->kind == OPT_EACH && g->value->kind == E_LIST) {
+      m->broken |= !option_numbers(&x, m, t.spec, g, &t);
+      PUSH(c->a, m->t->option, m->t->noption, cap, t);
+      continue;
+    }
     const Option *o = option_check(&x, m->t->estimator->options, m->t->estimator->name, g, &value);
     if (!o) {
       m->broken = true;
       continue;
     }
-    PUSH(c->a, m->t->option, m->t->noption, cap, ((TOption){o->name, o, value, g->value->span}));
+    PUSH(c->a, m->t->option, m->t->noption, cap, ((TOption){.name = o->name, .spec = o, .value = value, .span = g->value->span}));
   }
 }
 
@@ -412,6 +420,18 @@ static void check_task_options(Check *c, const ModelInfo *m) {
                m->t->option[i].name, m->t->name, m->t->target_text);
 }
 
+/* The offset is one more slot, behind all others. */
+static void check_offset(Check *c, ModelInfo *m, uint32_t *cap) {
+  const Option *table = m->t->estimator ? m->t->estimator->options : NULL;
+  for (const Arg *g = m->decl->options; g; g = g->next) {
+    const Option *o = g->name ? option_find(table, g->name) : NULL;
+    if (o && o->kind == OPT_EXPR)
+      offset_check(c, m, g);
+  }
+  if (m->t->offset_block)
+    PUSH(c->a, m->t->block, m->t->nblock, *cap, m->t->offset_block);
+}
+
 void model_check(Check *c, ModelInfo *m) {
   const Decl *decl = m->decl;
   uint32_t cap = 0;
@@ -444,6 +464,7 @@ void model_check(Check *c, ModelInfo *m) {
   else
     check_target(c, m);
   check_task_options(c, m);
+  check_offset(c, m, &cap);
   check_rows(c, m);
   if (m->t->target && !node_is_error(m->t->target))
     for (uint32_t i = 0; i < m->t->nblock; i++)

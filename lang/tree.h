@@ -146,7 +146,10 @@ typedef struct TFeatures {
 typedef struct TOption {
   const char *name;
   const Option *spec;
-  Node *value;       /* const phase; int widened to float where spec is OPT_FLOAT */
+  Node *value;       /* const phase; int widened to float where spec is OPT_FLOAT; NULL where `each` is given */
+  const char **names; /* OPT_EACH as [slot = value, ..]: slots, or elements of them */
+  Node **each;
+  uint32_t neach;
   Span span;
 } TOption;
 
@@ -167,6 +170,8 @@ typedef struct TModel {
   const char *positive;    /* level of a category target, or NULL */
   TOption *option;
   uint32_t noption;
+  const char *offset;      /* as written, or NULL: then the last block is a slot that is the offset */
+  TFeatures *offset_block;
 } TModel;
 
 typedef struct TMetric {

@@ -156,7 +156,14 @@ static void print_features(const TFeatures *f, Buf *out) {
 static void print_options(const TOption *o, uint32_t n, Buf *out) {
   for (uint32_t i = 0; i < n; i++) {
     buf_printf(out, " %s=", o[i].name);
-    tree_print_node(o[i].value, out);
+    for (uint32_t k = 0; k < o[i].neach; k++) {
+      buf_printf(out, "%s%s=", k ? "," : "[", o[i].names[k]);
+      tree_print_node(o[i].each[k], out);
+    }
+    if (o[i].value)
+      tree_print_node(o[i].value, out);
+    else
+      buf_text(out, "]");
   }
 }
 

@@ -12,6 +12,11 @@ typedef struct TrainInfo { /* what an estimator knows before its first pass */
   const char *name;        /* of the model, for messages */
   uint32_t d;              /* columns of the matrix */
   char *const *feature;    /* their names */
+  uint32_t nslot;          /* the slots they come from, in order: name, and number of columns */
+  const char *const *slot;
+  const uint32_t *width;
+  bool offset;             /* the last slot is an offset: a column whose coefficient is 1 */
+  const struct Model *start; /* of option `from`: where to begin, by feature name; or NULL */
   bool sparse;             /* CSR blocks */
   const IrOption *option;  /* all of them, in the order of the option table */
   uint32_t noption;

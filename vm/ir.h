@@ -103,7 +103,10 @@ typedef struct IrAgg { /* a fitted value of a fit stage; arguments are values of
 typedef struct IrOption {
   const char *name;
   double num;         /* bool, int, float; index for enums */
-  const char *str;    /* OPT_STRING, or NULL */
+  const char *str;    /* OPT_STRING, OPT_EXPR, or NULL */
+  uint32_t n;         /* OPT_EACH: values of their own, beside num for the rest */
+  const char **names; /* n: slots, or elements of slots */
+  const double *list; /* n */
 } IrOption;
 
 typedef struct IrMetric {

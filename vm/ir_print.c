@@ -130,6 +130,12 @@ static void print_options(Buf *o, const IrOption *v, uint32_t n, const char *ind
       put_string(o, v[i].str);
     else
       put_f64(o, v[i].num);
+    for (uint32_t k = 0; k < v[i].n; k++) {
+      buf_text(o, " ");
+      put_string(o, v[i].names[k]);
+      buf_text(o, " ");
+      put_f64(o, v[i].list[k]);
+    }
     buf_text(o, "\n");
   }
 }

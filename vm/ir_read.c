@@ -318,12 +318,25 @@ static void read_out(In *in, RowProg *p, ProgCap *cap) {
 
 static IrOption read_option(In *in) {
   IrOption o = {0};
+  double *list = NULL;
+  uint32_t cap = 0, lcap = 0, n = 0;
   next(in);
   o.name = take_string(in);
   if (in->tok == T_STRING)
     o.str = take_string(in);
   else
     o.num = take_num(in);
+  while (in->tok == T_STRING) { /* values of single slots */
+    const char *name = take_string(in);
+    double v = take_num(in);
+    PUSH(in->a, o.names, o.n, cap, name);
+    PUSH(in->a, list, n, lcap, v);
+    if (!o.names || !list) {
+      err_memory(in->e);
+      break;
+    }
+  }
+  o.list = list;
   return o;
 }
 

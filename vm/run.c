@@ -349,16 +349,42 @@ static Status empty_slots(Run *r, uint32_t stage, const Slots *slots, Err *e) {
   return st;
 }
 
+/* The names of the slots, in order. */
+static const char **slot_names(const Stage *s, const Slots *slots, Err *e) {
+  const char **name = mem_alloc((slots->n + 1) * sizeof *name);
+  if (!name)
+    err_memory(e);
+  for (uint32_t i = 0, k = 0; name && i < s->prog.nout && k < slots->n; i++)
+    if (s->prog.out[i].role == OUT_SLOT)
+      name[k++] = s->prog.out[i].name;
+  return name;
+}
+
+/* Was an option given that is an expression? Then it is the last slot. */
+static bool has_offset(const Stage *s, const Estimator *est) {
+  for (uint32_t i = 0; i < s->noptions && est->option && est->option[i].name; i++)
+    if (est->option[i].kind == OPT_EXPR && s->options[i].str)
+      return true;
+  return false;
+}
+
 /* All passes of the estimator, and the model they give. NULL: e says why. */
 static Fitted *learn(Run *r, uint32_t stage, const Estimator *est, const Slots *slots, uint64_t rows, Err *e) {
   const Stage *s = &r->p->stage[stage];
   Looper one = {.it = NULL};
+  const char **name = slot_names(s, slots, e);
+  if (!name)
+    return NULL;
   TrainInfo info = {.name = s->name,
                     .d = slots->d,
                     .feature = slots->feature,
+                    .nslot = slots->n,
+                    .slot = name,
+                    .width = slots->width,
                     .sparse = slots->sparse,
                     .option = s->options,
                     .noption = s->noptions,
+                    .offset = has_offset(s, est),
                     .rows = rows,
                     .seed = r->p->seed,
                     .task = s->task};
@@ -382,6 +408,7 @@ static Fitted *learn(Run *r, uint32_t stage, const Estimator *est, const Slots *
     fitted_free(f);
   if (one.it)
     one.it->free(one.it);
+  mem_free(name);
   return st ? NULL : f;
 }
 

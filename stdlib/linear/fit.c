@@ -24,6 +24,7 @@ typedef struct LinFit {
   bool sparse;
   Arena arena;
   char **feature;
+  double *lower, *upper; /* d each, of b */
   char name[128];
   Space space;
   uint64_t rows;
@@ -105,6 +106,21 @@ static Status weigh_classes(LinFit *f, const Moments *m, Err *e) {
                  "the total weight of the training rows of model `%s` is %g", f->name, s->total);
 }
 
+bool linear_unbounded(const Space *s, const LinOptions *o, const double *beta, double margin) {
+  if (s->loss != LOSS_LOGISTIC || o->l2 != 0 || o->l1 != 0 || s->offset || !(margin > 0))
+    return false;
+  for (uint32_t j = 0; j < s->d && s->kinks; j++)
+    if ((beta[j] > 0 && s->hi[j] < INFINITY) || (beta[j] < 0 && s->lo[j] > -INFINITY))
+      return false;
+  return true;
+}
+
+/* What a coefficient that no solver looks for is: 1 for the offset, of a constant column the allowed value next to 0. */
+static double fixed_value(const LinFit *f, uint32_t j) {
+  double lo = f->lower[j], hi = f->upper[j];
+  return f->space.offset && j == f->d - 1 ? 1 : lo > 0 ? lo : hi < 0 ? hi : 0;
+}
+
 /* Scale, shift and penalty of column j. */
 static Status place_column(LinFit *f, const Moments *m, uint32_t j, Err *e) {
   Space *s = &f->space;
@@ -122,19 +138,27 @@ static Status place_column(LinFit *f, const Moments *m, uint32_t j, Err *e) {
                    "feature `%s` of model `%s` is too large: its values reach %g", f->feature[j], f->name,
                    fabs(low) > fabs(high) ? low : high);
   if (!(size > 1e-150) || (!s->intercept && high == 0 && low == 0)) {
-    f->nconstant++; /* inv stays 0 */
+    f->nconstant += !(s->offset && j == f->d - 1); /* inv stays 0 */
+    s->shift[j] = s->intercept ? low : 0;
     return ST_OK;
   }
   s->inv[j] = 1 / size;
   s->shift[j] = s->intercept && full ? mean : 0;
   s->center[j] = (mean - s->shift[j]) * s->inv[j];
+  if (s->offset && j == f->d - 1)
+    return ST_OK;
   s->penalty[j] = f->o.l2 * s->inv[j] * s->inv[j] * (f->o.standardize ? deviation * deviation : 1);
+  s->l1[j] = f->o.l1 * s->inv[j] * (f->o.standardize ? deviation : 1);
+  s->lo[j] = f->lower[j] * size;
+  s->hi[j] = f->upper[j] * size;
+  s->kinks |= s->l1[j] > 0 || s->lo[j] > -INFINITY || s->hi[j] < INFINITY;
   return ST_OK;
 }
 
 /* The best constant model, and the size of what there is to predict. */
 static void start_point(LinFit *f, const Moments *m, LinPoint *start) {
   Space *s = &f->space;
+  uint32_t last = f->d - 1;
   if (f->loss == LOSS_LOGISTIC) {
     double odds = m->weight[1] * s->weight[1] / (m->weight[0] * s->weight[0]);
     s->unit = 1;
@@ -145,6 +169,14 @@ static void start_point(LinFit *f, const Moments *m, LinPoint *start) {
     s->unit = sqrt(s->intercept ? m2 : m2 + m->y_mean * m->y_mean);
     start->a = s->intercept ? m->y_mean : 0;
   }
+  for (uint32_t j = 0; j < f->d; j++) { /* 0, as near as the bounds allow */
+    double lo = s->lo[j], hi = s->hi[j];
+    start->beta[j] = lo > 0 ? lo : hi < 0 ? hi : 0;
+  }
+  if (s->offset && s->inv[last] != 0)
+    start->beta[last] = 1 / s->inv[last];
+  for (uint32_t j = 0; j < f->d && s->intercept; j++)
+    start->a -= start->beta[j] * s->center[j];
 }
 
 /* From the moments to the coordinates and the starting point. */
@@ -161,16 +193,22 @@ static Status make_space(LinFit *f, const Moments *m, LinPoint *start, Err *e) {
   s->sparse = f->sparse;
   s->intercept = f->o.intercept;
   s->rows = (double)f->rows;
-  double *v = arena_alloc64(&f->arena, (5 * (size_t)d + 1) * sizeof *v);
+  double *v = arena_alloc64(&f->arena, (8 * (size_t)d + 1) * sizeof *v);
   if (!v)
     return err_memory(e);
   s->shift = v;
   s->inv = v + d;
   s->center = v + 2 * (size_t)d;
   s->penalty = v + 3 * (size_t)d;
-  start->beta = v + 4 * (size_t)d;
-  for (uint32_t j = 0; j < d && !st; j++)
+  s->l1 = v + 4 * (size_t)d;
+  s->lo = v + 5 * (size_t)d;
+  s->hi = v + 6 * (size_t)d;
+  start->beta = v + 7 * (size_t)d;
+  for (uint32_t j = 0; j < d && !st; j++) {
+    s->lo[j] = -INFINITY;
+    s->hi[j] = INFINITY;
     st = place_column(f, m, j, e);
+  }
   if (!st)
     start_point(f, m, start);
   return st;
@@ -271,6 +309,50 @@ static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err 
   return st || f->wait == FINISHED ? st : ask(f, jobs, e);
 }
 
+static Status copy_features(LinFit *f, const TrainInfo *t, Err *e) {
+  size_t d = t->d;
+  f->feature = arena_alloc(&f->arena, (d + 1) * sizeof *f->feature);
+  f->lower = arena_alloc64(&f->arena, (2 * d + 1) * sizeof *f->lower);
+  if (!f->feature || !f->lower)
+    return err_memory(e);
+  f->upper = f->lower + d;
+  for (uint32_t j = 0; j < t->d; j++)
+    if (!(f->feature[j] = arena_strdup(&f->arena, t->feature[j])))
+      return err_memory(e);
+  return ST_OK;
+}
+
+static const IrOption *option_named(const TrainInfo *t, const char *name) {
+  for (uint32_t i = 0; i < t->noption; i++)
+    if (!strcmp(t->option[i].name, name))
+      return &t->option[i];
+  return NULL;
+}
+
+/* An option given for all columns, for slots, and for elements by their feature name, which go before slots. */
+static Status bounds_of(const LinFit *f, const TrainInfo *t, const char *name, double *out, Err *e) {
+  const IrOption *o = option_named(t, name);
+  for (uint32_t j = 0; j < f->d; j++)
+    out[j] = o ? o->num : name[0] == 'l' ? -INFINITY : INFINITY;
+  for (int element = 0; element < 2; element++)
+    for (uint32_t i = 0; o && i < o->n; i++)
+      for (uint32_t k = 0, j = 0; k < t->nslot; j += t->width[k++])
+        for (uint32_t q = j; q < j + t->width[k]; q++)
+          if (!strcmp(o->names[i], element ? f->feature[q] : t->slot[k]))
+            out[q] = o->list[i];
+  for (uint32_t i = 0; o && i < o->n; i++) {
+    bool found = false;
+    for (uint32_t k = 0; k < t->nslot && !found; k++)
+      found = !strcmp(o->names[i], t->slot[k]);
+    for (uint32_t j = 0; j < f->d && !found; j++)
+      found = !strcmp(o->names[i], f->feature[j]);
+    if (!found)
+      return err_set(e, ST_DATA, "CML0445", "Name a slot, or an element that the training rows have.",
+                     "option `%s` of model `%s` names `%s`, which is no element of its features", name, f->name, o->names[i]);
+  }
+  return ST_OK;
+}
+
 Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e) {
   if (!blas_get(e)) /* before workers run: loading sets the environment */
     return e->code;
@@ -283,9 +365,11 @@ Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e) {
   f->loss = loss;
   f->d = t->d;
   f->sparse = t->sparse;
+  f->space.offset = t->offset;
   snprintf(f->name, sizeof f->name, "%s", t->name);
   const IrOption *o = t->option;
   uint32_t n = t->noption;
+  f->o.l1 = option_num(o, n, "l1");
   f->o.l2 = option_num(o, n, "l2");
   f->o.intercept = option_num(o, n, "intercept") != 0;
   f->o.standardize = option_num(o, n, "standardize") != 0;
@@ -294,16 +378,16 @@ Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e) {
   f->o.tolerance = option_num(o, n, "tolerance");
   f->o.balanced = loss == LOSS_LOGISTIC && option_num(o, n, "class_weight") == 1;
   f->o.positive_weight = loss == LOSS_LOGISTIC ? option_num(o, n, "positive_weight") : 1;
-  f->feature = arena_alloc(&f->arena, ((size_t)t->d + 1) * sizeof *f->feature);
-  for (uint32_t j = 0; f->feature && j < t->d; j++)
-    if (!(f->feature[j] = arena_strdup(&f->arena, t->feature[j])))
-      f->feature = NULL;
-  if (!f->feature) {
+  Status st = copy_features(f, t, e);
+  if (!st)
+    st = bounds_of(f, t, "lower", f->lower, e);
+  if (!st)
+    st = bounds_of(f, t, "upper", f->upper, e);
+  if (st)
     fit_free(&f->it);
-    return err_memory(e);
-  }
-  *out = &f->it;
-  return ST_OK;
+  else
+    *out = &f->it;
+  return st;
 }
 
 /* ---- lists of names in warnings ---- */
@@ -358,6 +442,14 @@ static void note_constant(const LinFit *f, Model *m) {
   names_end(&list);
 }
 
+/* b_j from beta_j: what stands at a bound is that bound, to the last bit. */
+static double coefficient(const LinFit *f, double beta, uint32_t j) {
+  const Space *s = &f->space;
+  if (!linear_moves(s, j))
+    return fixed_value(f, j);
+  return beta == s->lo[j] ? f->lower[j] : beta == s->hi[j] ? f->upper[j] : beta * s->inv[j];
+}
+
 Status linear_finish(Iter *it, Model *m, Err *e) {
   LinFit *f = (LinFit *)it;
   if (f->wait != FINISHED)
@@ -367,7 +459,7 @@ Status linear_finish(Iter *it, Model *m, Err *e) {
   if (!b)
     return err_memory(e);
   for (uint32_t j = 0; j < f->d; j++) {
-    b[j] = f->space.inv[j] != 0 ? r->best.beta[j] * f->space.inv[j] : 0;
+    b[j] = coefficient(f, r->best.beta[j], j);
     if (!(fabs(b[j]) < INFINITY))
       return err_set(e, ST_DATA, "CML0438", "Scale the feature, or leave it out.",
                      "the coefficient of feature `%s` of model `%s` is not finite", f->feature[j], f->name);

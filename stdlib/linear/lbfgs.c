@@ -5,6 +5,11 @@
  * on slopes alone near the solution, where values of the objective no longer differ: W. Hager, H. Zhang, SIAM
  * J. Optim. 16 (2005).
  *
+ * With l1 or bounds: OWL-QN, G. Andrew, J. Gao, "Scalable training of L1-regularized log-linear models", ICML 2007. The
+ * gradient becomes the steepest one-sided derivative; coordinates that it holds at 0 or at a bound stay out of the direction
+ * (with them out a positive definite inverse Hessian gives descent: D. Bertsekas, "Projected Newton methods", SIAM J. Control
+ * Optim. 20 (1982)); steps stop at 0 and at bounds, and are shortened until the objective falls. Memory is of the smooth part.
+ *
  * The variables are (beta, a) of f = a + sum_j beta_j (u_j - center_j): centred, which first-order methods
  * need, without touching sparse data: d / d beta_j = g_j - center_j g0, and the `a` that the pass is given is
  * a - sum_j beta_j center_j. The first inverse Hessian is 1 / (curvature at the mean + penalty_j). */
@@ -29,6 +34,7 @@ struct Lbfgs {
   double *x, *g;        /* the point reached and its gradient */
   double *trial, *gt;   /* the point that is being looked at */
   double *dir;
+  double *pg;           /* g, or with kinks the steepest one-sided derivative, 0 for coordinates that are held */
   double *h0;           /* diagonal of the first inverse Hessian */
   double *sk[MEMORY], *yk[MEMORY];
   double rho[MEMORY], gamma;
@@ -59,14 +65,14 @@ Lbfgs *lbfgs_new(const Space *s, const LinOptions *o, const LinPoint *start, Err
   l->s = s;
   l->o = o;
   l->n = n;
-  l->block = mem_alloc((2 * MEMORY + 7) * n * sizeof(double));
+  l->block = mem_alloc((2 * MEMORY + 8) * n * sizeof(double));
   if (!l->block) {
     err_memory(e);
     mem_free(l);
     return NULL;
   }
   double *v = l->block;
-  double **array[] = {&l->x, &l->g, &l->trial, &l->gt, &l->dir, &l->h0, &l->out.beta};
+  double **array[] = {&l->x, &l->g, &l->trial, &l->gt, &l->dir, &l->pg, &l->h0, &l->out.beta};
   for (size_t i = 0; i < sizeof array / sizeof *array; i++, v += n)
     *array[i] = v;
   for (int i = 0; i < MEMORY; i++) {
@@ -100,13 +106,32 @@ SolveResult *lbfgs_result(Lbfgs *l) {
   return &l->r;
 }
 
-/* dir = -H g by the two loops; slope. */
+/* Derivative of the objective at x along coordinate j, downhill; 0 where both ways lead up or x may not move. */
+static double one_sided(const Lbfgs *l, size_t j) {
+  const Space *s = l->s;
+  double x = l->x[j], g = l->g[j];
+  if (j == s->d)
+    return g;
+  double l1 = s->l1[j];
+  if (x != 0)
+    g += x > 0 ? l1 : -l1;
+  else
+    g = g > l1 ? g - l1 : g < -l1 ? g + l1 : 0;
+  return (g > 0 && x <= s->lo[j]) || (g < 0 && x >= s->hi[j]) || l->h0[j] == 0 ? 0 : g;
+}
+
+static void find_slopes(Lbfgs *l) {
+  for (size_t j = 0; j < l->n; j++)
+    l->pg[j] = l->s->kinks ? one_sided(l, j) : l->g[j];
+}
+
+/* dir = -H pg by the two loops; slope. */
 static void find_direction(Lbfgs *l) {
   size_t n = l->n;
   double alpha[MEMORY];
   double *restrict q = l->dir;
   for (size_t i = 0; i < n; i++)
-    q[i] = -l->g[i];
+    q[i] = -l->pg[i];
   for (uint32_t k = 0; k < l->npair; k++) {
     uint32_t p = (l->newest + MEMORY - k) % MEMORY;
     const double *restrict y = l->yk[p];
@@ -123,7 +148,9 @@ static void find_direction(Lbfgs *l) {
     for (size_t i = 0; i < n; i++)
       q[i] += beta * s[i];
   }
-  l->slope = k_dot(l->g, q, n);
+  for (size_t i = 0; i < n && l->s->kinks; i++)
+    q[i] = l->pg[i] == 0 ? 0 : q[i];
+  l->slope = k_dot(l->pg, q, n);
 }
 
 static double step_size(const Lbfgs *l) {
@@ -160,21 +187,32 @@ static void move(Lbfgs *l, double f) {
   l->f = f;
 }
 
+/* v for coordinate j, kept on the side of 0 that x is on (or goes to) and inside the bounds. */
+static double inside(const Lbfgs *l, size_t j, double v) {
+  const Space *s = l->s;
+  double side = l->x[j] != 0 ? l->x[j] : -l->pg[j];
+  if (s->l1[j] > 0 && v * side < 0)
+    v = 0;
+  return v < s->lo[j] ? s->lo[j] : v > s->hi[j] ? s->hi[j] : v;
+}
+
 static void set_trial(Lbfgs *l, double t) {
   l->t = t;
   for (size_t i = 0; i < l->n; i++)
     l->trial[i] = l->x[i] + t * l->dir[i];
+  for (size_t i = 0; i + 1 < l->n && l->s->kinks; i++)
+    l->trial[i] = inside(l, i, l->trial[i]);
   set_out(l);
 }
 
 /* A new direction from x, or the end. */
 static Status go_on(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
-  bool logistic = l->s->loss == LOSS_LOGISTIC;
   *state = SOLVE_DONE;
-  if (logistic && l->o->l2 == 0 && *at->margin > 0) {
+  if (linear_unbounded(l->s, l->o, l->x, *at->margin)) {
     snprintf(l->r.why, sizeof l->r.why, "%s", linear_separated);
     return ST_OK;
   }
+  find_slopes(l);
   find_direction(l);
   if (!(l->slope < 0)) { /* memory of no use any more, or a zero gradient */
     l->npair = 0;
@@ -231,7 +269,7 @@ static double evaluate(Lbfgs *l, const Sums *at) {
   size_t d = l->n - 1;
   double w = s->total, f = *at->loss / w;
   for (size_t j = 0; j < d; j++) {
-    f += 0.5 * s->penalty[j] * (l->trial[j] * l->trial[j]);
+    f += 0.5 * s->penalty[j] * (l->trial[j] * l->trial[j]) + s->l1[j] * fabs(l->trial[j]);
     double g = at->g[j] / w + s->penalty[j] * l->trial[j];
     l->gt[j] = s->intercept ? g - s->center[j] * (*at->g0 / w) : g;
   }
@@ -251,7 +289,7 @@ static void start_at(Lbfgs *l, double f) {
     curve = q * (1 - q);
   }
   for (size_t j = 0; j < d; j++)
-    l->h0[j] = s->inv[j] != 0 ? 1 / (curve + s->penalty[j]) : 0;
+    l->h0[j] = linear_moves(s, (uint32_t)j) ? 1 / (curve + s->penalty[j]) : 0;
   l->h0[d] = s->intercept ? 1 / curve : 0;
   memcpy(l->x, l->trial, l->n * sizeof(double));
   memcpy(l->g, l->gt, l->n * sizeof(double));
@@ -279,12 +317,46 @@ static void narrow(Lbfgs *l, double f, double slope, bool low) {
   l->d_lo = slope;
 }
 
+static void give_up(Lbfgs *l, SolveState *state) {
+  double size = step_size(l);
+  *state = SOLVE_DONE;
+  l->r.converged = size <= 1e-6;
+  if (!l->r.converged)
+    snprintf(l->r.why, sizeof l->r.why,
+             "no step improves the objective any more after %u iterations (the next would change a coefficient by %.1e "
+             "of the largest). Set l2 higher", l->r.iterations, size);
+}
+
+/* Has the objective fallen as the way that the trial really went promises? */
+static Status kink_step(Lbfgs *l, const Sums *at, double f, SolveState *state, Err *e) {
+  double slope = 0;
+  for (size_t j = 0; j < l->n; j++)
+    slope += l->pg[j] * (l->trial[j] - l->x[j]);
+  l->looks++;
+  if (f <= l->f + C1 * slope + 4 * DBL_EPSILON * fabs(l->f)) {
+    move(l, f);
+    l->r.iterations++;
+    Status st = solve_record(&l->r, f, e);
+    return st ? st : go_on(l, at, state, e);
+  }
+  *state = SOLVE_MORE;
+  if (l->looks >= SEARCH_MAX) {
+    give_up(l, state);
+    return ST_OK;
+  }
+  double t = f < INFINITY ? -slope / (2 * (f - l->f - slope)) : 0.1; /* the minimum of a parabola */
+  set_trial(l, l->t * (t < 0.1 ? 0.1 : t < 0.5 ? t : 0.5));
+  return ST_OK;
+}
+
 Status lbfgs_step(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
   double f = evaluate(l, at);
   if (!l->started) {
     start_at(l, f);
     return go_on(l, at, state, e);
   }
+  if (l->s->kinks)
+    return kink_step(l, at, f, state, e);
   double slope = k_dot(l->gt, l->dir, l->n), noise = 4 * DBL_EPSILON * fabs(l->f);
   bool low = f <= l->f + C1 * l->t * l->slope;
   bool wolfe = low && fabs(slope) <= -C2 * l->slope;
@@ -297,17 +369,11 @@ Status lbfgs_step(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
     return st ? st : go_on(l, at, state, e);
   }
   narrow(l, f, slope, low);
+  *state = SOLVE_MORE;
   if (l->looks >= SEARCH_MAX) {
-    double size = step_size(l);
-    *state = SOLVE_DONE;
-    l->r.converged = size <= 1e-6;
-    if (!l->r.converged)
-      snprintf(l->r.why, sizeof l->r.why,
-               "no step improves the objective any more after %u iterations (the next would change a coefficient by %.1e "
-               "of the largest). Set l2 higher", l->r.iterations, size);
+    give_up(l, state);
     return ST_OK;
   }
-  *state = SOLVE_MORE;
   set_trial(l, l->bracketed ? between(l) : 4 * l->t);
   return ST_OK;
 }

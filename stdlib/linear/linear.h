@@ -3,11 +3,12 @@
  * flow.
  *
  *   rows --moments.c--> Moments --fit.c--> Space
- *   Space, a point --gradient.c--> Sums --newton.c | lbfgs.c--> the next point, ... --fit.c--> Model
+ *   Space, a point --gradient.c--> Sums --newton.c | lbfgs.c--> the next point, ... --fit.c, inference.c--> Model
  *
  * The problem, with W = sum of the weights w_i (class weights included):
  *
- *   minimise over b, b0   (1/W) sum_i w_i loss(y_i, f_i)  +  (l2 / 2) sum_j (s_j b_j)^2        f_i = b0 + sum_j b_j x_ij
+ *   minimise over b, b0   (1/W) sum_i w_i loss(y_i, f_i)  +  l1 sum_j |s_j b_j|  +  (l2 / 2) sum_j (s_j b_j)^2
+ *   with  f_i = b0 + sum_j b_j x_ij  and  lower_j <= b_j <= upper_j
  *
  * s_j is the weighted standard deviation of column j with denominator W; the intercept b0 is never penalised.
  *
@@ -15,7 +16,9 @@
  * = b_j / inv_j, with f_i = a + sum_j beta_j u_ij. inv_j = 1 / s_j (without an intercept 1 / root mean
  * square). shift_j is the mean where all rows of the column are stored, and 0 in a sparse column, which must
  * not fill up; there the mean in u is `center_j`, and the solver takes it out on its side. The stored data
- * are never changed; scale and shift go back into b and b0 at the end. */
+ * are never changed; scale and shift go back into b and b0 at the end.
+ *
+ * An offset (a term whose coefficient is 1) is a column like others, the last one, that no solver moves. */
 #ifndef STDLIB_LINEAR_LINEAR_H
 #define STDLIB_LINEAR_LINEAR_H
 
@@ -39,7 +42,7 @@ enum {
 };
 
 typedef struct LinOptions {
-  double l2;
+  double l1, l2;
   bool intercept, standardize;
   LinSolver solver;
   uint32_t max_iterations;
@@ -88,7 +91,18 @@ typedef struct Space { /* the coordinates, made from Moments; d entries each */
   double *shift, *inv;     /* inv = 0: the column is constant and takes no part */
   double *center;          /* mean of u_j */
   double *penalty;         /* l2 times (s_j inv_j)^2 or, not standardised, times inv_j^2 */
+  double *l1;              /* l1 times s_j inv_j or, not standardised, times inv_j */
+  double *lo, *hi;         /* bounds of beta_j */
+  bool kinks;              /* there is an l1 or a bound: the objective is not smooth */
+  bool offset;             /* the last column's coefficient stays as it starts */
 } Space;
+
+static inline bool linear_moves(const Space *s, uint32_t j) { /* has column j a coefficient to find? */
+  return s->inv[j] != 0 && !(s->offset && j == s->d - 1);
+}
+
+/* Is there no best point, since f could be multiplied by any number? `beta` separates the classes. */
+bool linear_unbounded(const Space *s, const LinOptions *o, const double *beta, double margin);
 
 typedef struct Sums { /* totals over rows, without penalty; one array, in this order; h and hess with a Hessian only */
   double *v;

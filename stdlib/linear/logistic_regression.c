@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* logistic_regression: two classes, with an optional L2 penalty and class weights. Read linear.h for the
  * problem and the coordinates; this file is what is particular to it. */
+#include <math.h>
+
 #include "stdlib/linear/linear.h"
 #include "stdlib/registry.h"
 #include "vm/kernel/math.h"
 
 static const Option options[] = {
-    {"l2", OPT_FLOAT, 0, 0, 1e12, NULL, "Strength of the L2 penalty; 0: none."},
+    {"l1", OPT_FLOAT, 0, 0, 1e12, NULL, "Strength of the L1 penalty, which makes coefficients exactly 0; 0: none."},
+    {"l2", OPT_FLOAT, 0, 0, 1e12, NULL, "Strength of the L2 penalty; 0: none. With l1: the elastic net."},
     {"intercept", OPT_BOOL, 1, 0, 1, NULL, "Whether the log odds have a constant term; it is never penalised."},
     {"standardize", OPT_BOOL, 1, 0, 1, NULL,
      "Whether the penalty is on coefficients times the deviation of their feature (true), or on the coefficients "
@@ -17,6 +20,10 @@ static const Option options[] = {
      "What the weights of rows of the positive class are multiplied with."},
     {"threshold", OPT_FLOAT, 0.5, 0, 1, NULL,
      "From this probability on a prediction counts as positive; training does not use it."},
+    {"lower", OPT_EACH, -INFINITY, -INFINITY, INFINITY, "upper", "The least value of coefficients (of features as they are)."},
+    {"upper", OPT_EACH, INFINITY, -INFINITY, INFINITY, NULL, "The greatest value of coefficients (of features as they are)."},
+    {"offset", OPT_EXPR, 0, 0, 0, NULL,
+     "A number of each row that is added to the log odds, in training and when predicting: offset = log(exposure)."},
     {"solver", OPT_ENUM, 0, 0, 0, "auto|newton|lbfgs", "auto: newton up to 4096 columns, lbfgs above."},
     {"max_iterations", OPT_INT, 1000, 1, 1e6, NULL, "Most iterations; newton needs 4 to 10, lbfgs may need hundreds."},
     {"tolerance", OPT_FLOAT, 1e-8, 0, 1, NULL,
@@ -25,23 +32,32 @@ static const Option options[] = {
 };
 
 static const char doc[] =
-    "Logistic regression: the probability of the positive class, with an optional L2 penalty.\n"
+    "Logistic regression: the probability of the positive class, with optional penalties (L2, L1, elastic net), bounds\n"
+    "and an offset.\n"
     "\n"
-    "Problem.  min over b, b0 of (1/W) sum_i w_i log(1 + exp(-z_i f_i)) + (l2/2) sum_j (s_j b_j)^2\n"
-    "with f_i = b0 + sum_j b_j x_ij, z_i = 1 for the positive class and -1 otherwise, W the sum of the\n"
-    "weights (class weights included) and s_j the weighted standard deviation of feature j (denominator W).\n"
-    "Features need no scaling.\n"
-    "The prediction is the probability 1 / (1 + exp(-f)).\n"
+    "Problem.  min over b, b0 of  (1/W) sum_i w_i log(1 + exp(-z_i f_i))\n"
+    "                             + l1 sum_j |s_j b_j| + (l2/2) sum_j (s_j b_j)^2,   lower_j <= b_j <= upper_j\n"
+    "with f_i = o_i + b0 + sum_j b_j x_ij, o_i the offset, z_i = 1 for the positive class and -1 otherwise, W the sum of\n"
+    "the weights (class weights included) and s_j the weighted standard deviation of feature j (denominator W).\n"
+    "Features need no scaling. The prediction is the probability 1 / (1 + exp(-f)).\n"
     "\n"
-    "Method.  Newton's method from the constant model up to 4096 columns; above, L-BFGS. Features that are\n"
-    "combinations of others are allowed: without l2 the solution of least norm on the standardised scale\n"
-    "is taken and a warning names them. Classes that can be separated have no finite solution without l2:\n"
+    "Bounds.  lower = 0 holds for all coefficients; lower = [distance = 0, `origin=ATL` = -1] for those of these slots and\n"
+    "elements, the others being free. They are of the coefficients of features as they are, standardised or not.\n"
+    "\n"
+    "Method.  Newton's method from the constant model up to 4096 columns (with l1 or bounds proximal: each step by\n"
+    "coordinate descent and active sets, to the conditions of optimality); above, L-BFGS (OWL-QN). Features that are\n"
+    "combinations of others are allowed: without a penalty the solution of least norm on the standardised scale\n"
+    "is taken and a warning names them. Classes that can be separated have no finite solution without a penalty:\n"
     "the model is kept, reported as not converged, with the reason.\n"
     "\n"
-    "Conversions.  scikit-learn LogisticRegression(C): l2 = 1 / (C W), with standardize = false (or on\n"
-    "standardised columns); class_weight = balanced is scikit-learn's.\n"
-    "Spark LogisticRegression(regParam, elasticNetParam = 0): l2 = regParam * n / (n - 1).\n"
-    "glmnet(family = \"binomial\", lambda, alpha = 0): l2 = lambda.\n"
+    "Conversions.  l1 = lambda alpha and l2 = lambda (1 - alpha) of an elastic net on standardised columns.\n"
+    "scikit-learn LogisticRegression(C, l1_ratio): l1 = l1_ratio / (C W), l2 = (1 - l1_ratio) / (C W), with\n"
+    "standardize = false (or on standardised columns); class_weight = balanced is scikit-learn's, and\n"
+    "class_weight = {1: v} is positive_weight = v.\n"
+    "Spark LogisticRegression(regParam, elasticNetParam): l1 = regParam elasticNetParam sqrt(n / (n - 1)),\n"
+    "l2 = regParam (1 - elasticNetParam) n / (n - 1); lowerBoundsOnCoefficients, upperBoundsOnCoefficients: lower, upper.\n"
+    "glmnet(family = \"binomial\", lambda, alpha): l1 = lambda alpha, l2 = lambda (1 - alpha); lower.limits, upper.limits: lower,\n"
+    "upper. R's glm(weights, offset): the data's weight, offset.\n"
     "\n"
     "Reported.  Coefficients (log odds per unit of a feature), intercept, iterations, the objective after\n"
     "each, whether it converged and if not why.\n";

@@ -15,6 +15,9 @@
  *   2. A = S H' S with unit diagonal, so that its Cholesky pivots are 1 - R^2 of a column against those before it;
  *   3. without a penalty the first A shows which columns are combinations of others (rank.c); steps then stay in the other
  *      directions. Which these are is a matter of the data, not of the point, so it is found once;
+ *      With l1 or bounds the step goes to the minimum of the quadratic model with these in it (descent.c), a proximal Newton
+ *      step: J. Lee, Y. Sun, M. Saunders, SIAM J. Optim. 24 (2014). It is 0 where the optimality conditions hold and only there,
+ *      so that its size says how well they do;
  *   4. near the solution the old factor serves for new gradients (the pass is cheaper without a Hessian). For squared
  *      loss this is the iterative refinement of the normal equations (A. Bjoerck, "Numerical Methods for Least Squares
  *      Problems", 1996, section 2.9), which gives back the digits that squaring lost. */
@@ -25,6 +28,7 @@
 
 #include "stdlib/linear/linear.h"
 #include "vm/blas.h"
+#include "vm/kernel/dot.h"
 
 #define ARMIJO 1e-4
 #define CHORD 1e-4 /* a step as small: keep the factor */
@@ -38,6 +42,7 @@ struct Newton {
   uint32_t *active;  /* m: their numbers */
   LinPoint at, trial;
   double *step;      /* d */
+  double *goal;      /* d: where the whole step leads, zeros and bounds exact */
   double step_a;
   double f, slope, t;
   bool started;
@@ -53,6 +58,7 @@ struct Newton {
   double *basis;     /* m x rank: what the data determine; NULL: everything */
   double *reduced;   /* rank x rank: Cholesky factor of basis' A basis */
   double *tmp;       /* m x rank, and rank */
+  double *model;     /* kinks: 5 m, the quadratic's vectors and its solution */
   uint32_t rank;
   Rank look;
   bool rank_known;
@@ -81,10 +87,11 @@ Newton *newton_new(const Space *s, const LinOptions *o, char *const *names, cons
   n->at.beta = take(d, sizeof(double));
   n->trial.beta = take(d, sizeof(double));
   n->step = take(d, sizeof(double));
-  if (!n->active || !n->at.beta || !n->trial.beta || !n->step)
+  n->goal = take(d, sizeof(double));
+  if (!n->active || !n->at.beta || !n->trial.beta || !n->step || !n->goal)
     goto memory;
   for (uint32_t j = 0; j < d; j++) {
-    if (s->inv[j] != 0)
+    if (linear_moves(s, j))
       n->active[n->m++] = j;
     n->trial.beta[j] = start->beta[j];
   }
@@ -94,7 +101,8 @@ Newton *newton_new(const Space *s, const LinOptions *o, char *const *names, cons
   n->scale = take(m, sizeof(double));
   n->h = take(m, sizeof(double));
   n->g = take(m, sizeof(double));
-  if (n->a && n->scale && n->h && n->g)
+  n->model = take(s->kinks ? 5 * m : 0, sizeof(double));
+  if (n->a && n->scale && n->h && n->g && n->model)
     return n;
 memory:
   err_memory(e);
@@ -109,6 +117,8 @@ void newton_free(Newton *n) {
   mem_free(n->at.beta);
   mem_free(n->trial.beta);
   mem_free(n->step);
+  mem_free(n->goal);
+  mem_free(n->model);
   mem_free(n->a);
   mem_free(n->scale);
   mem_free(n->h);
@@ -208,6 +218,10 @@ Status newton_products(Newton *n, const double *products, Err *e) {
 static Status build_factor(Newton *n, const Sums *at, Err *e) {
   uint32_t m = n->m;
   build_matrix(n, at);
+  if (n->s->kinks) { /* the matrix itself is what is needed */
+    n->have_factor = true;
+    return ST_OK;
+  }
   if (!n->rank_known && n->o->l2 == 0 && m > 0) {
     Status st = rank_look(&n->look, n->a, m, n->s->rows, e);
     if (st)
@@ -241,8 +255,48 @@ static Status build_factor(Newton *n, const Sums *at, Err *e) {
 
 /* ---- one step ---- */
 
-/* Gradient and step at n->at; slope becomes the derivative of the objective along the step. */
-static void find_step(Newton *n, const Sums *at) {
+/* With l1 and bounds: n->g is minus the gradient in the coordinates z = beta / scale, and becomes the step in them. */
+static Status model_step(Newton *n, Err *e) {
+  const Space *s = n->s;
+  uint32_t m = n->m;
+  double *g = n->model, *l1 = g + m, *lo = l1 + m, *hi = lo + m, *z = hi + m;
+  for (uint32_t i = 0; i < m; i++) {
+    uint32_t j = n->active[i];
+    double one = n->scale[i]; /* 0: nothing is known of this direction, stay */
+    z[i] = one > 0 ? n->at.beta[j] / one : 0;
+    l1[i] = s->l1[j] * one;
+    lo[i] = one > 0 ? s->lo[j] / one : 0;
+    hi[i] = one > 0 ? s->hi[j] / one : 0;
+  }
+  for (uint32_t i = 0; i < m; i++)
+    g[i] = -n->g[i] - k_dot(n->a + (size_t)i * m, z, m);
+  double unit = s->unit * sqrt(n->h00 > 0 ? n->h00 : 1);
+  Quadratic q = {.m = m, .h = n->a, .g = g, .l1 = l1, .lo = lo, .hi = hi, .tolerance = 0.01 * n->o->tolerance * unit};
+  QuadraticEnd end;
+  Status st = descent_solve(&q, z, &end, e);
+  for (uint32_t i = 0; i < m && !st; i++) {
+    uint32_t j = n->active[i];
+    double to = z[i] * n->scale[i];
+    to = z[i] == lo[i] ? s->lo[j] : z[i] == hi[i] ? s->hi[j] : to;
+    n->goal[j] = n->scale[i] > 0 ? to : n->at.beta[j];
+    n->g[i] = n->scale[i] > 0 ? (n->goal[j] - n->at.beta[j]) / n->scale[i] : 0;
+  }
+  return st;
+}
+
+/* Change of the l1 term, from `from` to `to`. */
+static double kink_change(const Newton *n, const double *from, const double *to) {
+  double sum = 0;
+  for (uint32_t i = 0; i < n->m && n->s->kinks; i++) {
+    uint32_t j = n->active[i];
+    sum += n->s->l1[j] * (fabs(to[j]) - fabs(from[j]));
+  }
+  return sum;
+}
+
+/* Gradient and step at n->at; slope becomes the derivative of the objective along the step (with l1: the change of
+ * the linear part, which bounds it). */
+static Status find_step(Newton *n, const Sums *at, Err *e) {
   uint32_t m = n->m;
   double w = n->s->total, ga = *at->g0 / w;
   bool eliminate = n->s->intercept && n->h00 > 0;
@@ -262,6 +316,10 @@ static void find_step(Newton *n, const Sums *at) {
     n->blas->gemv("N", &im, &ik, &unit, n->basis, &im, y, &one, &zero, n->g, &one, 1);
   } else if (n->basis) {
     memset(n->g, 0, m * sizeof *n->g);
+  } else if (n->s->kinks) {
+    Status st = model_step(n, e);
+    if (st)
+      return st;
   } else if (m > 0) {
     n->blas->potrs("L", &im, &one, n->a, &im, n->g, &im, &info, 1);
   }
@@ -272,9 +330,12 @@ static void find_step(Newton *n, const Sums *at) {
     slope += n->step[j] * step;
     shift += n->h[i] * step;
     n->step[j] = step;
+    if (!n->s->kinks)
+      n->goal[j] = n->at.beta[j] + step;
   }
   n->step_a = eliminate ? -(ga + shift) / n->h00 : 0;
-  n->slope = slope + (n->s->intercept ? ga * n->step_a : 0);
+  n->slope = slope + (n->s->intercept ? ga * n->step_a : 0) + kink_change(n, n->at.beta, n->goal);
+  return ST_OK;
 }
 
 static double step_size(const Newton *n) {
@@ -295,7 +356,7 @@ static void set_trial(Newton *n, double t) {
   n->trial.a = n->at.a + t * n->step_a;
   for (uint32_t i = 0; i < n->m; i++) {
     uint32_t j = n->active[i];
-    n->trial.beta[j] = n->at.beta[j] + t * n->step[j];
+    n->trial.beta[j] = t == 1 ? n->goal[j] : n->at.beta[j] + t * n->step[j];
   }
 }
 
@@ -335,7 +396,7 @@ static Status last_step(Newton *n, double size, double gain, Err *e) {
 
 /* Three times in a row: the objective cannot be improved by what can be measured, and steps do not shrink. */
 static bool is_flat(Newton *n, double size, double gain) {
-  bool unbounded = n->s->loss == LOSS_LOGISTIC && n->o->l2 == 0; /* coefficients may grow for ever */
+  bool unbounded = n->s->loss == LOSS_LOGISTIC && n->o->l2 == 0 && n->o->l1 == 0; /* coefficients may grow for ever */
   double floor = 1e-28 * n->s->unit * n->s->unit;
   bool stuck = n->started && size > 0.5 * n->size;
   bool level = gain <= (unbounded ? 1e-10 : 4 * DBL_EPSILON) * fabs(n->f) + floor;
@@ -358,11 +419,13 @@ static bool is_flat(Newton *n, double size, double gain) {
 static Status go_on(Newton *n, const Sums *at, SolveState *state, Err *e) {
   bool logistic = n->s->loss == LOSS_LOGISTIC;
   *state = SOLVE_DONE;
-  if (logistic && n->o->l2 == 0 && *at->margin > 0) {
+  if (linear_unbounded(n->s, n->o, n->at.beta, *at->margin)) {
     snprintf(n->r.why, sizeof n->r.why, "%s", linear_separated);
     return ST_OK;
   }
-  find_step(n, at);
+  Status st = find_step(n, at, e);
+  if (st)
+    return st;
   double size = step_size(n), gain = -0.5 * n->slope;
   if (!(size < INFINITY)) {
     snprintf(n->r.why, sizeof n->r.why, "the Newton step is not finite after %u iterations. Add l2", n->r.iterations);
@@ -391,6 +454,7 @@ static double objective(const Newton *n, const Sums *at) {
   for (uint32_t i = 0; i < n->m; i++) {
     uint32_t j = n->active[i];
     f += 0.5 * n->s->penalty[j] * (n->trial.beta[j] * n->trial.beta[j]);
+    f += n->s->l1[j] * fabs(n->trial.beta[j]);
   }
   return f;
 }

@@ -28,6 +28,9 @@ typedef struct ScanRows {
   uint32_t cut, leaf;  /* rows of a panel (<= PANEL_ROWS), panels of a leaf; 0: the usual */
   RowErrors errors;    /* of the last scan */
   uint32_t scans;
+  const double *lower, *upper; /* train: bounds by column; NULL: none */
+  bool offset;                 /* train: the last column is one */
+  const Model *start;          /* train: where to begin; NULL: anywhere */
 } ScanRows;
 
 static inline double scan_random(uint64_t key, uint64_t i) {
@@ -175,7 +178,7 @@ static inline Status scan_run(ScanRows *s, Iter *it, Err *e) {
 static inline uint32_t scan_options(const Option *table, IrOption *out, va_list set) {
   uint32_t n = 0;
   for (; table && table[n].name; n++)
-    out[n] = (IrOption){table[n].name, table[n].def, NULL};
+    out[n] = (IrOption){.name = table[n].name, .num = table[n].def};
   const char *name;
   while ((name = va_arg(set, const char *))) {
     double v = va_arg(set, double);
@@ -192,7 +195,7 @@ static inline uint32_t scan_options(const Option *table, IrOption *out, va_list 
 
 /* Trains; *m is to be freed with scan_model_free, also on failure. */
 static inline Status scan_train(const Estimator *est, ScanRows *s, Model *m, Err *e, ...) {
-  IrOption option[24];
+  IrOption option[32];
   va_list ap;
   va_start(ap, e);
   uint32_t n = scan_options(est->option, option, ap);
@@ -206,7 +209,19 @@ static inline Status scan_train(const Estimator *est, ScanRows *s, Model *m, Err
     m->feature[j] = malloc(16);
     snprintf(m->feature[j], 16, "x%u", j);
   }
+  uint32_t *width = malloc((s->x.d + 1) * sizeof *width);
+  for (uint32_t j = 0; j < s->x.d; j++)
+    width[j] = 1;
+  for (uint32_t i = 0; i < n; i++) {
+    const double *bound = !strcmp(option[i].name, "lower") ? s->lower : !strcmp(option[i].name, "upper") ? s->upper : NULL;
+    if (bound) {
+      option[i].n = s->x.d;
+      option[i].list = bound;
+      option[i].names = (const char **)m->feature;
+    }
+  }
   TrainInfo t = {.name = "test", .d = s->x.d, .feature = m->feature, .sparse = s->x.a == NULL, .option = option, .noption = n,
+                 .nslot = s->x.d, .slot = (const char *const *)m->feature, .width = width, .offset = s->offset, .start = s->start,
                  .rows = s->n};
   Iter *it = NULL;
   Status st = est->begin(&t, &it, e);
@@ -216,6 +231,7 @@ static inline Status scan_train(const Estimator *est, ScanRows *s, Model *m, Err
     st = est->finish(it, m, e);
   if (it)
     it->free(it);
+  free(width);
   if (!st)
     assert_int_equal(est->verify(m, e), ST_OK);
   return st;

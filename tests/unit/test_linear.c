@@ -358,12 +358,14 @@ static void test_memory(void **state) {
     Err e;
     mem_fail_at(n);
     Iter *it = NULL;
-    IrOption option[] = {{"l2", 0.1, NULL}, {"intercept", 1, NULL}, {"standardize", 1, NULL}, {"max_iterations", 50, NULL},
-                         {"tolerance", 1e-8, NULL}, {"solver", (double)(n % 3), NULL}};
+    IrOption option[] = {{.name = "l2", .num = 0.1}, {.name = "l1", .num = n % 5 == 0 ? 0.1 : 0},
+                         {.name = "intercept", .num = 1}, {.name = "standardize", .num = 1},
+                         {.name = "max_iterations", .num = 50}, {.name = "tolerance", .num = 1e-8},
+                         {.name = "solver", .num = (double)(n % 3)}};
     char *name[D] = {"a", "b", "c", "d", "e", "f"};
     memset(&m, 0, sizeof m);
     memset(&e, 0, sizeof e);
-    TrainInfo info = {.name = "test", .d = D, .feature = name, .option = option, .noption = 6, .rows = N};
+    TrainInfo info = {.name = "test", .d = D, .feature = name, .option = option, .noption = 7, .rows = N};
     Status st = linear_regression.begin(&info, &it, &e);
     Jobs jobs = {0};
     if (!st)

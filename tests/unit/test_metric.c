@@ -60,7 +60,7 @@ static Status run(Data *t, const Metric *m, double threshold, int32_t slice, Met
   IrOption option[8];
   uint32_t noption = 0;
   for (const Option *o = m->option; o && o->name; o++)
-    option[noption++] = (IrOption){o->name, strcmp(o->name, "threshold") ? o->def : threshold, NULL};
+    option[noption++] = (IrOption){.name = o->name, .num = strcmp(o->name, "threshold") ? o->def : threshold};
   MetricInfo info = {.option = option, .noption = noption, .score = m->tasks & TASK_BIT(TASK_BINARY) ? SCORE : PREDICTED,
                      .target = m->tasks & TASK_BIT(TASK_BINARY) ? TARGET : AMOUNT, .slice = slice, .rows = t->rows.n};
   Iter *it = NULL;
@@ -352,7 +352,7 @@ static void test_groups(void **state) {
     IrOption option[8];
     uint32_t noption = 0;
     for (const Option *o = m->option; o && o->name; o++)
-      option[noption++] = (IrOption){o->name, o->def, NULL};
+      option[noption++] = (IrOption){.name = o->name, .num = o->def};
     MetricInfo info = {.option = option, .noption = noption, .score = m->tasks & TASK_BIT(TASK_BINARY) ? SCORE : PREDICTED,
                        .target = m->tasks & TASK_BIT(TASK_BINARY) ? TARGET : AMOUNT, .slice = -1, .groups = 7, .rows = 400};
     Iter *it = NULL;
