@@ -320,10 +320,11 @@ static void lower_agg_once(Lower *l, Build *b, const Instance *in, int32_t leave
   a->key = NEWN(l->arena, uint32_t, n->nby + 1);
   for (uint32_t i = 0; i < n->nby; i++)
     a->key[i] = (uint32_t)prog_output(b, n->by[i], false);
-  if (n->narg > (has_arg ? 1u : 0u)) {
+  double *const par[] = {&a->par, &a->par2, &a->par3};
+  for (uint32_t i = has_arg, k = 0; i < n->narg && k < 3; i++, k++) {
     IrVal c = {0};
-    const_eval(l->arena, l->diags, l->tree, n->arg[has_arg ? 1 : 0], &c, l->e);
-    a->par = c.type == IR_F64 ? c.f : (double)c.i;
+    const_eval(l->arena, l->diags, l->tree, n->arg[i], &c, l->e);
+    *par[k] = c.type == IR_F64 ? c.f : (double)c.i;
   }
   a->text = show_text(l->arena, n);
   prog_place(b, n->span, &a->line, &a->col);

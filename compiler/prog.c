@@ -55,7 +55,7 @@ static IrType type_of(Type t) {
   case TY_CATEGORY: return IR_STR;
   case TY_VECTOR: return IR_VEC;
   case TY_MATRIX: return IR_MAT;
-  case TY_LIST: return t.elem == TY_CATEGORY || t.elem == TY_STRING ? IR_VOCAB : IR_LIST;
+  case TY_LIST: return t.elem == TY_STRING ? IR_STRS : t.elem == TY_CATEGORY ? IR_VOCAB : IR_LIST;
   default: return IR_F64;
   }
 }

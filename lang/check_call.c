@@ -84,8 +84,33 @@ static const char *op_name(Check *c, const Native *f, Type bound) {
   return generic ? arena_printf(c->a, "%.*s%s", (int)n - 1, f->op, type_rep(bound.kind)) : f->op;
 }
 
+/* A literal argument outside low..high; others are seen when they are computed. */
+static bool whole_fits(Ctx *x, const Node *n, int64_t low, int64_t high, Span at, const char *what) {
+  if (n->kind != N_LIT || n->type.kind != TY_INT || (n->i >= low && n->i <= high))
+    return true;
+  ctx_error(x, "CML0205", at, arena_printf(x->c->a, "write a number from %lld to %lld", (long long)low, (long long)high), "%s is %lld", what,
+            (long long)n->i);
+  return false;
+}
+
+/* The same for texts: op_text.c and op_sparse.c do with less than that, and the order is theirs. */
+static bool text_literals_fit(Ctx *x, const char *op, Node *const *arg, Span at) {
+  if (strcmp(op, "tf.strs") == 0 || strcmp(op, "hashed.str") == 0 || strcmp(op, "hashed.strs") == 0)
+    return whole_fits(x, arg[1], 1, 1 << 24, at, "the number of elements of a hashed vector");
+  if (strcmp(op, "n_grams.strs") == 0)
+    return whole_fits(x, arg[1], 1, 100, at, "the length of the longest n-gram") &&
+           whole_fits(x, arg[2], 1, arg[1]->kind == N_LIT ? arg[1]->i : 100, at, "the length of the shortest n-gram");
+  if (strcmp(op, "tokenize.str") == 0)
+    return whole_fits(x, arg[2], 1, INT32_MAX, at, "the length of the shortest token");
+  if (strcmp(op, "vocabulary.strs") == 0)
+    return whole_fits(x, arg[1], 0, 10000000, at, "the number of terms") && whole_fits(x, arg[2], 0, INT64_MAX, at, "the number of rows");
+  return true;
+}
+
 /* Arguments that literals already show to be wrong. */
 static bool literals_fit(Ctx *x, const char *op, Node *const *arg, Span at) {
+  if (!text_literals_fit(x, op, arg, at))
+    return false;
   if (strcmp(op, "quantile.f64") == 0 && arg[1]->kind == N_LIT && !(arg[1]->f >= 0 && arg[1]->f <= 1)) {
     ctx_error(x, "CML0205", at, "write a share such as 0.25 or 25%", "the share of a quantile lies in 0..1");
     return false;
@@ -149,9 +174,24 @@ static Node *native_arg(Ctx *x, const NativeParam *p, const char *shown, Node *a
   return node_cast(t, arg, TY_FLOAT, at); /* stands for every element */
 }
 
+/* stop_words("english") is what the library's stop_words_english() says. */
+static Node *stop_words(Ctx *x, const Node *language, Span at) {
+  Check *c = x->c;
+  const Decl *fn = language->kind == N_LIT ? library_fn(c->lib, arena_printf(c->a, "stop_words_%s", language->s)) : NULL;
+  if (!fn) {
+    ctx_error(x, "CML0205", at, "write \"english\" or \"german\", or a list of your own: `remove(t, [\"a\", \"the\"])`",
+              "there are no stop words for this language");
+    return c->error;
+  }
+  Ctx closed = {.c = c, .place = AT_FN, .outer = ctx_span(x, at), .via = fn->name};
+  return expr_check(&closed, fn->expr);
+}
+
 Node *native_node(Ctx *x, const Native *f, const char *shown, Node *const *arg, uint32_t n, Type bound,
                   Span at) {
   Check *c = x->c;
+  if (strcmp(f->op, "stop_words") == 0)
+    return stop_words(x, arg[0], at);
   Node *cast[NATIVE_ARGS];
   Type t = f->var ? bound : f->result;
   t.nullable = f->result.nullable;

@@ -111,7 +111,10 @@ static void check_derive(Ctx *x, DataInfo *d, const Item *i) {
     return;
   }
   if (!node_is_error(n) && !type_is_scalar(n->type.kind)) {
-    ctx_error(x, "CML0205", i->expr->span, "write it as a slot of a `features` block",
+    ctx_error(x, "CML0205", i->expr->span,
+              n->type.kind == TY_LIST
+                  ? arena_printf(c->a, "write it in a `features` block: `let %s = %s`", i->name, source_text(c, i->expr->span))
+                  : "write it as a slot of a `features` block",
               "a derived column holds one value, not %s", type_article(n->type.kind));
     n = c->error;
   }

@@ -76,11 +76,12 @@ bool type_written(Check *c, const TypeExpr *t, Type *out) {
   if (out->kind == TY_LIST) {
     if (!t->elem || !type_named(t->elem->name, &out->elem) ||
         (out->elem != TY_FLOAT && !type_is_text(out->elem))) {
-      diag_add(c->d, SEV_ERROR, "CML0219", t->span, "write `list<float>` or `list<category>`",
+      diag_add(c->d, SEV_ERROR, "CML0219", t->span,
+               "write `list<float>`, `list<category>` (a vocabulary) or `list<string>` (the texts of a row)",
                "a list says what it is a list of");
       return false;
     }
-    if (out->elem == TY_STRING)
+    if (out->elem == TY_STRING && t->phase) /* the same for all rows: a vocabulary */
       out->elem = TY_CATEGORY;
   }
   return true;
@@ -395,6 +396,17 @@ static Node *compare(Ctx *x, Operator op, Node *a, Node *b, Span a_at, Span b_at
   return expr_native(x, operators[op].native, operators[op].shown, arg, 2, at);
 }
 
+/* 2^18 of two whole literals, where it is a whole number that fits: an int. NULL: it is not. */
+static Node *whole_power(Ctx *x, const Expr *e, const Node *a, const Node *b) {
+  if (a->kind != N_LIT || b->kind != N_LIT || a->type.kind != TY_INT || b->type.kind != TY_INT || b->i < 0 || b->i > 63)
+    return NULL;
+  int64_t v = 1;
+  for (int64_t k = 0; k < b->i; k++)
+    if (__builtin_mul_overflow(v, a->i, &v))
+      return NULL;
+  return node_int(&x->c->nodes, TY_INT, v, ctx_span(x, e->span));
+}
+
 static Node *check_binary(Ctx *x, const Expr *e) {
   Check *c = x->c;
   bool equality = e->op == OP_EQ || e->op == OP_NE;
@@ -411,8 +423,8 @@ static Node *check_binary(Ctx *x, const Expr *e) {
   Node *b = expr_check(x, e->b);
   if (e->op >= OP_EQ && e->op <= OP_GE)
     return compare(x, e->op, a, b, e->a->span, e->b->span, ctx_span(x, e->span));
-  Node *arg[2] = {a, b};
-  return expr_native(x, operators[e->op].native, operators[e->op].shown, arg, 2, ctx_span(x, e->span));
+  Node *arg[2] = {a, b}, *whole = e->op == OP_POW ? whole_power(x, e, a, b) : NULL;
+  return whole ? whole : expr_native(x, operators[e->op].native, operators[e->op].shown, arg, 2, ctx_span(x, e->span));
 }
 
 static Node *check_unary(Ctx *x, const Expr *e) {

@@ -17,7 +17,7 @@
 typedef enum {
   TY_ERROR, /* an error was reported: fits everything */
   TY_BOOL, TY_INT, TY_FLOAT, TY_STRING, TY_CATEGORY, TY_TIMESTAMP, TY_DATE, TY_DURATION,
-  TY_LIST,   /* of elem: list<float>, or list<category> = a vocabulary */
+  TY_LIST,   /* of elem: list<float>; list<category> = a vocabulary; list<string> = the strings of a row */
   TY_VECTOR, /* of floats: what indicator() and [a, b] give; a written one may have elements of any type */
   TY_MATRIX, /* fitted: covariance(v) */
 } TypeKind;

@@ -52,6 +52,8 @@ static const struct {
     {{"covariance.vec", IR_VEC, IR_MAT, false, false}, FN_COVARIANCE},
     {{"components.vec", IR_VEC, IR_MAT, false, false}, FN_COMPONENTS},
     {{"whitening.vec", IR_VEC, IR_MAT, false, false}, FN_WHITENING},
+    {{"vocabulary.strs", IR_STRS, IR_VOCAB, false, false}, FN_VOCABULARY},
+    {{"nonzeros.vec", IR_VEC, IR_VEC, false, false}, FN_NONZEROS},
 };
 enum { NOPS = sizeof ops / sizeof *ops, QUANTILES_MOST = 10000 };
 
@@ -71,7 +73,7 @@ const AggOp *agg_op(const char *name) {
   return i < 0 ? NULL : &ops[i].op;
 }
 
-const Pass *const agg_passes[] = {&pass_scalar, &pass_vocab, &pass_table, &pass_histogram, &pass_collect, &pass_collect_by, &pass_vector, &pass_covariance, NULL};
+const Pass *const agg_passes[] = {&pass_scalar, &pass_vocab, &pass_table, &pass_histogram, &pass_collect, &pass_collect_by, &pass_vector, &pass_covariance, &pass_terms, &pass_nonzeros, NULL};
 
 /* ---- Plans ---- */
 
@@ -108,6 +110,10 @@ static bool is_quantile(AggFn fn) {
 }
 
 static const Pass *pass_of(const Agg *x) {
+  if (x->fn == FN_VOCABULARY)
+    return &pass_terms;
+  if (x->fn == FN_NONZEROS)
+    return &pass_nonzeros;
   if (is_quantile(x->fn))
     return x->a->nkey ? &pass_collect_by : &pass_histogram;
   if (x->fn == FN_MIN_STR || x->fn == FN_MAX_STR || x->fn == FN_MODE || x->fn == FN_CATEGORIES)
@@ -191,7 +197,7 @@ static Status write_plan(AggIter *it, uint32_t p, Err *e) {
       continue;
     if (plan->pass == &pass_vocab)
       buf_u8(b, (uint8_t)x->fn);
-    else if (plan->pass != &pass_collect_by && plan->pass != &pass_covariance)
+    else if (plan->pass != &pass_collect_by && plan->pass != &pass_covariance && plan->pass != &pass_terms && plan->pass != &pass_nonzeros)
       buf_u8(b, (uint8_t)state_kind(x->fn, x->src.weight >= 0));
     src_put(b, &x->src);
   }
@@ -403,6 +409,12 @@ static Status finish_one(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
     return finish_scalar(x, p, f, e);
   if (p->pass == &pass_collect_by)
     return by_fitted(p->partial, x->at, q_of(x, 1), a->nkey, variants, a->leave_out, f, e);
+  if (p->pass == &pass_terms)
+    return terms_fitted(&((const Terms *)p->partial)->item[x->at], a, f, e);
+  if (p->pass == &pass_nonzeros) {
+    Status st = nonzeros_fitted(&((const Nonzeros *)p->partial)->item[x->at], f, &bad, e);
+    return !st && bad ? nothing(x, e) : st;
+  }
   if (p->pass == &pass_vocab) {
     Status st = vocab_fitted(x->fn, a->par, &((const Vocab *)p->partial)->item[x->at], f, &bad, e);
     return !st && bad ? nothing(x, e) : st;

@@ -9,7 +9,7 @@
 typedef enum AggFn {
   FN_COUNT, FN_SUM_I64, FN_SUM, FN_MEAN, FN_VARIANCE, FN_STDDEV, FN_MIN_I64, FN_MAX_I64, FN_MIN, FN_MAX,
   FN_MIN_STR, FN_MAX_STR, FN_MEDIAN, FN_QUANTILE, FN_QUANTILES, FN_MODE, FN_CATEGORIES, FN_COVARIANCE,
-  FN_COMPONENTS, FN_WHITENING, FN_N,
+  FN_COMPONENTS, FN_WHITENING, FN_VOCABULARY, FN_NONZEROS, FN_N,
 } AggFn;
 
 enum {
@@ -130,7 +130,35 @@ typedef struct Vocab { /* partial of pass_vocab */
   uint32_t n;
   VocabItem *item;
 } Vocab;
+Status levels_fitted(Level *level, uint32_t n, Fitted *out, Err *e); /* sorts them */
 Status vocab_fitted(AggFn fn, double par, const VocabItem *v, Fitted *out, bool *none, Err *e);
+
+/* agg_text.c */
+extern const Pass pass_terms, pass_nonzeros;
+typedef struct TermUse {
+  uint64_t count, rows; /* how often it comes; rows that have it */
+  uint64_t last;        /* the row it came in last, from 1: not in a saved partial */
+} TermUse;
+typedef struct TermItem {
+  Map terms;
+  uint64_t bytes, rows; /* of all terms; rows seen */
+  TermUse *use;
+  uint32_t cap;
+} TermItem;
+typedef struct Terms { /* partial of pass_terms */
+  uint32_t n;
+  TermItem *item;
+} Terms;
+typedef struct NonzeroItem {
+  uint32_t width;
+  uint64_t *count; /* NULL: no panel came yet */
+} NonzeroItem;
+typedef struct Nonzeros { /* partial of pass_nonzeros */
+  uint32_t n;
+  NonzeroItem *item;
+} Nonzeros;
+Status terms_fitted(const TermItem *t, const IrAgg *a, Fitted *f, Err *e);
+Status nonzeros_fitted(const NonzeroItem *z, Fitted *f, bool *none, Err *e);
 
 /* agg_table.c: u32 folds, u64 keys, i32 each, u64 count, then of each: u8 kind, source */
 typedef struct Group { /* partial of pass_table */

@@ -264,19 +264,10 @@ static Status make_mode(const VocabItem *v, Fitted *f, bool *none, Err *e) {
   return *none ? ST_OK : make_string(f, v->levels.entry[best].key, v->levels.entry[best].n, e);
 }
 
-static Status make_vocab(const VocabItem *v, double least, Fitted *f, Err *e) {
-  Level *level = mem_alloc(((size_t)v->levels.n + 1) * sizeof *level);
-  if (!level)
-    return err_memory(e);
-  uint32_t n = 0;
+Status levels_fitted(Level *level, uint32_t n, Fitted *f, Err *e) {
   uint64_t bytes = 0;
-  for (uint32_t k = 0; k < v->levels.n; k++) {
-    const MapEntry *x = &v->levels.entry[k];
-    if ((double)v->count[k] < least)
-      continue;
-    level[n++] = (Level){x->key, x->n, v->count[k]};
-    bytes += x->n;
-  }
+  for (uint32_t k = 0; k < n; k++)
+    bytes += level[k].n;
   if (n > 1)
     qsort(level, n, sizeof *level, by_level);
   Dict *d = f->vocab = mem_alloc(sizeof *d);
@@ -286,19 +277,29 @@ static Status make_vocab(const VocabItem *v, double least, Fitted *f, Err *e) {
     d->off = mem_alloc(((size_t)n + 1) * sizeof *d->off);
     d->bytes = mem_alloc((size_t)bytes + 1);
   }
-  if (!d || !d->off || !d->bytes) {
-    mem_free(level);
+  if (!d || !d->off || !d->bytes)
     return err_memory(e);
-  }
   for (uint32_t k = 0; k < n; k++) {
     if (level[k].n)
       memcpy(d->bytes + d->off[k], level[k].s, level[k].n);
     d->off[k + 1] = d->off[k] + level[k].n;
   }
-  mem_free(level);
   f->type = IR_VOCAB;
   f->n = n;
   return fitted_vocab_index(f, e);
+}
+
+static Status make_vocab(const VocabItem *v, double least, Fitted *f, Err *e) {
+  Level *level = mem_alloc(((size_t)v->levels.n + 1) * sizeof *level);
+  if (!level)
+    return err_memory(e);
+  uint32_t n = 0;
+  for (uint32_t k = 0; k < v->levels.n; k++)
+    if ((double)v->count[k] >= least)
+      level[n++] = (Level){v->levels.entry[k].key, v->levels.entry[k].n, v->count[k]};
+  Status st = levels_fitted(level, n, f, e);
+  mem_free(level);
+  return st;
 }
 
 Status vocab_fitted(AggFn fn, double par, const VocabItem *v, Fitted *out, bool *none, Err *e) {

@@ -152,6 +152,10 @@ static void print_agg(Buf *o, const IrAgg *a) {
     buf_printf(o, " by=%%%u", a->key[k]);
   if (bits(a->par))
     buf_text(o, " par="), put_f64(o, a->par);
+  if (bits(a->par2))
+    buf_text(o, " par2="), put_f64(o, a->par2);
+  if (bits(a->par3))
+    buf_text(o, " par3="), put_f64(o, a->par3);
   if (a->crossfit)
     buf_text(o, " crossfit");
   if (a->leave_out >= 0)

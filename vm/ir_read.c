@@ -365,6 +365,10 @@ static void read_agg(In *in, Stage *s, uint32_t *cap) {
       a.weight = (int32_t)take_ref(in, T_VALUE);
     else if (!strcmp(w, "par"))
       a.par = take_num(in);
+    else if (!strcmp(w, "par2"))
+      a.par2 = take_num(in);
+    else if (!strcmp(w, "par3"))
+      a.par3 = take_num(in);
     else if (!strcmp(w, "leave_out"))
       a.leave_out = (int32_t)take_int(in, 0, 1000);
     else if (!strcmp(w, "by")) {

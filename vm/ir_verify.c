@@ -122,7 +122,7 @@ static bool verify_out_types(Verify *v) {
     const IrOut *o = &p->out[i];
     switch (o->role) {
     case OUT_COLUMN:
-      need(v, x->type <= (v->s->kind == STAGE_FIT ? IR_VEC : IR_STR) || writes_classes(v->s, x), "a column is no scalar per row");
+      need(v, x->type <= (v->s->kind == STAGE_FIT ? IR_STRS : IR_STR) || writes_classes(v->s, x), "a column is no scalar per row");
       need(v, v->s->kind == STAGE_FIT || (o->name && o->kind < KIND_N && (kind_ir((Kind)o->kind) == x->type || (x->type == IR_VEC && o->kind == KIND_FLOAT))), "a column lacks its name, or has a kind that does not fit");
       for (uint32_t k = 0; v->e->code == ST_OK && v->s->kind != STAGE_FIT && k < i; k++)
         need(v, p->out[k].role != OUT_COLUMN || !o->name || strcmp(p->out[k].name, o->name) != 0, "two columns have one name");

@@ -5,10 +5,10 @@
 noinst_LIBRARIES += libvm.a libkernel.a
 libvm_a_SOURCES = \
   vm/agg.c vm/agg.h vm/agg_collect_by.c vm/agg_covariance.c vm/agg_order.c vm/agg_order.h vm/agg_parts.h \
-  vm/agg_quantile.c vm/agg_row.c vm/agg_scalar.c vm/agg_state.c vm/agg_table.c vm/agg_vector.c \
-  vm/agg_vocab.c vm/blas.c vm/blas.h vm/bundle.h vm/bundle_read.c vm/bundle_write.c vm/column.c \
-  vm/column.h vm/engine.h vm/engine/build.c vm/engine/duckdb.c vm/engine/duckdb.h vm/engine/glob.c \
-  vm/engine/options.c vm/engine/parts.h vm/engine/reader.c vm/engine/reader_csv.c \
+  vm/agg_quantile.c vm/agg_row.c vm/agg_scalar.c vm/agg_state.c vm/agg_table.c vm/agg_text.c \
+  vm/agg_vector.c vm/agg_vocab.c vm/blas.c vm/blas.h vm/bundle.h vm/bundle_read.c vm/bundle_write.c \
+  vm/column.c vm/column.h vm/engine.h vm/engine/build.c vm/engine/duckdb.c vm/engine/duckdb.h \
+  vm/engine/glob.c vm/engine/options.c vm/engine/parts.h vm/engine/reader.c vm/engine/reader_csv.c \
   vm/engine/reader_parquet.c vm/engine/text.c vm/engine/times.c vm/engine/writer.c vm/estimator.h \
   vm/exec.h vm/exec/cols.c vm/exec/cols.h vm/exec/exec.c vm/exec/home.c vm/exec/home.h vm/exec/jobset.c \
   vm/exec/jobset.h vm/exec/local.c vm/exec/loopback.c vm/exec/store.c vm/exec/store.h vm/exec/task.c \

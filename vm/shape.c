@@ -105,8 +105,11 @@ static bool stays_sparse(const RowProg *p, const Shape *shape, uint32_t i) {
 
 static Status shape_hashed(const RowProg *p, Shape *shape, uint32_t i, uint64_t *width, Err *e) {
   const IrVal *v = &p->val[i], *n = &p->val[v->arg[1]], *sign = v->narg == 3 ? &p->val[v->arg[2]] : NULL;
-  if (n->op != OP_CONST_I64 || n->i < 1 || n->i > VECTOR_MOST)
+  if (n->op != OP_CONST_I64)
     return wrong(e, i, "a hashed vector without a number of elements");
+  if (n->i < 1 || n->i > VECTOR_MOST)
+    return err_set(e, ST_PROGRAM, "CML0415", "Give it a number from 1 to 16777216 (2^24).", "a hashed vector would have %lld elements",
+                   (long long)n->i);
   shape[i].hot = v->op == OP_HASHED_STR && sign->op == OP_CONST_B && !sign->i; /* with signs it is sparse */
   shape[i].sparse = !shape[i].hot;
   *width = (uint64_t)n->i;

@@ -519,7 +519,7 @@ static void test_names(void **state) {
   uint32_t n = 0;
   for (; agg_op_at(n); n++)
     assert_ptr_equal(agg_op(agg_op_at(n)->name), agg_op_at(n));
-  assert_true(n >= 31);
+  assert_true(n >= 33);
   assert_null(agg_op("mean.i64"));
   assert_null(agg_op(NULL));
   for (n = 0; agg_passes[n]; n++)

@@ -53,8 +53,8 @@ static Status columns(void *ctx, Arena *a, const CatSource *src, CatColumn **out
   return ST_OK;
 }
 
-static const char *const modules[] = {"native", "scale", "impute", "encode", "bin", "time", "vector"};
-enum { MODULES = 7 };
+static const char *const modules[] = {"native", "scale", "impute", "encode", "bin", "time", "vector", "text", "stop_words"};
+enum { MODULES = 9 };
 
 typedef struct World {
   Arena arena;
@@ -322,6 +322,7 @@ static void test_library(void **state) {
        " l = one_hot(bucketize(x, [1, 2]))\n o = one_hot(quantile_bins(x))\n p = cyclic(x, period = "
        "7)\n"
        " q = pca([x, id], 1)\n r = polynomial([x, id])\n s = interact(one_hot(c), x)\n t = normalize([x, id])\n"
+       " t1 = count_vector(tokenize(c), stop_words_english())\n t2 = count_vector(tokenize(c), stop_words(\"german\"))\n"
        "}\n" TAIL);
   uint32_t fns = 0, natives = 0;
   for (uint32_t i = 0; library_ast(w.library, i); i++)
