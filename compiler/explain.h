@@ -4,11 +4,16 @@
 #define COMPILER_EXPLAIN_H
 
 #include "base/buf.h"
+#include "compiler/estimate.h"
 #include "compiler/pass.h"
 #include "vm/exec.h"
 #include "vm/ir.h"
+#include "vm/run.h"
 
 /* The registry names the values of enum options; report may be NULL. */
 void explain_program(const Program *p, const Registry *r, const PassReport *report, Buf *out);
+/* The table of costs, and the graph for Graphviz; run: what happened, or NULL. */
+void explain_costs(const Program *p, const Estimate *guess, const RunResult *run, Buf *out);
+void explain_dot(const Program *p, const Estimate *guess, const RunResult *run, Buf *out);
 
 #endif

@@ -44,6 +44,14 @@ Status engine_columns(Arena *a, const EngineSource *s, EngineColumn **out, uint3
 /* The files of a source, of one input after the other: globs expanded, sorted bytewise by path relative to the glob's root. */
 Status engine_files(Arena *a, const EngineSource *s, const char ***out, uint32_t *n, Err *e);
 
+typedef struct EngineSize { /* of a source, before it is read */
+  uint64_t rows, bytes;     /* bytes: of its files */
+  bool known;               /* rows is there */
+  bool exact;               /* it is no estimate */
+} EngineSize;
+/* The columns are those that will be read; nothing is. */
+Status engine_size(const EngineSource *s, const IrColumn *col, uint32_t ncol, EngineSize *out, Err *e);
+
 typedef struct Reader Reader;
 /* Reads the given columns (kind and nullability as declared) of all files in order. A value that does not parse, a null in a plain column,
  * NaN in a plain float column are reported to `errors` by file, position and column (NaN in a nullable float column is null). */

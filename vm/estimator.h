@@ -39,6 +39,7 @@ typedef struct Estimator {
    * the cluster and the distance. Uses k_gemv_rows / k_spmv_rows, so dense and sparse give the same bits. */
   void (*predict)(const Model *m, const Matrix *x, double *out);
   Status (*verify)(const Model *m, Err *e);     /* tensors are there, with the right sizes: for loaded models */
+  uint32_t typical_scans;                       /* over the rows, for `explain`; 0: nothing is known */
 } Estimator;
 
 static inline double option_num(const IrOption *o, uint32_t n, const char *name) {

@@ -68,4 +68,5 @@ const Estimator linear_regression = {
     .finish = linear_finish,
     .predict = linear_predict,
     .verify = linear_verify,
+    .typical_scans = 3,
 };

@@ -80,4 +80,5 @@ const Estimator logistic_regression = {
     .finish = linear_finish,
     .predict = predict,
     .verify = linear_verify,
+    .typical_scans = 8,
 };

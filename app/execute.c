@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Running a compiled program: `run`, and `explain --analyze`. The digests of the data are computed beside it; the hooks show progress and
+ * write bundles. Read execute from the bottom. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "app/execute.h"
+#include "app/progress.h"
+#include "vm/bundle.h"
+#include "vm/engine.h"
+
+/* ---- Digests of the data: SHA-256 of the files, computed beside the run ---- */
+
+typedef struct Digests {
+  pthread_t thread;
+  bool started;
+  atomic_bool stop;           /* nobody wants them any more: the run has failed */
+  const atomic_bool *cancel;
+  Arena arena;
+  const Program *program;
+  const char *dir;
+  DataDigest *v;
+  uint32_t n;
+  Err err;
+} Digests;
+
+static bool unwanted(void *ctx) {
+  const Digests *d = ctx;
+  return atomic_load(&d->stop) || atomic_load(d->cancel);
+}
+
+static void digest_source(Digests *d, uint32_t stage) {
+  const Stage *s = &d->program->stage[stage];
+  const EngineSource *src = engine_source(&d->arena, s, d->dir);
+  const char **file = NULL;
+  uint32_t n = 0;
+  Buf all = {0};
+  DataDigest *out = &d->v[d->n];
+  if (!src)
+    err_memory(&d->err);
+  if (!src || engine_files(&d->arena, src, &file, &n, &d->err) != ST_OK)
+    return;
+  for (uint32_t i = 0; i < n && d->err.code == ST_OK; i++) {
+    digest_file_unless(file[i], unwanted, d, out->digest, NULL, &d->err);
+    buf_text(&all, out->digest);
+    buf_text(&all, "\n");
+  }
+  if (n > 1)
+    digest_bytes(buf_bytes(&all), out->digest);
+  buf_free(&all);
+  if (d->err.code == ST_OK) {
+    out->stage = stage;
+    d->n++;
+  }
+}
+
+static void *digest_thread(void *arg) {
+  Digests *d = arg;
+  for (uint32_t i = 0; i < d->program->nstage; i++)
+    if (d->program->stage[i].kind == STAGE_SOURCE)
+      digest_source(d, i);
+  return NULL;
+}
+
+static void digests_start(Digests *d, const Program *p, const char *dir, const atomic_bool *cancel) {
+  *d = (Digests){.program = p, .dir = dir, .cancel = cancel};
+  arena_init(&d->arena, NULL);
+  d->v = NEWN(&d->arena, DataDigest, p->nstage + 1);
+  if (!d->v)
+    err_memory(&d->err);
+  else if (pthread_create(&d->thread, NULL, digest_thread, d) != 0)
+    err_set(&d->err, ST_RESOURCE, "CML0504", "Raise the limit on threads, or end other programs.", "no thread could be started");
+  else
+    d->started = true;
+}
+
+/* Waits for them. */
+static Status digests_finish(Digests *d, Err *e) {
+  if (d->started)
+    pthread_join(d->thread, NULL);
+  d->started = false;
+  if (d->err.code != ST_OK && e->code == ST_OK)
+    *e = d->err;
+  return e->code;
+}
+
+static void digests_free(Digests *d) {
+  arena_free(&d->arena);
+}
+
+/* ---- Hooks ---- */
+
+typedef struct Hooks {
+  const App *app;
+  Meter meter;
+  Report report;
+  Digests *digests;
+} Hooks;
+
+static void on_begin(void *ctx, const Program *p, uint32_t stage) {
+  Hooks *h = ctx;
+  meter_stage(&h->meter, p->stage[stage].name);
+}
+
+/* The bundle of a model: what scoring needs, and in its metadata where it comes from. */
+static Status on_bundle(void *ctx, const Program *p, uint32_t stage, const char *path, const RunResult *so_far, Err *e) {
+  Hooks *h = ctx;
+  const Stage *s = &p->stage[stage], *train = &p->stage[s->train];
+  Buf options = {0}, metrics = {0}, data = {0};
+  char seed[32];
+  if (digests_finish(h->digests, e) != ST_OK)
+    return e->code;
+  h->report.run = so_far;
+  h->report.data = h->digests->v;
+  h->report.ndata = h->digests->n;
+  const Estimator *est = catalog_estimator(h->app->registry, train->estimator);
+  Json j = {.out = &options};
+  json_options(&j, NULL, train->options, train->noptions, est ? est->option : NULL);
+  j = (Json){.out = &metrics};
+  json_evaluations(&j, NULL, &h->report, s->train);
+  j = (Json){.out = &data};
+  json_open(&j, NULL, '{');
+  for (uint32_t i = 0; i < h->report.ndata; i++)
+    json_text(&j, p->stage[h->report.data[i].stage].name, h->report.data[i].digest);
+  json_close(&j, '}');
+  snprintf(seed, sizeof seed, "%lld", (long long)p->seed);
+  const BundleMeta meta[] = {
+      {"cml_version", CML_VERSION},
+      {"model", train->name},
+      {"estimator", train->estimator},
+      {"target", train->target},
+      {"options", buf_str(&options)},
+      {"metrics", buf_str(&metrics)},
+      {"program_file", p->name},
+      {"program_digest", h->report.digest},
+      {"data_digests", buf_str(&data)},
+      {"seed", seed},
+  };
+  bundle_write(path, p, (uint32_t)s->score, (const Fitted *const *)so_far->fitted, meta, sizeof meta / sizeof *meta, e);
+  buf_free(&options);
+  buf_free(&metrics);
+  buf_free(&data);
+  return e->code;
+}
+
+static void print_warnings(const App *app, const Program *p, const RunResult *r) {
+  for (uint32_t i = 0; i < r->nwarning; i++)
+    fprintf(stderr, "%swarning%s: %s: %s\n", app->colour ? "\033[1;33m" : "", app->colour ? "\033[0m" : "", p->stage[r->warning[i].stage].name,
+            r->warning[i].text);
+}
+
+Status execute(const App *app, const Execution *x, const Compiled *c, RunResult *r, Report *report, Arena *keep, Err *e) {
+  Executor *exec = NULL;
+  Digests digests;
+  memset(r, 0, sizeof *r);
+  Hooks h = {.app = app, .digests = &digests};
+  h.report = (Report){.program = c->program, .registry = app->registry, .run = r, .path = x->path};
+  compile_digest(c, h.report.digest);
+  digests_start(&digests, c->program, x->limits.dir, app->cancel);
+  meter_start(&h.meter, app, x->quiet, "start");
+  RunHooks hooks = {.ctx = &h, .begin = on_begin, .bundle = on_bundle, .progress = &h.meter.progress};
+  Status st = x->loopback ? exec_loopback(&exec, e) : exec_local(&exec, e);
+  if (st == ST_OK)
+    st = run_program(c->program, exec, app->registry, &x->limits, &hooks, r, e);
+  if (exec)
+    exec->close(exec);
+  if (st != ST_OK && st != ST_EXPECT)
+    atomic_store(&digests.stop, true);
+  if (digests_finish(&digests, e) != ST_OK && st == ST_OK)
+    st = e->code;
+  meter_end(&h.meter);
+  h.report.run = r;
+  h.report.data = NEWN(keep, DataDigest, digests.n + 1);
+  h.report.ndata = h.report.data ? digests.n : 0;
+  if (h.report.data)
+    memcpy((DataDigest *)h.report.data, digests.v, digests.n * sizeof *digests.v);
+  digests_free(&digests);
+  print_warnings(app, c->program, r);
+  *report = h.report;
+  return st;
+}
+
+/* Memory to use when nothing is said: four fifths of what the machine, or the control group we are in, has. */
+uint64_t execute_memory(void) {
+  uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE);
+  const char *const limit[] = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+  for (size_t i = 0; i < sizeof limit / sizeof *limit; i++) {
+    FILE *f = fopen(limit[i], "r");
+    unsigned long long v;
+    if (f && fscanf(f, "%llu", &v) == 1 && v < all)
+      all = v;
+    if (f)
+      fclose(f);
+  }
+  return all / 5 * 4;
+}

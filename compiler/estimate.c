@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A cost model of a handful of constants, measured on one core of an x86-64 server of 2020 to 2024: right within a factor of three, which
+ * is what it takes to see where a program spends its time. Nothing is decided by it. Read estimate_program. */
+#include "compiler/estimate.h"
+
+#include <string.h>
+
+#include "vm/engine.h"
+#include "vm/estimator.h"
+#include "vm/ops.h"
+
+static const double read_text = 120e6;     /* bytes of CSV, JSON, libsvm a second: the reader is one thread */
+static const double read_parquet = 250e6;  /* bytes of decoded columns a second */
+static const double step_seconds = 1e-9;   /* a step of a row program, a row */
+static const double agg_seconds = 6e-9;    /* an aggregate, a row */
+static const double metric_seconds = 20e-9;
+static const double write_seconds = 150e-9; /* a row and column written */
+static const double flops = 4e9;           /* dense passes of an estimator, a core */
+enum { LEARNED_WIDTH = 32, SOME_SCANS = 8 }; /* a one-hot slot before its levels are known; scans of an estimator that says nothing */
+
+/* ---- Who needs whose fitted values ---- */
+
+static bool reads_fitted(const IrVal *v) {
+  const OpInfo *o = op_info(v->op);
+  static const char *const prefix[] = {"fitted.", "lookup.", "score", "class."};
+  for (size_t i = 0; i < sizeof prefix / sizeof *prefix; i++)
+    if (o && !strncmp(o->name, prefix[i], strlen(prefix[i])))
+      return true;
+  return false;
+}
+
+bool stage_uses(const Program *p, uint32_t i, uint32_t id) {
+  const RowProg *g = &p->stage[i].prog;
+  for (uint32_t k = 0; k < g->nval; k++)
+    if (reads_fitted(&g->val[k]) && g->val[k].i == (int64_t)id)
+      return true;
+  return false;
+}
+
+int32_t stage_making(const Program *p, uint32_t id) {
+  for (uint32_t i = 0; i < p->nstage; i++) {
+    const Stage *s = &p->stage[i];
+    if (s->kind == STAGE_TRAIN && s->fitted == id)
+      return (int32_t)i;
+    for (uint32_t k = 0; s->kind == STAGE_FIT && k < s->nagg; k++)
+      if (s->agg[k].fitted == id)
+        return (int32_t)i;
+  }
+  return -1;
+}
+
+/* ---- Rows and bytes ---- */
+
+/* The share of a part: where it is cut from a uniform number, what the cuts say; else as if all parts were equal. */
+static double part_share(const Stage *rows, int32_t part) {
+  if (part < 0 || !rows->nparts)
+    return 1;
+  for (uint32_t i = 0; i < rows->prog.nval; i++) {
+    const IrVal *v = &rows->prog.val[i];
+    const IrVal *cuts = v->op == OP_CUT_F64 && v->narg == 2 ? &rows->prog.val[v->arg[1]] : NULL;
+    if (!cuts || cuts->op != OP_CONST_LIST || cuts->nlist + 1 != rows->nparts)
+      continue;
+    double from = part ? cuts->list[part - 1] : 0, to = (uint32_t)part < cuts->nlist ? cuts->list[part] : 1;
+    return to > from ? to - from : 0;
+  }
+  return 1.0 / rows->nparts;
+}
+
+static double kind_bytes(uint8_t kind) {
+  return kind == KIND_BOOL ? 1 : kind == KIND_STRING || kind == KIND_CATEGORY ? 4 : 8;
+}
+
+static double columns_bytes(const Stage *rows) {
+  double n = 0;
+  for (uint32_t i = 0; i < rows->prog.nout; i++)
+    n += rows->prog.out[i].role == OUT_COLUMN ? kind_bytes(rows->prog.out[i].kind) : 1;
+  return n;
+}
+
+static double matrix_width(const Stage *s) {
+  double d = 0;
+  for (uint32_t i = 0; i < s->prog.nout; i++) {
+    const IrVal *v = &s->prog.val[s->prog.out[i].val];
+    if (s->prog.out[i].role == OUT_SLOT)
+      d += v->type != IR_VEC ? 1 : v->names ? v->nlist : LEARNED_WIDTH;
+  }
+  return d;
+}
+
+/* ---- Stages ---- */
+
+static void of_source(const Stage *s, const char *dir, Estimate *out) {
+  Arena a;
+  Err e = {0};
+  EngineSize is;
+  arena_init(&a, NULL);
+  const EngineSource *src = engine_source(&a, s, dir);
+  if (src && engine_size(src, s->column, s->ncolumn, &is, &e) == ST_OK)
+    *out = (Estimate){.known = is.known, .exact = is.exact, .rows = (double)is.rows, .bytes = (double)is.bytes};
+  arena_free(&a);
+}
+
+static double read_seconds(const Stage *source, const Estimate *is) {
+  double bytes = 0;
+  for (uint32_t i = 0; i < source->ncolumn; i++)
+    bytes += kind_bytes(source->column[i].kind);
+  bool parquet = source->ninput && !strcmp(source->input[0].format, "parquet");
+  return parquet ? is->rows * bytes / read_parquet : is->bytes / read_text;
+}
+
+static void of_rows(const Program *p, const Stage *s, const Estimate *all, double threads, Estimate *out) {
+  const Estimate *from = &all[s->from];
+  *out = *from;
+  out->bytes = from->rows * columns_bytes(s);
+  out->seconds = read_seconds(&p->stage[s->from], from) + from->rows * s->prog.nval * step_seconds / threads;
+  for (uint32_t i = 0; i < s->prog.nval; i++)
+    out->exact = out->exact && s->prog.val[i].op != OP_KEEP;
+}
+
+static uint32_t typical_scans(const Registry *r, const Stage *s) {
+  for (uint32_t i = 0; r->estimator[i]; i++)
+    if (!strcmp(r->estimator[i]->name, s->estimator) && r->estimator[i]->typical_scans)
+      return r->estimator[i]->typical_scans;
+  return SOME_SCANS;
+}
+
+static bool is_quantile(const IrAgg *a) {
+  return !a->nkey && (!strncmp(a->op, "median", 6) || !strncmp(a->op, "quantile", 8));
+}
+
+static void of_scan(const Program *p, const Registry *r, const Stage *s, const Estimate *rows, double threads, Estimate *out) {
+  double d = matrix_width(s), row = s->prog.nval * step_seconds, written = 0;
+  *out = *rows;
+  out->rows = rows->rows * part_share(&p->stage[s->from], s->part);
+  out->exact = rows->exact && s->part < 0;
+  out->bytes = out->rows * columns_bytes(&p->stage[s->from]);
+  out->scans = 1;
+  for (uint32_t i = 0; i < s->nagg; i++)
+    if (is_quantile(&s->agg[i]))
+      out->scans = 2;
+  if (s->kind == STAGE_TRAIN) {
+    out->scans = typical_scans(r, s);
+    out->bytes = out->rows * d * 8;
+    out->seconds = out->rows * (row + out->scans * (d * d + 4 * d) / flops) / threads;
+    return;
+  }
+  for (uint32_t i = 0; s->kind == STAGE_PREDICT && i < s->prog.nout; i++)
+    written += write_seconds;
+  out->seconds = out->rows * (out->scans * (row + s->nagg * agg_seconds) + s->nmetric * metric_seconds) / threads + out->rows * written;
+}
+
+Status estimate_program(const Program *p, const Registry *r, const Limits *l, Estimate *out, Err *e) {
+  double threads = l->threads ? l->threads : 1;
+  bool *scanned = mem_alloc(p->nstage + 1);
+  if (!scanned)
+    return err_memory(e);
+  memset(out, 0, p->nstage * sizeof *out);
+  for (uint32_t i = 0; i < p->nstage; i++) {
+    const Stage *s = &p->stage[i];
+    if (s->kind == STAGE_SOURCE)
+      of_source(s, l->dir, &out[i]);
+    else if (s->kind == STAGE_ROWS && s->from >= 0)
+      of_rows(p, s, out, threads, &out[i]);
+    else if (s->kind != STAGE_SCORE && s->kind != STAGE_BUNDLE && s->from >= 0)
+      of_scan(p, r, s, &out[s->from], threads, &out[i]);
+    if (out[i].scans && !scanned[s->from]) { /* the first to read the rows waits for the files */
+      out[i].seconds += out[s->from].seconds;
+      scanned[s->from] = true;
+    }
+  }
+  mem_free(scanned);
+  return ST_OK;
+}
