@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmlc explain: what a program will do, before it does it. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "app/app.h"
+#include "app/execute.h"
+#include "app/explain_json.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "compiler/explain.h"
@@ -12,6 +21,9 @@ static const Flag flags[] = {
     {"--stage", NULL, "NAME", "the IR of one stage", false},
     {"--pass", NULL, "NAME", "the IR as it is after this pass", false},
     {"--skip-pass", NULL, "NAMES", "passes to leave out, separated by commas", false},
+    {"--format", NULL, "FORM", "text, json, dot (for Graphviz) or svg (drawn by Graphviz)", false},
+    {"--analyze", NULL, NULL, "run it, and show what happened beside what was expected; its outputs are thrown away", false},
+    {"--threads", NULL, "N", "workers of --analyze, and of the estimates (one for each processor)", false},
     {"--no-data", NULL, NULL, "do not look at the data files: schemas have to be declared", false},
     {"--param", "-p", "NAME=VALUE", "value of a param; may be repeated", true},
     {"--seed", NULL, "N", "seed of random splits and folds (0)", false},
@@ -62,6 +74,129 @@ static Status explain_ir(const char *path, const char *pass, const char *stage, 
   return st;
 }
 
+/* ---- Forms ---- */
+
+typedef enum { FORM_TEXT, FORM_JSON, FORM_DOT, FORM_SVG } Form;
+
+static Status form_of(const Args *args, Form *f) {
+  static const char *const word[] = {"text", "json", "dot", "svg"};
+  const char *w = args_get(args, "--format");
+  *f = FORM_TEXT;
+  for (size_t i = 0; w && i < sizeof word / sizeof *word; i++)
+    if (!strcmp(w, word[i])) {
+      *f = (Form)i;
+      return ST_OK;
+    }
+  if (w)
+    fprintf(stderr, "cmlc explain: `--format` is text, json, dot or svg\n");
+  return w ? ST_USAGE : ST_OK;
+}
+
+/* Graphviz draws the graph; what it writes goes to standard output. */
+static Status draw(const Buf *dot, Err *e) {
+  FILE *in = tmpfile();
+  char *argv[] = {"dot", "-Tsvg", NULL};
+  extern char **environ;
+  posix_spawn_file_actions_t act;
+  pid_t pid;
+  int status = 0;
+  if (!in || fwrite(dot->p, 1, dot->n, in) != dot->n || fflush(in) || fseek(in, 0, SEEK_SET)) {
+    if (in)
+      fclose(in);
+    return err_set(e, ST_RESOURCE, "CML0503", "Check that the disk has room.", "cannot write a temporary file: %s", strerror(errno));
+  }
+  fflush(stdout);
+  posix_spawn_file_actions_init(&act);
+  posix_spawn_file_actions_adddup2(&act, fileno(in), STDIN_FILENO);
+  int bad = posix_spawnp(&pid, "dot", &act, NULL, argv, environ);
+  posix_spawn_file_actions_destroy(&act);
+  if (!bad)
+    waitpid(pid, &status, 0);
+  fclose(in);
+  if (bad)
+    return err_set(e, ST_RESOURCE, "CML0505", "Install Graphviz, or write `--format dot`.", "Graphviz (`dot`) draws the picture, and cannot be started: %s",
+                   strerror(bad));
+  if (!WIFEXITED(status) || WEXITSTATUS(status))
+    return err_set(e, ST_RESOURCE, "CML0505", "Write `--format dot` and look at what it says.", "Graphviz (`dot`) did not draw the picture");
+  return ST_OK;
+}
+
+/* ---- --analyze: a run whose outputs go to a folder that is removed ---- */
+
+static void remove_folder(const char *dir) {
+  DIR *d = opendir(dir);
+  for (struct dirent *f; d && (f = readdir(d));)
+    if (f->d_name[0] != '.' || f->d_name[1])
+      unlinkat(dirfd(d), f->d_name, 0);
+  if (d)
+    closedir(d);
+  rmdir(dir);
+}
+
+static const char *thrown_away(Arena *a, const char *dir, uint32_t stage, const char *path) {
+  const char *dot = strrchr(path, '.');
+  return arena_printf(a, "%s/%u%s", dir, stage, dot && !strchr(dot, '/') ? dot : "");
+}
+
+static Status analyze(const App *app, const Execution *x, Compiled *c, RunResult *r, Err *e) {
+  const char *tmp = getenv("TMPDIR");
+  char *dir = arena_printf(&c->arena, "%s/cmlc-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
+  Report report;
+  if (!mkdtemp(dir))
+    return err_set(e, ST_RESOURCE, "CML0501", "Set TMPDIR to a folder that can be written.", "cannot make a temporary folder `%s`: %s", dir, strerror(errno));
+  const char **path = NEWN(&c->arena, const char *, c->program->nstage);
+  for (uint32_t i = 0; i < c->program->nstage; i++) {
+    Stage *s = &c->program->stage[i];
+    path[i] = s->path;
+    if (s->kind == STAGE_PREDICT || s->kind == STAGE_BUNDLE)
+      s->path = thrown_away(&c->arena, dir, i, s->path);
+  }
+  Status st = execute(app, x, c, r, &report, &c->arena, e);
+  for (uint32_t i = 0; i < c->program->nstage; i++)
+    c->program->stage[i].path = path[i];
+  remove_folder(dir);
+  if (st != ST_EXPECT)
+    return st;
+  err_clear(e); /* what it expects of its metrics is for `run` to say */
+  return ST_OK;
+}
+
+static Status explain_whole(const App *app, const Args *args, Compiled *c, Form form, Buf *out, Err *e) {
+  Estimate *guess = NEWN(&c->arena, Estimate, c->program->nstage + 1);
+  const char *slash = strrchr(args->word[0], '/'), *threads = args_get(args, "--threads");
+  long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+  bool run = args_get(args, "--analyze") != NULL;
+  RunResult r;
+  Execution x = {.limits = {.threads = cpus > 0 ? (uint32_t)cpus : 1, .memory = execute_memory(), .cancel = app->cancel}, .path = args->word[0]};
+  x.limits.dir = slash ? arena_strndup(&c->arena, args->word[0], slash == args->word[0] ? 1 : (size_t)(slash - args->word[0])) : ".";
+  memset(&r, 0, sizeof r);
+  if (threads && !args_count(threads, 1, 1024, &x.limits.threads))
+    return err_set(e, ST_USAGE, "", NULL, "`--threads` is a whole number from 1 to 1024");
+  if (!args_get(args, "--no-data") || run)
+    estimate_program(c->program, app->registry, &x.limits, guess, e);
+  if (e->code == ST_OK && run)
+    analyze(app, &x, c, &r, e);
+  const RunResult *is = run ? &r : NULL;
+  if (e->code != ST_OK) {
+    run_free(&r);
+    return e->code;
+  }
+  if (form == FORM_JSON) {
+    explain_json(c->program, app->registry, c->report, guess, is, out);
+  } else if (form == FORM_TEXT) {
+    explain_program(c->program, app->registry, c->report, out);
+    explain_costs(c->program, guess, is, out);
+  } else {
+    explain_dot(c->program, guess, is, out);
+  }
+  if (form == FORM_SVG) {
+    draw(out, e);
+    out->n = 0;
+  }
+  run_free(&r);
+  return e->code;
+}
+
 int cmd_explain(const App *app, int argc, char **argv) {
   Arena a;
   Args args;
@@ -82,6 +217,9 @@ int cmd_explain(const App *app, int argc, char **argv) {
     st = args_passes(&args, "--skip-pass");
   if (st == ST_OK)
     st = args_seed(&args, &o.seed);
+  Form form = FORM_TEXT;
+  if (st == ST_OK)
+    st = form_of(&args, &form);
   if (st != ST_OK) {
     arena_free(&a);
     return st == ST_CANCEL ? ST_OK : st;
@@ -112,8 +250,8 @@ int cmd_explain(const App *app, int argc, char **argv) {
     st = print_stages(c.program, stage, &out);
   } else if (args_get(&args, "--ir")) {
     ir_print(c.program, &out);
-  } else {
-    explain_program(c.program, app->registry, c.report, &out);
+  } else if ((st = setjmp(c.oom) ? err_memory(&e) : explain_whole(app, &args, &c, form, &out, &e)) != ST_OK) {
+    app_error(app, &e);
   }
   app_print(&out);
   buf_free(&out);

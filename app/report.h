@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "lang/diag.h"
 #include "vm/run.h"
 
 typedef struct DataDigest { /* of a source stage: SHA-256 of its file, or of the digests of its files in order */

@@ -13,7 +13,7 @@ static const double read_text = 120e6;     /* bytes of CSV, JSON, libsvm a secon
 static const double read_parquet = 250e6;  /* bytes of decoded columns a second */
 static const double step_seconds = 1e-9;   /* a step of a row program, a row */
 static const double agg_seconds = 6e-9;    /* an aggregate, a row */
-static const double metric_seconds = 20e-9;
+static const double metric_seconds = 80e-9; /* auc sorts */
 static const double write_seconds = 150e-9; /* a row and column written */
 static const double flops = 4e9;           /* dense passes of an estimator, a core */
 enum { LEARNED_WIDTH = 32, SOME_SCANS = 8 }; /* a one-hot slot before its levels are known; scans of an estimator that says nothing */
@@ -77,14 +77,23 @@ static double columns_bytes(const Stage *rows) {
   return n;
 }
 
-static double matrix_width(const Stage *s) {
-  double d = 0;
+typedef struct Width { /* of a row of the matrix */
+  double d, filled; /* elements, and those that are not 0 as a rule */
+} Width;
+
+static Width matrix_width(const Stage *s) {
+  Width w = {0, 0};
   for (uint32_t i = 0; i < s->prog.nout; i++) {
     const IrVal *v = &s->prog.val[s->prog.out[i].val];
-    if (s->prog.out[i].role == OUT_SLOT)
-      d += v->type != IR_VEC ? 1 : v->names ? v->nlist : LEARNED_WIDTH;
+    if (s->prog.out[i].role != OUT_SLOT)
+      continue;
+    bool learned = v->type == IR_VEC && !v->names;
+    w.d += v->type != IR_VEC ? 1 : learned ? LEARNED_WIDTH : v->nlist;
+    w.filled += v->type != IR_VEC || learned ? 1 : v->nlist;
   }
-  return d;
+  if (!(w.d > 32 && 4 * w.filled < w.d)) /* dense: vm/matrix.c */
+    w.filled = w.d;
+  return w;
 }
 
 /* ---- Stages ---- */
@@ -129,7 +138,8 @@ static bool is_quantile(const IrAgg *a) {
 }
 
 static void of_scan(const Program *p, const Registry *r, const Stage *s, const Estimate *rows, double threads, Estimate *out) {
-  double d = matrix_width(s), row = s->prog.nval * step_seconds, written = 0;
+  Width w = matrix_width(s);
+  double row = s->prog.nval * step_seconds, written = 0;
   *out = *rows;
   out->rows = rows->rows * part_share(&p->stage[s->from], s->part);
   out->exact = rows->exact && s->part < 0;
@@ -140,8 +150,8 @@ static void of_scan(const Program *p, const Registry *r, const Stage *s, const E
       out->scans = 2;
   if (s->kind == STAGE_TRAIN) {
     out->scans = typical_scans(r, s);
-    out->bytes = out->rows * d * 8;
-    out->seconds = out->rows * (row + out->scans * (d * d + 4 * d) / flops) / threads;
+    out->bytes = out->rows * w.filled * (w.filled < w.d ? 12 : 8);
+    out->seconds = out->rows * (row + out->scans * (w.filled * w.filled + 4 * w.filled) / flops) / threads;
     return;
   }
   for (uint32_t i = 0; s->kind == STAGE_PREDICT && i < s->prog.nout; i++)

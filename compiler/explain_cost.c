@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the stages cost: guessed, and beside it what happened where the program was run. The table of `explain`. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -22,7 +23,7 @@ static void put_number(Buf *o, bool known, bool exact, double v) {
 
 void explain_costs(const Program *p, const Estimate *guess, const RunResult *run, Buf *o) {
   double seconds = 0, spent = 0;
-  buf_printf(o, "\n%-32s %13s %13s %13s %13s\n", "stage", "scans", "rows", "MB", "seconds");
+  buf_printf(o, "\n%-36s %13s %13s %13s %13s\n", "stage", "scans", "rows", "MB", "seconds");
   for (uint32_t i = 0; i < p->nstage; i++) {
     const Stage *s = &p->stage[i];
     const Estimate *g = &guess[i];
@@ -30,7 +31,7 @@ void explain_costs(const Program *p, const Estimate *guess, const RunResult *run
     if (s->kind == STAGE_SCORE || s->kind == STAGE_ROWS || (s->kind == STAGE_BUNDLE && !run))
       continue;
     bool scans = s->kind != STAGE_SOURCE && s->kind != STAGE_BUNDLE;
-    buf_printf(o, "%-32s", s->name);
+    buf_printf(o, "%-36s", s->name);
     put_number(o, scans, s->kind != STAGE_TRAIN, g->scans);
     put_number(o, g->known, g->exact, g->rows);
     put_cell(o, g->known, s->kind == STAGE_SOURCE, g->bytes / 1e6, "%.1f");
@@ -39,7 +40,7 @@ void explain_costs(const Program *p, const Estimate *guess, const RunResult *run
     buf_text(o, "\n");
     if (!is || s->kind == STAGE_SOURCE)
       continue;
-    buf_printf(o, "%32s", is->from_cache && is->scans ? "measured, rows in memory" : "measured");
+    buf_printf(o, "%36s", is->from_cache && is->scans ? "measured, rows in memory" : "measured");
     put_number(o, is->scans > 0, true, is->scans);
     put_number(o, is->scans > 0, true, (double)is->rows);
     put_cell(o, is->scans > 0, true, is->scans ? (double)is->bytes / is->scans / 1e6 : 0, "%.1f");
@@ -47,11 +48,11 @@ void explain_costs(const Program *p, const Estimate *guess, const RunResult *run
     spent += is->seconds;
     buf_text(o, "\n");
   }
-  buf_printf(o, "%-32s %13s %13s %13s", "total", "", "", "");
+  buf_printf(o, "%-36s %13s %13s %13s", "total", "", "", "");
   put_cell(o, true, false, seconds, "%.3f");
   buf_text(o, "\n");
   if (run) {
-    buf_printf(o, "%32s %13s %13s %13s", "measured", "", "", "");
+    buf_printf(o, "%36s %13s %13s %13s", "measured", "", "", "");
     put_cell(o, true, true, spent, "%.3f");
     buf_text(o, "\n");
   }
