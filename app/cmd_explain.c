@@ -185,7 +185,8 @@ static Status explain_whole(const App *app, const Args *args, Compiled *c, Form 
     explain_json(c->program, app->registry, c->report, guess, is, out);
   } else if (form == FORM_TEXT) {
     explain_program(c->program, app->registry, c->report, out);
-    explain_costs(c->program, guess, is, out);
+    if (is || !args_get(args, "--no-data"))
+      explain_costs(c->program, guess, is, out);
   } else {
     explain_dot(c->program, guess, is, out);
   }
