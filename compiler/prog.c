@@ -216,8 +216,21 @@ static uint32_t prog_args(Build *b, const Node *n, const char *op) {
   return number;
 }
 
+/* Texts: a vocabulary, in the order written. */
+static uint32_t prog_texts(Build *b, const Node *n) {
+  uint32_t number;
+  IrVal *v = prog_step(b, "const.vocab", NULL, 0, &number);
+  v->names = NEWN(b->arena, const char *, n->narg);
+  v->nlist = n->narg;
+  for (uint32_t i = 0; i < n->narg; i++)
+    v->names[i] = n->arg[i]->s;
+  return number;
+}
+
 /* Of literals a constant; with fitted values in it a step. */
 static uint32_t prog_list(Build *b, const Node *n) {
+  if (n->type.elem == TY_CATEGORY)
+    return prog_texts(b, n);
   for (uint32_t i = 0; i < n->narg; i++)
     if (n->arg[i]->kind != N_LIT || n->arg[i]->type.kind != TY_FLOAT)
       return prog_args(b, n, "list");

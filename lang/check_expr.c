@@ -592,6 +592,11 @@ static Node *check_list(Ctx *x, const Expr *e) {
   for (const Arg *i = e->args; i; i = i->next, n++) {
     v[n] = expr_coerce(x, v[n], type_of(elem), i->value->span, "an element of this list");
     bad = bad || node_is_error(v[n]);
+    if (text && (v[n]->kind == N_CALL || v[n]->kind == N_AGG)) {
+      ctx_error(x, "CML0205", i->value->span, "write the text itself, or learn the list: `categories(x)`, `vocabulary(t)`",
+                "a list of texts holds texts that are written");
+      bad = true;
+    }
   }
   Node like = {.kind = N_LIST,
                .type = {.kind = TY_LIST, .elem = elem},

@@ -144,7 +144,7 @@ static bool keeps_width(const Node *n) {
   return len > 4 && strcmp(n->op + len - 4, ".vec") == 0;
 }
 
-/* The node that sets the width of a vector: a written vector, a vocabulary, a matrix. */
+/* The node that sets the width of a vector: a written vector, a vocabulary, a matrix, a number of elements. */
 static const Node *width_symbol(const Node *n) {
   for (;;) {
     const Node *next = NULL;
@@ -155,10 +155,10 @@ static const Node *width_symbol(const Node *n) {
       break;
     n = next;
   }
-  if (n->kind == N_CALL && strcmp(n->op, "project.vec") == 0)
-    return n->arg[1];
-  if (n->kind == N_CALL && strcmp(n->op, "indicator.str") == 0)
-    return n->arg[1];
+  static const char *const second[] = {"project.vec", "indicator.str", "count_vector.strs", "tf.strs", "hashed.str", "hashed.strs"};
+  for (size_t i = 0; n->kind == N_CALL && i < sizeof second / sizeof *second; i++)
+    if (strcmp(n->op, second[i]) == 0)
+      return n->arg[1];
   return n;
 }
 

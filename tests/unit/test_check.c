@@ -323,6 +323,8 @@ static void test_library(void **state) {
        "7)\n"
        " q = pca([x, id], 1)\n r = polynomial([x, id])\n s = interact(one_hot(c), x)\n t = normalize([x, id])\n"
        " t1 = count_vector(tokenize(c), stop_words_english())\n t2 = count_vector(tokenize(c), stop_words(\"german\"))\n"
+       " t3 = tf_idf(tokenize(c), 64)\n t4 = tf_idf_of(tokenize(c), [\"a\", \"b\"])\n"
+       " t5 = tf(tokenize(c), 8) * doc_freq(tokenize(c), 8)\n"
        "}\n" TAIL);
   uint32_t fns = 0, natives = 0;
   for (uint32_t i = 0; library_ast(w.library, i); i++)
