@@ -412,12 +412,12 @@ static void no_target(Check *c, ModelInfo *m) {
 
 /* Options that mean something for two classes only. */
 static void check_task_options(Check *c, const ModelInfo *m) {
-  for (uint32_t i = 0; i < m->t->noption && m->t->task == TASK_MULTICLASS; i++)
-    if (option_listed(m->t->estimator->two_class, m->t->option[i].name))
-      diag_add(c->d, SEV_ERROR, "CML0221", m->t->option[i].span,
+  for (const Arg *g = m->decl->options; g && m->t->task == TASK_MULTICLASS; g = g->next)
+    if (g->name && option_listed(m->t->estimator->two_class, g->name))
+      diag_add(c->d, SEV_ERROR, "CML0221", g->name_span,
                "remove it; for a model with two classes write a condition, or say `positive`",
                "`%s` is an option of models with two classes, and `%s` has a class for each value of `%s`",
-               m->t->option[i].name, m->t->name, m->t->target_text);
+               g->name, m->t->name, m->t->target_text);
 }
 
 /* The offset is one more slot, behind all others. */

@@ -2,7 +2,7 @@
 /* The lists. A new estimator or metric is one line here and one file beside its family. */
 #include "stdlib/registry.h"
 
-#include "stdlib/linear/linear.h"
+#include "stdlib/linear/multinomial.h"
 #include "stdlib/metric/metric.h"
 #include "vm/agg.h"
 
@@ -28,6 +28,9 @@ const Pass *const stdlib_passes[] = {
     &linear_moments,
     &linear_gradient,
     &linear_products,
+    &softmax_classes,
+    &softmax_moments,
+    &softmax_gradient,
     &metric_sums,
     &metric_ranks,
     &metric_bins,

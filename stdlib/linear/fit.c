@@ -419,7 +419,7 @@ void names_end(NameList *l) {
 
 /* b0 = a - sum of b_j shift_j, the sum in twice the precision: T. Ogita, S. Rump, S. Oishi, "Accurate sum and
  * dot product", 2005 */
-static double intercept_of(double a, const double *b, const double *shift, uint32_t d) {
+double linear_intercept(double a, const double *b, const double *shift, uint32_t d) {
   double sum = a, low = 0;
   for (uint32_t j = 0; j < d; j++) {
     double p = -b[j] * shift[j], pe = fma(-b[j], shift[j], -p);
@@ -430,15 +430,15 @@ static double intercept_of(double a, const double *b, const double *shift, uint3
   return sum + low;
 }
 
-static void note_constant(const LinFit *f, Model *m) {
+void linear_note_constant(const Space *s, char *const *feature, uint32_t nconstant, Model *m) {
   size_t have = strlen(m->warning);
   NameList list;
   snprintf(m->warning + have, sizeof m->warning - have, "%s%u constant feature%s got the coefficient 0:",
-           have ? "; " : "", f->nconstant, f->nconstant == 1 ? "" : "s");
+           have ? "; " : "", nconstant, nconstant == 1 ? "" : "s");
   names_begin(&list, m->warning, sizeof m->warning);
-  for (uint32_t j = 0; j < f->d; j++)
-    if (f->space.inv[j] == 0)
-      names_add(&list, f->feature[j]);
+  for (uint32_t j = 0; j < s->d; j++)
+    if (s->inv[j] == 0)
+      names_add(&list, feature[j]);
   names_end(&list);
 }
 
@@ -464,7 +464,7 @@ Status linear_finish(Iter *it, Model *m, Err *e) {
       return err_set(e, ST_DATA, "CML0438", "Scale the feature, or leave it out.",
                      "the coefficient of feature `%s` of model `%s` is not finite", f->feature[j], f->name);
   }
-  double b0 = intercept_of(r->best.a, b, f->space.shift, f->d);
+  double b0 = linear_intercept(r->best.a, b, f->space.shift, f->d);
   if (!(fabs(b0) < INFINITY))
     return err_set(e, ST_DATA, "CML0438", "Scale the features of large values.",
                    "the intercept of model `%s` is not finite", f->name);
@@ -484,7 +484,7 @@ Status linear_finish(Iter *it, Model *m, Err *e) {
   snprintf(m->solver, sizeof m->solver, "%s", f->newton ? "newton" : "lbfgs");
   snprintf(m->warning, sizeof m->warning, "%s", r->why);
   if (f->nconstant)
-    note_constant(f, m);
+    linear_note_constant(&f->space, f->feature, f->nconstant, m);
   return ST_OK;
 }
 

@@ -220,6 +220,9 @@ void names_begin(NameList *l, char *out, size_t size);
 void names_add(NameList *l, const char *name);
 void names_end(NameList *l);
 
+/* b0 = a - sum of b_j shift_j, in twice the precision; the warning of constant columns (inv = 0) behind what m has */
+double linear_intercept(double a, const double *b, const double *shift, uint32_t d);
+void linear_note_constant(const Space *s, char *const *feature, uint32_t nconstant, Model *m);
 Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e);
 Status linear_finish(Iter *it, Model *m, Err *e);
 void linear_predict(const Model *m, const Matrix *x, double *out); /* f */

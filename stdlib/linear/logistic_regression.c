@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* logistic_regression: two classes, with an optional L2 penalty and class weights. Read linear.h for the
+/* logistic_regression: two classes, or several (multinomial.c), with penalties and class weights. Read linear.h for the
  * problem and the coordinates; this file is what is particular to it. */
 #include <math.h>
 
-#include "stdlib/linear/linear.h"
+#include "stdlib/linear/multinomial.h"
 #include "stdlib/registry.h"
 #include "vm/kernel/math.h"
 
@@ -32,8 +32,11 @@ static const Option options[] = {
 };
 
 static const char doc[] =
-    "Logistic regression: the probability of the positive class, with optional penalties (L2, L1, elastic net), bounds\n"
-    "and an offset.\n"
+    "Logistic regression: the probability of the positive class, or of each of several classes, with optional penalties\n"
+    "(L2, L1, elastic net), bounds and an offset.\n"
+    "\n"
+    "The target is bool (true is positive), or a category: with positive = \"yes\" that value is positive; without it each\n"
+    "value that the training rows have is a class (at most 1,000; an int target is written string(x) ~ ..).\n"
     "\n"
     "Problem.  min over b, b0 of  (1/W) sum_i w_i log(1 + exp(-z_i f_i))\n"
     "                             + l1 sum_j |s_j b_j| + (l2/2) sum_j (s_j b_j)^2,   lower_j <= b_j <= upper_j\n"
@@ -41,11 +44,18 @@ static const char doc[] =
     "the weights (class weights included) and s_j the weighted standard deviation of feature j (denominator W).\n"
     "Features need no scaling. The prediction is the probability 1 / (1 + exp(-f)).\n"
     "\n"
+    "Several classes.  min over b, b0 of  (1/W) sum_i w_i [log sum_k exp(f_ik) - f_i,y_i]\n"
+    "                                      + l1 sum_kj |s_j b_kj| + (l2/2) sum_kj (s_j b_kj)^2,   f_ik = b0_k + sum_j b_kj x_ij\n"
+    "with coefficients for each class k, all classes alike: there is no reference class, and b0 (without l1 also each b_j)\n"
+    "adds up to 0 over the classes. The predictions are exp(f_k) / sum exp(f); the predicted class is the most probable,\n"
+    "the first of several. positive_weight, threshold, lower, upper and offset belong to two classes.\n"
+    "\n"
     "Bounds.  lower = 0 holds for all coefficients; lower = [distance = 0, `origin=ATL` = -1] for those of these slots and\n"
     "elements, the others being free. They are of the coefficients of features as they are, standardised or not.\n"
     "\n"
-    "Method.  Newton's method from the constant model up to 4096 columns (with l1 or bounds proximal: each step by\n"
-    "coordinate descent and active sets, to the conditions of optimality); above, L-BFGS (OWL-QN). Features that are\n"
+    "Method.  Newton's method from the constant model up to 4096 columns (with several classes:\n"
+    "coefficients; with l1 or bounds proximal: each step by coordinate descent and active sets, to the conditions of\n"
+    "optimality); above, L-BFGS (OWL-QN). Features that are\n"
     "combinations of others are allowed: without a penalty the solution of least norm on the standardised scale\n"
     "is taken and a warning names them. Classes that can be separated have no finite solution without a penalty:\n"
     "the model is kept, reported as not converged, with the reason.\n"
@@ -59,26 +69,42 @@ static const char doc[] =
     "glmnet(family = \"binomial\", lambda, alpha): l1 = lambda alpha, l2 = lambda (1 - alpha); lower.limits, upper.limits: lower,\n"
     "upper. R's glm(weights, offset): the data's weight, offset.\n"
     "\n"
+    "Several classes: scikit-learn's LogisticRegression of more than two classes, Spark's family = \"multinomial\",\n"
+    "glmnet(family = \"multinomial\", type.multinomial = \"ungrouped\"), with the same conversions.\n"
+    "\n"
     "Reported.  Coefficients (log odds per unit of a feature), intercept, iterations, the objective after\n"
     "each, whether it converged and if not why.\n";
 
 static Status begin(const TrainInfo *t, Iter **out, Err *e) {
-  return linear_begin(t, LOSS_LOGISTIC, out, e);
+  return t->task == TASK_MULTICLASS ? multinomial_begin(t, out, e) : linear_begin(t, LOSS_LOGISTIC, out, e);
+}
+
+static Status finish(Iter *it, Model *m, Err *e) {
+  return m->task == TASK_MULTICLASS ? multinomial_finish(it, m, e) : linear_finish(it, m, e);
 }
 
 static void predict(const Model *m, const Matrix *x, double *out) {
+  if (m->task == TASK_MULTICLASS) {
+    multinomial_predict(m, x, out);
+    return;
+  }
   linear_predict(m, x, out);
   k_sigmoid(out, out, x->n);
 }
 
+static Status verify(const Model *m, Err *e) {
+  return m->task == TASK_MULTICLASS ? multinomial_verify(m, e) : linear_verify(m, e);
+}
+
 const Estimator logistic_regression = {
     .name = "logistic_regression",
-    .tasks = TASK_BIT(TASK_BINARY),
+    .tasks = TASK_BIT(TASK_BINARY) | TASK_BIT(TASK_MULTICLASS),
     .option = options,
+    .two_class = "positive_weight|threshold|lower|upper|offset",
     .doc = doc,
     .begin = begin,
-    .finish = linear_finish,
+    .finish = finish,
     .predict = predict,
-    .verify = linear_verify,
+    .verify = verify,
     .typical_scans = 8,
 };

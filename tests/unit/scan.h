@@ -31,6 +31,7 @@ typedef struct ScanRows {
   const double *lower, *upper; /* train: bounds by column; NULL: none */
   bool offset;                 /* train: the last column is one */
   const Model *start;          /* train: where to begin; NULL: anywhere */
+  uint32_t nclass;     /* > 0: y is the number of one of these classes, c0, c1, .. */
 } ScanRows;
 
 static inline double scan_random(uint64_t key, uint64_t i) {
@@ -223,6 +224,18 @@ static inline Status scan_train(const Estimator *est, ScanRows *s, Model *m, Err
   TrainInfo t = {.name = "test", .d = s->x.d, .feature = m->feature, .sparse = s->x.a == NULL, .option = option, .noption = n,
                  .nslot = s->x.d, .slot = (const char *const *)m->feature, .width = width, .offset = s->offset, .start = s->start,
                  .rows = s->n};
+  if (s->nclass) {
+    t.task = m->task = TASK_MULTICLASS;
+    t.nclass = m->nclass = s->nclass;
+    t.class = m->class = calloc(s->nclass, sizeof *m->class);
+    for (uint32_t c = 0; c < s->nclass; c++) {
+      m->class[c] = malloc(16);
+      snprintf(m->class[c], 16, "c%u", c);
+    }
+  } else if (est->tasks & TASK_BIT(TASK_BINARY)) {
+    t.task = m->task = TASK_BINARY;
+  }
+  m->nout = model_outputs(m->task, m->nclass);
   Iter *it = NULL;
   Status st = est->begin(&t, &it, e);
   if (!st)
@@ -241,6 +254,9 @@ static inline void scan_model_free(Model *m) {
   for (uint32_t j = 0; j < m->d; j++)
     free(m->feature[j]);
   free(m->feature);
+  for (uint32_t c = 0; c < m->nclass; c++)
+    free(m->class[c]);
+  free(m->class);
   for (uint32_t i = 0; i < m->ntensor; i++) {
     mem_free((void *)(uintptr_t)m->tensor[i].name);
     mem_free(m->tensor[i].v);
