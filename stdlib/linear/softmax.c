@@ -345,7 +345,7 @@ static bool rows_new(Arena *a, uint32_t n, uint32_t k, SoftRows *out) {
 static void softmax_rows(const SoftPar *p, const Panel *panel, uint32_t from, uint32_t n, SoftRows *v, SoftSums *s) {
   size_t k = p->k;
   double *restrict most = v->most, *restrict rest = v->rest, *restrict sum = v->sum, *restrict f = v->f, *restrict r = v->r;
-  double margin = *s->margin, loss = 0;
+  double margin = *s->margin;
   memcpy(most, f, n * sizeof *most);
   for (size_t c = 1; c < k; c++)
     for (uint32_t i = 0; i < n; i++)
@@ -381,10 +381,10 @@ static void softmax_rows(const SoftPar *p, const Panel *panel, uint32_t from, ui
   }
   k_log1p(r, most, n);
   for (uint32_t i = 0; i < n; i++) {
-    loss += v->w[i] * (sum[i] + most[i]);
+    most[i] = v->w[i] * (sum[i] + most[i]);
     sum[i] = 1 + r[i];
   }
-  *s->loss += loss;
+  *s->loss += k_sum(most, n);
   for (size_t c = 0; c < k; c++)
     for (uint32_t i = 0; i < n; i++) {
       double q = f[c * n + i] / sum[i];
