@@ -107,6 +107,22 @@ static bool text_literals_fit(Ctx *x, const char *op, Node *const *arg, Span at)
   return true;
 }
 
+/* A written list of levels: texts that are known, each once. */
+static bool levels_fit(Ctx *x, const Node *list, Span at) {
+  for (uint32_t i = 0; list->kind == N_LIST && i < list->narg; i++) {
+    if (list->arg[i]->kind != N_LIT) {
+      ctx_error(x, "CML0205", at, "write texts: `[\"S\", \"M\", \"L\"]`", "a list of levels holds constants");
+      return false;
+    }
+    for (uint32_t k = 0; k < i; k++)
+      if (list->arg[k] == list->arg[i]) {
+        ctx_error(x, "CML0205", at, "name each level once", "the level \"%s\" is in the list twice", list->arg[i]->s);
+        return false;
+      }
+  }
+  return true;
+}
+
 /* Arguments that literals already show to be wrong. */
 static bool literals_fit(Ctx *x, const char *op, Node *const *arg, Span at) {
   if (!text_literals_fit(x, op, arg, at))
@@ -117,6 +133,17 @@ static bool literals_fit(Ctx *x, const char *op, Node *const *arg, Span at) {
   }
   if (strcmp(op, "quantiles.f64") == 0 && arg[1]->kind == N_LIT && arg[1]->i < 2) {
     ctx_error(x, "CML0205", at, "write 2 or more", "a division into quantiles has at least 2 parts");
+    return false;
+  }
+  if (strcmp(op, "index_of.str") == 0 && !levels_fit(x, arg[1], at))
+    return false;
+  if (strcmp(op, "spline.f64") == 0 && arg[2]->kind == N_LIT && arg[3]->kind == N_LIT &&
+      !(arg[2]->i >= 2 && arg[2]->i <= 1000 && arg[3]->i >= 0 && arg[3]->i <= 8)) {
+    ctx_error(x, "CML0205", at, "write `spline(x, knots = 5, degree = 3)`", "a spline has 2 to 1000 knots and a degree from 0 to 8");
+    return false;
+  }
+  if (strcmp(op, "grid.f64") == 0 && arg[1]->kind == N_LIT && !(arg[1]->i >= 2 && arg[1]->i <= 10000)) {
+    ctx_error(x, "CML0205", at, "write a whole number from 2 to 10000", "a transform by quantiles has 2 to 10000 of them");
     return false;
   }
   if (strcmp(op, "polynomial.vec") == 0 && arg[1]->kind != N_COLUMN &&
@@ -141,6 +168,28 @@ static bool literals_fit(Ctx *x, const char *op, Node *const *arg, Span at) {
       }
     }
   return true;
+}
+
+/* `levels(x)`: of a column with an ordered domain that domain, else the values of the training rows, sorted. */
+static Node *levels_node(Ctx *x, Node *of, Type t, Span at) {
+  Check *c = x->c;
+  NodeTab *nodes = &c->nodes;
+  const TColumn *col = of->kind == N_COLUMN ? of->column : NULL;
+  if (col && col->ordered && col->nin) {
+    Node like = {.kind = N_LIST, .type = t, .phase = PH_CONST, .narg = col->nin, .arg = NEWN(c->a, Node *, col->nin), .span = at};
+    for (uint32_t i = 0; i < col->nin; i++)
+      like.arg[i] = node_text(nodes, TY_CATEGORY, col->in[i], at);
+    return node_make(nodes, &like);
+  }
+  if (of->phase != PH_ROW && of->kind != N_COLUMN) {
+    ctx_error(x, "CML0212", at, "give it a column", "`levels` of a value that is the same in every row");
+    return c->error;
+  }
+  Node like = {.kind = N_AGG, .type = t, .phase = PH_FITTED, .op = "categories.str", .shown = "categories", .narg = 2, .span = at};
+  like.arg = NEWN(c->a, Node *, 2);
+  like.arg[0] = of;
+  like.arg[1] = node_int(nodes, TY_INT, 1, at);
+  return node_make(nodes, &like);
 }
 
 /* `eigenvectors(covariance(v), k)`: learned in the scan that learns the covariance, so it is an aggregate of v. */
@@ -209,6 +258,8 @@ Node *native_node(Ctx *x, const Native *f, const char *shown, Node *const *arg, 
     return c->error;
   if (strcmp(op, "eigenvectors.mat") == 0)
     return eigenvectors_node(x, cast, t, at);
+  if (strcmp(op, "levels.str") == 0)
+    return levels_node(x, cast[0], t, at);
   return node_call(&c->nodes, op, shown, t, cast, n, at);
 }
 

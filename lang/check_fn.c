@@ -103,10 +103,17 @@ static bool fit_arguments(Ctx *x, FnCall *w, Node **node) {
   Check *c = x->c;
   bool good = true;
   uint32_t n = 0;
+  Ctx y = w->y; /* a default sees the parameters before it: `fn f(x: float, top: fitted float = max(x))` */
   for (const Parameter *p = w->fn->params; p; p = p->next, n++) {
     Type want;
     Span at = arg_span(w, n, p);
     const char *who = arena_printf(c->a, "`%s` of `%s`", p->name, w->fn->name);
+    if (!node[n])
+      node[n] = expr_check(&y, p->def);
+    if (node_is_error(node[n])) {
+      good = false;
+      continue;
+    }
     if (!p->type || !type_written(c, p->type, &want)) {
       good = false;
       continue;
@@ -116,6 +123,7 @@ static bool fit_arguments(Ctx *x, FnCall *w, Node **node) {
     else if (want.kind != TY_FLOAT || node[n]->type.kind != TY_VECTOR)
       node[n] = expr_coerce(w->arg[n] ? x : &w->y, node[n], want, at, who);
     good = good && !node_is_error(node[n]) && phase_fits(x, node[n], phase_written(p->type), w->fn->name, p->name, at);
+    y.names = push_local(c, y.names, p->name, node[n], p->span);
   }
   return good;
 }
@@ -153,7 +161,7 @@ static bool takes_elements(const FnCall *w, Node *const *node) {
   uint32_t n = 0;
   for (const Parameter *p = w->fn->params; p; p = p->next, n++) {
     TypeKind kind;
-    if (node[n]->kind == N_VECTOR && p->type && type_named(p->type->name, &kind) && type_is_scalar(kind))
+    if (node[n] && node[n]->kind == N_VECTOR && p->type && type_named(p->type->name, &kind) && type_is_scalar(kind))
       return true;
   }
   return false;
@@ -178,7 +186,7 @@ static Node *expand_each(Ctx *x, FnCall *w, Node **node, uint32_t count) {
   uint32_t n = 0;
   for (const Parameter *p = w->fn->params; p; p = p->next, n++) {
     TypeKind kind;
-    bool is_whole = node[n]->kind == N_VECTOR && type_named(p->type->name, &kind) && !type_is_scalar(kind);
+    bool is_whole = node[n] && node[n]->kind == N_VECTOR && type_named(p->type->name, &kind) && !type_is_scalar(kind);
     apart[n] = is_whole ? NULL : node[n];
   }
   return vector_map(x, w->fn->name, apart, count, expand_element, &whole, w->call);
@@ -225,11 +233,12 @@ Node *fn_expand(Ctx *x, const Decl *fn, const Expr *e, Span at, bool library) {
   }
   n = 0;
   for (const Parameter *p = fn->params; p; p = p->next, n++) {
-    const Arg *g = b.arg[n];
-    node[n] = expr_check(g ? x : y, g ? g->value : p->def);
-    bad = bad || node_is_error(node[n]);
+    node[n] = b.arg[n] ? expr_check(x, b.arg[n]->value) : NULL; /* its default: when those before it are known */
+    bad = bad || (node[n] && node_is_error(node[n]));
   }
-  if (!bad && takes_elements(&w, node))
+  if (bad)
+    return c->error;
+  if (takes_elements(&w, node))
     return expand_each(x, &w, node, n);
   return expand_once(x, node, n, &w);
 }
@@ -257,7 +266,6 @@ void fn_check(Check *c, FnInfo *f, uint32_t depth) {
   f->under = c->open;
   c->open = f;
   Ctx x = {.c = c, .place = AT_FN, .owner = fn, .fn = fn->name, .depth = depth};
-  Ctx closed = x;
   for (const Parameter *p = fn->params; p; p = p->next) {
     Type want = type_of(TY_ERROR);
     if (!p->type)
@@ -269,9 +277,9 @@ void fn_check(Check *c, FnInfo *f, uint32_t depth) {
       ctx_error(&x, "CML0208", p->span, "give each a name of its own", "two parameters are named `%s`",
                 p->name);
     if (p->def) {
-      Node *def = expr_coerce(&closed, expr_check(&closed, p->def), want, p->def->span,
+      Node *def = expr_coerce(&x, expr_check(&x, p->def), want, p->def->span,
                               arena_printf(c->a, "`%s` of `%s`", p->name, fn->name));
-      phase_fits(&closed, def, PH_CONST, fn->name, p->name, p->def->span);
+      phase_fits(&x, def, phase_written(p->type), fn->name, p->name, p->def->span);
     }
     TColumn *stand_in = NEW(c->a, TColumn);
     *stand_in = (TColumn){.name = p->name, .type = want, .span = p->span};

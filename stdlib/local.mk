@@ -14,7 +14,7 @@ libstdlib_a_SOURCES = \
 libstdlib_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS)
 stdlib_cml = \
   stdlib/bin.cml stdlib/encode.cml stdlib/impute.cml stdlib/native.cml stdlib/scale.cml \
-  stdlib/stop_words.cml stdlib/text.cml stdlib/time.cml stdlib/vector.cml
+  stdlib/stop_words.cml stdlib/text.cml stdlib/time.cml stdlib/transform.cml stdlib/vector.cml
 nodist_libstdlib_a_SOURCES = stdlib/sources.c
 CLEANFILES += stdlib/sources.c
 stdlib_extra = \

@@ -42,6 +42,9 @@ static const struct {
     {{"quantiles.f64", IR_F64, IR_LIST, false, false}, FN_QUANTILES},
     {{"mode.str", IR_STR, IR_STR, false, false}, FN_MODE},
     {{"categories.str", IR_STR, IR_VOCAB, false, false}, FN_CATEGORIES},
+    {{"grid.f64", IR_F64, IR_LIST, false, false}, FN_GRID},
+    {{"box_cox_lambda.f64", IR_F64, IR_F64, false, false}, FN_BOX_COX},
+    {{"yeo_johnson_lambda.f64", IR_F64, IR_F64, false, false}, FN_YEO_JOHNSON},
     {{"count.vec", IR_VEC, IR_I64, true, false}, FN_COUNT},
     {{"sum.vec", IR_VEC, IR_VEC, false, true}, FN_SUM},
     {{"mean.vec", IR_VEC, IR_VEC, false, true}, FN_MEAN},
@@ -73,7 +76,7 @@ const AggOp *agg_op(const char *name) {
   return i < 0 ? NULL : &ops[i].op;
 }
 
-const Pass *const agg_passes[] = {&pass_scalar, &pass_vocab, &pass_table, &pass_histogram, &pass_collect, &pass_collect_by, &pass_vector, &pass_covariance, &pass_terms, &pass_nonzeros, NULL};
+const Pass *const agg_passes[] = {&pass_scalar, &pass_vocab, &pass_table, &pass_histogram, &pass_collect, &pass_collect_by, &pass_vector, &pass_covariance, &pass_power, &pass_terms, &pass_nonzeros, NULL};
 
 /* ---- Plans ---- */
 
@@ -102,11 +105,13 @@ typedef struct AggIter {
   Plan *plan;
   uint32_t nplan;
   Orders orders;
+  uint32_t norder;    /* jobs of the round under way that are theirs */
+  Powers powers;
   uint32_t round; /* how often next() was called */
 } AggIter;
 
 static bool is_quantile(AggFn fn) {
-  return fn == FN_MEDIAN || fn == FN_QUANTILE || fn == FN_QUANTILES;
+  return fn == FN_MEDIAN || fn == FN_QUANTILE || fn == FN_QUANTILES || fn == FN_GRID;
 }
 
 static const Pass *pass_of(const Agg *x) {
@@ -118,6 +123,8 @@ static const Pass *pass_of(const Agg *x) {
     return x->a->nkey ? &pass_collect_by : &pass_histogram;
   if (x->fn == FN_MIN_STR || x->fn == FN_MAX_STR || x->fn == FN_MODE || x->fn == FN_CATEGORIES)
     return &pass_vocab;
+  if (x->fn == FN_BOX_COX || x->fn == FN_YEO_JOHNSON)
+    return &pass_power;
   if (x->fn == FN_COVARIANCE || x->fn == FN_COMPONENTS || x->fn == FN_WHITENING)
     return &pass_covariance;
   if (x->fn != FN_COUNT && agg_op(x->a->op)->arg == IR_VEC)
@@ -146,6 +153,9 @@ static Status check_par(const Agg *x, Err *e) {
   double q = x->a->par;
   if (x->fn == FN_QUANTILE && !(q >= 0 && q <= 1))
     return err_set(e, ST_PROGRAM, "CML0415", "Give a number from 0 to 1.", "`%.200s` (line %u) asks for quantile %g", x->a->text, x->a->line, q);
+  if (x->fn == FN_GRID && !(q >= 2 && q <= QUANTILES_MOST && q == (double)(int64_t)q))
+    return err_set(e, ST_PROGRAM, "CML0415", "Give a whole number from 2 to 10000.", "`%.200s` (line %u) asks for %g points", x->a->text,
+                   x->a->line, q);
   if (x->fn == FN_QUANTILES && !(q >= 2 && q <= QUANTILES_MOST && q == (double)(int64_t)q))
     return err_set(e, ST_PROGRAM, "CML0415", "Give a whole number from 2 to 10000.", "`%.200s` (line %u) asks for %g groups", x->a->text,
                    x->a->line, q);
@@ -211,6 +221,12 @@ static Status make_plans(AggIter *it, Err *e) {
       return e->code;
     const Pass *pass = pass_of(x);
     uint32_t p = 0;
+    if (pass == &pass_power) { /* asks for its own jobs */
+      x->plan = UINT32_MAX;
+      if (powers_add(&it->powers, x->fn, &x->src, &x->at, e))
+        return e->code;
+      continue;
+    }
     if (pass == &pass_covariance && !blas_get(e)) /* before workers run: loading sets the environment */
       return e->code;
     while (p < it->nplan && !(it->plan[p].pass == pass && same_keys(x, &it->agg[it->plan[p].first])))
@@ -244,11 +260,13 @@ static void release(Plan *p) {
 
 /* q of the k-th quantile of an aggregate, k from 1. */
 static double q_of(const Agg *x, uint32_t k) {
+  if (x->fn == FN_GRID)
+    return (double)(k - 1) / (x->a->par - 1);
   return x->fn == FN_MEDIAN ? 0.5 : x->fn == FN_QUANTILE ? x->a->par : (double)k / x->a->par;
 }
 
 static uint32_t q_count(const Agg *x) {
-  return x->fn == FN_QUANTILES ? (uint32_t)x->a->par - 1 : 1;
+  return x->fn == FN_GRID ? (uint32_t)x->a->par : x->fn == FN_QUANTILES ? (uint32_t)x->a->par - 1 : 1;
 }
 
 /* What the first histogram says: numbers of values, then the bins of ranks. */
@@ -258,7 +276,7 @@ static Status start_orders(AggIter *it, Plan *p, Err *e) {
     return e->code;
   for (uint32_t i = 0; i < it->s->nagg; i++) {
     const Agg *x = &it->agg[i];
-    if (it->plan[x->plan].pass != &pass_histogram || !it->orders.col[x->at].n)
+    if (x->plan == UINT32_MAX || it->plan[x->plan].pass != &pass_histogram || !it->orders.col[x->at].n)
       continue;
     for (uint32_t k = 1; k <= q_count(x); k++)
       if (orders_want(&it->orders, x->at, q_of(x, k), e))
@@ -285,16 +303,29 @@ static Status take_first(AggIter *it, const Buf *out, uint32_t nout, Err *e) {
   return ST_OK;
 }
 
-static Status next(Iter *base, const Buf *out, uint32_t nout, Jobs *jobs, Err *e) {
-  AggIter *it = (AggIter *)base;
-  if (!it->round++) {
+static Status ask(AggIter *it, Jobs *jobs, Err *e) {
+  uint32_t before = jobs->n;
+  if (it->round == 1) {
     for (uint32_t p = 0; p < it->nplan; p++)
       if (add_job(jobs, it->plan[p].pass, &it->plan[p].par, e))
         return e->code;
-    return ST_OK;
+  } else if (orders_ask(&it->orders, jobs, e)) {
+    return e->code;
   }
-  Status st = it->round == 2 ? take_first(it, out, nout, e) : orders_take(&it->orders, out, nout, e);
-  return st ? st : orders_ask(&it->orders, jobs, e);
+  it->norder = jobs->n - before;
+  return powers_ask(&it->powers, jobs, e);
+}
+
+static Status next(Iter *base, const Buf *out, uint32_t nout, Jobs *jobs, Err *e) {
+  AggIter *it = (AggIter *)base;
+  if (it->round++) {
+    if (nout < it->norder)
+      return par_bad(e);
+    Status st = it->round == 2 ? take_first(it, out, it->norder, e) : orders_take(&it->orders, out, it->norder, e);
+    if (st || powers_take(&it->powers, out + it->norder, nout - it->norder, e))
+      return e->code;
+  }
+  return ask(it, jobs, e);
 }
 
 static void iter_free(Iter *base) {
@@ -306,6 +337,7 @@ static void iter_free(Iter *base) {
     buf_free(&it->plan[p].par);
   }
   orders_free(&it->orders);
+  powers_free(&it->powers);
   mem_free(it->plan);
   mem_free(it->agg);
   mem_free(it);
@@ -363,7 +395,7 @@ static Status finish_quantiles(const AggIter *it, const Agg *x, Fitted *f, Err *
   uint32_t n = q_count(x);
   if (!it->orders.col[x->at].n)
     return nothing(x, e);
-  if (x->fn != FN_QUANTILES) {
+  if (x->fn != FN_QUANTILES && x->fn != FN_GRID) {
     f->type = IR_F64;
     f->f = orders_value(&it->orders, x->at, q_of(x, 1));
     if (f->f != f->f)
@@ -398,7 +430,18 @@ static Status finish_covariance(const Agg *x, const Plan *p, Fitted *f, Err *e) 
   return ST_OK;
 }
 
+static Status finish_power(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
+  const Power *p = &it->powers.v[x->at];
+  if (!p->n)
+    return nothing(x, e);
+  f->type = IR_F64;
+  f->f = p->best;
+  return ST_OK;
+}
+
 static Status finish_one(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
+  if (x->plan == UINT32_MAX)
+    return finish_power(it, x, f, e);
   const Plan *p = &it->plan[x->plan];
   const IrAgg *a = x->a;
   uint32_t variants = a->crossfit ? 1 + it->folds : 1;
@@ -450,8 +493,8 @@ Status agg_finish(Iter *base, Fitted **fitted, Err *e) {
   for (uint32_t i = 0; i < it->s->nagg; i++)
     fitted[i] = NULL;
   for (uint32_t i = 0; i < it->s->nagg && !e->code; i++) {
-    const Plan *p = &it->plan[it->agg[i].plan];
-    if (p->pass != &pass_histogram && !p->partial)
+    const Plan *p = it->agg[i].plan == UINT32_MAX ? NULL : &it->plan[it->agg[i].plan];
+    if (p && p->pass != &pass_histogram && !p->partial)
       return par_bad(e); /* not run to its end */
     fitted[i] = mem_alloc(sizeof **fitted);
     if (!fitted[i])

@@ -9,7 +9,7 @@
 typedef enum AggFn {
   FN_COUNT, FN_SUM_I64, FN_SUM, FN_MEAN, FN_VARIANCE, FN_STDDEV, FN_MIN_I64, FN_MAX_I64, FN_MIN, FN_MAX,
   FN_MIN_STR, FN_MAX_STR, FN_MEDIAN, FN_QUANTILE, FN_QUANTILES, FN_MODE, FN_CATEGORIES, FN_COVARIANCE,
-  FN_COMPONENTS, FN_WHITENING, FN_VOCABULARY, FN_NONZEROS, FN_N,
+  FN_COMPONENTS, FN_WHITENING, FN_GRID, FN_BOX_COX, FN_YEO_JOHNSON, FN_VOCABULARY, FN_NONZEROS, FN_N,
 } AggFn;
 
 enum {
@@ -197,6 +197,29 @@ Status vector_fitted(AggFn fn, StateKind k, const VectorItem *v, Fitted *out, bo
 typedef struct Covariances Covariances; /* partial of pass_covariance */
 /* FN_COVARIANCE: the matrix; FN_COMPONENTS, FN_WHITENING: its k first eigenvectors, as rows. `width`: elements there are. */
 Status covariance_fitted(AggFn fn, double k, const Covariances *p, uint32_t item, Fitted *out, bool *none, uint32_t *width, Err *e);
+
+/* agg_power.c: lambdas of power transforms by maximum likelihood, a search over several rounds */
+extern const Pass pass_power;
+typedef struct Power { /* one lambda that is looked for */
+  AggFn fn;
+  AggSrc src;
+  uint32_t round;
+  uint64_t n;      /* values */
+  double logs;     /* sum of what the likelihood adds for each value and lambda */
+  double centre;   /* mean of log x; Box-Cox */
+  double lo, hi;   /* where the lambda is */
+  double best;
+  bool constant, done;
+} Power;
+typedef struct Powers {
+  Power *v;
+  uint32_t n;
+  Buf par;         /* of the round under way; empty: none */
+} Powers;
+Status powers_add(Powers *p, AggFn fn, const AggSrc *src, uint32_t *at, Err *e);
+Status powers_ask(Powers *p, Jobs *jobs, Err *e);
+Status powers_take(Powers *p, const Buf *out, uint32_t nout, Err *e);
+void powers_free(Powers *p);
 
 /* agg_quantile.c: order statistics */
 enum {

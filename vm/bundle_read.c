@@ -242,7 +242,7 @@ static bool read_matrix(In *in, const char *key, Fitted *f) {
 /* The type a fitted value must have is that of the steps that read it; all must agree. */
 static bool read_fitted(In *in, const Registry *r, const Stage *s, uint32_t k, Fitted *f) {
   const RowProg *p = &s->prog;
-  static const char *const dtype[] = {"U8", "I64", "F64", "U8", "F64", "F64"};
+  static const char *const dtype[] = {[IR_BOOL] = "U8", [IR_I64] = "I64", [IR_F64] = "F64", [IR_STR] = "U8", [IR_VEC] = "F64", [IR_LIST] = "F64"};
   char a[96];
   const IrVal *use = NULL;
   int type = -1;

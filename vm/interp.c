@@ -46,7 +46,10 @@ static Prepare prepare_of(uint32_t op) {
     return prepare_class;
   case OP_BUCKET_F64:
     return prepare_bucket;
+  case OP_SPLINE_F64:
+    return prepare_spline;
   case OP_INDICATOR_STR:
+  case OP_INDEX_OF_STR:
   case OP_LEVEL_STR:
   case OP_PART_OF_STR:
   case OP_CHECK_IN_STR:

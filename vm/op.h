@@ -107,6 +107,7 @@ Status prepare_score(Step *s, Err *e);   /* score, scores */
 Status prepare_element(Step *s, Err *e);
 Status prepare_class(Step *s, Err *e);
 Status prepare_vector(Step *s, Err *e);
+Status prepare_spline(Step *s, Err *e);
 Status prepare_words(Step *s, Err *e);   /* steps that make strings anew for each panel */
 Status prepare_sparse(Step *s, Err *e);
 

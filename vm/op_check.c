@@ -193,6 +193,19 @@ void step_CHECK_IN_STR(Step *s) {
   }
 }
 
+void step_INDEX_OF_STR(Step *s) {
+  const Col *c = s->arg[0];
+  const int32_t *of = levels_of(s);
+  if (!of)
+    return;
+  uint8_t *null = step_mask(s);
+  for (uint32_t r = 0; r < s->n; r++) {
+    int32_t at = of[c->code[r]];
+    null[r] |= at == 0;
+    s->out->i[r] = at > 0 ? at - 1 : 0;
+  }
+}
+
 void step_PART_OF_STR(Step *s) {
   const Col *c = s->arg[0];
   const int32_t *level = levels_of(s);

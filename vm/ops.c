@@ -37,6 +37,7 @@
 #define ARGS_bff 3, {IR_BOOL, IR_F64, IR_F64}
 #define ARGS_bii 3, {IR_BOOL, IR_I64, IR_I64}
 #define ARGS_bss 3, {IR_BOOL, IR_STR, IR_STR}
+#define ARGS_flii 4, {IR_F64, IR_LIST, IR_I64, IR_I64}
 #define ARGS_sii 3, {IR_STR, IR_I64, IR_I64}
 #define ARGS_sss 3, {IR_STR, IR_STR, IR_STR}
 #define ARGS_keys -1, {ARG_KEY}

@@ -136,6 +136,15 @@ static Status shape_polynomial(const RowProg *p, const Shape *shape, uint32_t i,
   return n && !*width ? too_wide(e, (uint64_t)VECTOR_MOST + 1) : ST_OK;
 }
 
+static Status shape_spline(const RowProg *p, uint32_t i, uint64_t *width, Err *e) {
+  const IrVal *knots = &p->val[p->val[i].arg[2]], *degree = &p->val[p->val[i].arg[3]];
+  if (knots->op != OP_CONST_I64 || degree->op != OP_CONST_I64 || knots->i < 2 || knots->i > KNOTS_MOST || degree->i < 0 ||
+      degree->i > DEGREE_MOST)
+    return wrong(e, i, "a spline without knots or a degree");
+  *width = (uint64_t)(knots->i + degree->i - 1);
+  return ST_OK;
+}
+
 static Status shape_one(const RowProg *p, const Env *env, Shape *shape, uint32_t i, Err *e) {
   const IrVal *v = &p->val[i];
   const Fitted *f;
@@ -179,6 +188,9 @@ static Status shape_one(const RowProg *p, const Env *env, Shape *shape, uint32_t
     break;
   case OP_POLYNOMIAL_VEC:
     st = shape_polynomial(p, shape, i, &width, e);
+    break;
+  case OP_SPLINE_F64:
+    st = shape_spline(p, i, &width, e);
     break;
   case OP_INTERACT_VEC:
     width = (uint64_t)shape[v->arg[0]].width * shape[v->arg[1]].width;
@@ -359,7 +371,7 @@ static bool is_hashed(uint32_t op) {
 
 static bool keeps_names(uint32_t op) {
   return op != OP_VEC && op != OP_INDICATOR_STR && op != OP_COUNT_VECTOR_STRS && !is_hashed(op) && op != OP_FITTED_VEC &&
-         op != OP_PROJECT_VEC && op != OP_POLYNOMIAL_VEC && op != OP_INTERACT_VEC && op != OP_SCORES;
+         op != OP_PROJECT_VEC && op != OP_POLYNOMIAL_VEC && op != OP_SPLINE_F64 && op != OP_INTERACT_VEC && op != OP_SCORES;
 }
 
 static Status names_of(Naming *w, uint32_t val, char **out) {

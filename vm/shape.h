@@ -8,7 +8,7 @@
 #include "vm/fitted.h"
 #include "vm/ir.h"
 
-enum { VECTOR_MOST = 1 << 24, DEGREE_MOST = 8 }; /* elements of a vector; degree of a polynomial */
+enum { VECTOR_MOST = 1 << 24, DEGREE_MOST = 8, KNOTS_MOST = 1000 }; /* elements of a vector; degree of a polynomial */
 
 typedef struct Shape {
   uint32_t width;

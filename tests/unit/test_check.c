@@ -53,8 +53,8 @@ static Status columns(void *ctx, Arena *a, const CatSource *src, CatColumn **out
   return ST_OK;
 }
 
-static const char *const modules[] = {"native", "scale", "impute", "encode", "bin", "time", "vector", "text", "stop_words"};
-enum { MODULES = 9 };
+static const char *const modules[] = {"native", "scale", "impute", "encode", "bin", "time", "transform", "vector", "text", "stop_words"};
+enum { MODULES = 10 };
 
 typedef struct World {
   Arena arena;
@@ -321,6 +321,8 @@ static void test_library(void **state) {
        "smoothing = 5)\n"
        " l = one_hot(bucketize(x, [1, 2]))\n o = one_hot(quantile_bins(x))\n p = cyclic(x, period = "
        "7)\n"
+       " u = max_abs(x)\n v = coalesce(ordinal(c), 0)\n w = count_encode(c)\n xa = one_hot(cross(c, id))\n xb = one_hot(lump(c))\n"
+       " xc = box_cox(x)\n xd = yeo_johnson(x)\n xe = quantile_transform(x)\n xf = binarize(x)\n xg = winsorize(x)\n xh = spline(x)\n"
        " q = pca([x, id], 1)\n r = polynomial([x, id])\n s = interact(one_hot(c), x)\n t = normalize([x, id])\n"
        " t1 = count_vector(tokenize(c), stop_words_english())\n t2 = count_vector(tokenize(c), stop_words(\"german\"))\n"
        " t3 = tf_idf(tokenize(c), 64)\n t4 = tf_idf_of(tokenize(c), [\"a\", \"b\"])\n"
