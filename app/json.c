@@ -144,7 +144,7 @@ static void json_data(Json *j, const Report *r) {
   for (uint32_t i = 0; i < r->run->ndata; i++) {
     const RunData *d = &r->run->data[i];
     const Stage *rows = &r->program->stage[d->stage];
-    if (!d->known)
+    if (!d->known || rows->early)
       continue;
     json_open(j, r->program->stage[rows->from].name, '{');
     json_whole(j, "rows", d->read);
@@ -268,7 +268,7 @@ static void open_evaluation(Json *j, const Report *r, const Stage *s, const char
   json_open(j, NULL, '{');
   json_text(j, "model", r->program->stage[s->train].name);
   Buf on = {0};
-  buf_printf(&on, "%s%s%s", r->program->stage[data->from].name, s->part < 0 ? "" : ".", s->part < 0 ? "" : data->parts[s->part]);
+  buf_printf(&on, "%s%s%s", r->program->stage[data->from].name, s->part < 0 ? "" : ".", ir_part_name(r->program, s));
   json_text(j, "on", buf_str(&on));
   buf_free(&on);
   json_truth(j, "seen", s->seen);

@@ -26,13 +26,35 @@ static int text_width(const char *s) {
   return n;
 }
 
+static void print_expects(const Report *r, const Paint *p, uint32_t stage) {
+  for (uint32_t k = 0; k < r->run->nexpect; k++) {
+    const RunExpect *x = &r->run->expect[k];
+    const IrExpect *ix = &r->program->stage[stage].expect[x->expect];
+    if (x->stage != stage)
+      continue;
+    fprintf(p->out, "  %s%s%s  expect %s", x->passed ? p->green : p->red, x->passed ? "passed" : "FAILED", p->end, ix->text);
+    if (!x->passed)
+      fprintf(p->out, "   (%s; %s:%u)", x->text, r->path, ix->line);
+    fprintf(p->out, "\n");
+  }
+}
+
+/* The expectations that a data set had to meet, on all its rows stages. */
+static void print_tests(const Report *r, const Paint *p, int32_t source) {
+  for (uint32_t i = 0; i < r->program->nstage; i++) {
+    const Stage *s = &r->program->stage[i];
+    if (s->kind == STAGE_FIT && s->nexpect && r->program->stage[s->from].from == source)
+      print_expects(r, p, i);
+  }
+}
+
 static void print_data(const Report *r, const Paint *p) {
   char a[NUM_MAX];
   for (uint32_t i = 0; i < r->run->ndata; i++) {
     const RunData *d = &r->run->data[i];
     const Stage *s = &r->program->stage[d->stage];
     uint64_t kept = 0;
-    if (!d->known)
+    if (!d->known || s->early)
       continue;
     fprintf(p->out, "%sdata%s   %-14s %s rows", p->bold, p->end, r->program->stage[s->from].name, grouped(a, d->read));
     for (uint32_t k = 0; k < s->nparts && k < 64; k++) {
@@ -44,6 +66,7 @@ static void print_data(const Report *r, const Paint *p) {
     if (kept < d->read)
       fprintf(p->out, ", filtered %s", grouped(a, d->read - kept));
     fprintf(p->out, "\n");
+    print_tests(r, p, s->from);
   }
 }
 
@@ -111,11 +134,18 @@ static void print_metric(const Report *r, const Paint *p, const RunMetric *m) {
   }
 }
 
+static bool was_run(const RunResult *run, uint32_t stage) {
+  for (uint32_t k = 0; k < run->nmetric; k++)
+    if (run->metric[k].stage == stage)
+      return true;
+  return false;
+}
+
 static void print_evaluations(const Report *r, const Paint *p) {
   char a[NUM_MAX];
   for (uint32_t i = 0; i < r->program->nstage; i++) {
     const Stage *s = &r->program->stage[i];
-    if (s->kind != STAGE_EVALUATE)
+    if (s->kind != STAGE_EVALUATE || !was_run(r->run, i))
       continue;
     uint64_t rows = 0;
     for (uint32_t k = 0; k < r->run->nmetric; k++)
@@ -128,16 +158,7 @@ static void print_evaluations(const Report *r, const Paint *p) {
     for (uint32_t k = 0; k < r->run->nmetric; k++)
       if (r->run->metric[k].stage == i)
         print_metric(r, p, &r->run->metric[k]);
-    for (uint32_t k = 0; k < r->run->nexpect; k++) {
-      const RunExpect *x = &r->run->expect[k];
-      const IrExpect *ix = &s->expect[x->expect];
-      if (x->stage != i)
-        continue;
-      fprintf(p->out, "  %s%s%s  expect %s", x->passed ? p->green : p->red, x->passed ? "passed" : "FAILED", p->end, ix->text);
-      if (!x->passed)
-        fprintf(p->out, "   (%s; %s:%u)", x->text, r->path, ix->line);
-      fprintf(p->out, "\n");
-    }
+    print_expects(r, p, i);
   }
 }
 

@@ -53,18 +53,29 @@ static void explain_rows(Explain *x, const Stage *s) {
     keeps += s->prog.val[i].op == OP_KEEP;
     checks += strncmp(op_info(s->prog.val[i].op)->name, "check.", 6) == 0;
   }
+  if (s->early)
+    buf_text(x->o, "    rows above a clause that has to know them all\n");
   name_list(x->o, "keeps", kept, n);
   if (s->nparts)
     name_list(x->o, "parts", s->parts, s->nparts);
+  for (uint32_t i = 0; i < s->nunions; i++) {
+    const char *part[64];
+    uint32_t k = 0;
+    for (uint32_t j = 0; j < s->nparts; j++)
+      if (s->unions[i].parts >> j & 1)
+        part[k++] = s->parts[j];
+    name_list(x->o, s->unions[i].name, part, k);
+  }
   buf_printf(x->o, "    %-10s%u step%s a row, %u filter%s, %u domain check%s%s", "rows", s->prog.nval, s->prog.nval == 1 ? "" : "s", keeps,
              keeps == 1 ? "" : "s", checks, checks == 1 ? "" : "s", s->folds ? "" : "\n");
   if (s->folds)
-    buf_printf(x->o, ", %u folds for cross-fitting\n", s->folds);
+    buf_printf(x->o, ", %u folds for cross-fitting%s\n", s->folds,
+               s->forward ? ": blocks of time; a row reads what was fitted on the blocks before its own" : "");
   buf_text(x->o, "\n");
 }
 
 static const char *part_of(const Program *p, const Stage *s) {
-  return s->part < 0 ? "" : p->stage[s->from].parts[s->part];
+  return ir_part_name(p, s);
 }
 
 static const char *data_of(const Program *p, const Stage *s) {
@@ -81,8 +92,11 @@ static bool needs_more(const IrAgg *a) {
 
 static void explain_fit(Explain *x, const Stage *s) {
   bool more = false;
-  scan_line(x, s, "fit");
-  buf_printf(x->o, ", level %u: %u value%s in one scan\n", s->level, s->nagg, s->nagg == 1 ? "" : "s");
+  bool cuts = x->p->stage[s->from].early && !s->nexpect;
+  scan_line(x, s, cuts ? "cuts of the split" : s->nexpect ? "tests" : "fit");
+  if (!cuts && !s->nexpect)
+    buf_printf(x->o, ", level %u", s->level);
+  buf_printf(x->o, ": %u value%s in one scan\n", s->nagg, s->nagg == 1 ? "" : "s");
   for (uint32_t i = 0; i < s->nagg; i++) {
     const IrAgg *a = &s->agg[i];
     bool variants = i + 1 < s->nagg && s->agg[i + 1].fitted == a->fitted;
@@ -94,6 +108,8 @@ static void explain_fit(Explain *x, const Stage *s) {
       buf_printf(x->o, "line %u", a->line);
     buf_text(x->o, "\n");
   }
+  for (uint32_t i = 0; i < s->nexpect; i++)
+    buf_printf(x->o, "    expect %s\n", s->expect[i].text);
   if (more)
     buf_text(x->o, "    exact quantiles: one more scan collects the candidates of all of them (more above 2^16 equal key prefixes)\n");
   buf_text(x->o, "\n");
@@ -221,7 +237,11 @@ void explain_program(const Program *p, const Registry *r, const PassReport *repo
     case STAGE_BUNDLE: explain_export(&x, s); break;
     }
   }
-  buf_text(out, "The first scan reads the file; later ones read rows kept in memory, where --memory allows.\n\npasses\n");
+  bool early = false;
+  for (uint32_t i = 0; i < p->nstage; i++)
+    early |= p->stage[i].early;
+  buf_printf(out, "The first scan%s reads the file; later ones read rows kept in memory, where --memory allows.\n\npasses\n",
+             early ? " of each set of rows" : "");
   for (uint32_t i = 0; passes[i].name; i++) {
     buf_printf(out, "    %-8s %s", passes[i].name, passes[i].purpose);
     if (report && report[i].skipped)

@@ -10,72 +10,15 @@
  * Read from the bottom: lower_program. */
 #include <string.h>
 
-#include "base/hash.h"
-#include "compiler/lower.h"
+#include "compiler/lower_parts.h"
 #include "vm/agg.h"
 #include "vm/ops.h"
-
-typedef struct DataState {
-  const TData *data;
-  int32_t source, rows;    /* stage numbers, or -1: no model uses it */
-  const TColumn **stored;  /* columns that later stages read */
-  uint32_t nstored, cap;
-  bool fold;
-} DataState;
-
-typedef struct Lower {
-  Arena *arena;
-  struct Diags *diags;
-  const Tree *tree;
-  Split split;
-  Program *p;
-  uint32_t scap;
-  DataState *data;
-  int32_t *train;          /* by model: stage number */
-  int32_t *score;
-  Err *e;
-} Lower;
-
-static DataState *state_of(Lower *l, const TData *d) {
-  for (uint32_t i = 0; i < l->tree->ndata; i++)
-    if (l->data[i].data == d)
-      return &l->data[i];
-  return NULL;
-}
 
 static uint32_t model_number(const Lower *l, const TModel *m) {
   for (uint32_t i = 0; i < l->tree->nmodel; i++)
     if (l->tree->model[i] == m)
       return i;
   return 0;
-}
-
-static uint32_t add_stage(Lower *l, StageKind kind, const char *name, Span span) {
-  Stage s = {.kind = kind, .name = name, .from = -1, .part = -1, .train = -1, .classes = -1, .score = -1};
-  if (span.file && span.file == l->tree->file)
-    source_position(l->diags->sources, span.file, span.from, &s.line, &s.col);
-  PUSH(l->arena, l->p->stage, l->p->nstage, l->scap, s);
-  return l->p->nstage - 1;
-}
-
-static int32_t part_number(const TData *d, const char *part) {
-  for (uint32_t i = 0; part && i < d->npart; i++)
-    if (strcmp(d->part[i].name, part) == 0)
-      return (int32_t)i;
-  return -1;
-}
-
-/* Ends a row program over stored columns: puts it in its stage, remembers the columns it reads. */
-static void finish_stored(Lower *l, Build *b, uint32_t stage) {
-  l->p->stage[stage].prog = b->prog;
-  for (uint32_t i = 0; i < b->nused; i++) {
-    DataState *ds = state_of(l, b->used[i]->data);
-    bool known = !ds;
-    for (uint32_t k = 0; ds && k < ds->nstored; k++)
-      known |= ds->stored[k] == b->used[i];
-    if (!known)
-      PUSH(l->arena, ds->stored, ds->nstored, ds->cap, b->used[i]);
-  }
 }
 
 /* ---- Options ---- */
@@ -134,154 +77,9 @@ static double option_of(const IrOption *v, uint32_t n, const char *name, double 
   return none;
 }
 
-/* ---- Data: source and rows ---- */
-
-static void lower_source(Lower *l, DataState *ds, const Build *b) {
-  const TData *d = ds->data;
-  Stage *s = &l->p->stage[ds->source];
-  s->input = NEWN(l->arena, IrInput, d->nsource + 1);
-  for (uint32_t i = 0; i < d->nsource; i++) {
-    const TSource *x = &d->source[i];
-    s->input[s->ninput++] = (IrInput){x->format, x->path, x->option, x->noption};
-  }
-  s->column = NEWN(l->arena, IrColumn, b->nused + 2);
-  if (d->split == SPLIT_SOURCE)
-    s->column[s->ncolumn++] = (IrColumn){IR_INPUT_COLUMN, KIND_INT, false};
-  s->declared = NEWN(l->arena, const char *, d->ncolumn + 1);
-  for (uint32_t i = 0; i < d->ncolumn; i++) {
-    const TColumn *c = d->column[i];
-    if (c->derive)
-      continue;
-    if (c->declared)
-      s->declared[s->ndeclared++] = c->name;
-    for (uint32_t k = 0; k < b->nused; k++)
-      if (b->used[k] == c)
-        s->column[s->ncolumn++] = (IrColumn){c->name, (uint8_t)prog_kind(c->type), c->type.nullable};
-  }
-}
-
-/* A number in [0, 1) for each row, that splits and folds are cut from. */
-static uint32_t uniform(Build *b, const TData *d, const char *purpose, uint64_t seed) {
-  uint32_t n;
-  if (d->split == SPLIT_HASH) {
-    uint32_t *key = NEWN(b->arena, uint32_t, d->nkey);
-    for (uint32_t i = 0; i < d->nkey; i++)
-      key[i] = prog_node(b, d->key[i]);
-    prog_step(b, "hash", key, d->nkey, &n)->i = (int64_t)hash_cstr(HASH_VERSION, purpose);
-  } else {
-    uint64_t key = hash_word(hash_cstr(hash_cstr(HASH_VERSION, d->name), purpose), seed);
-    prog_step(b, "rng", NULL, 0, &n)->i = (int64_t)key;
-  }
-  return n;
-}
-
-/* The inputs of a part stand side by side: how many parts end at or before the number of a row's input. */
-static uint32_t part_of_source(Build *b, const TData *d) {
-  uint32_t n, arg[2];
-  double *end = NEWN(b->arena, double, d->npart);
-  IrVal *v = prog_step(b, "col", NULL, 0, &n);
-  v->s = IR_INPUT_COLUMN;
-  v->type = IR_I64;
-  arg[0] = prog_float(b, n);
-  v = prog_step(b, "const.list", NULL, 0, &arg[1]);
-  v->list = end;
-  for (uint32_t i = 0; i + 1 < d->nsource; i++)
-    if (strcmp(d->source[i].part, d->source[i + 1].part) != 0)
-      end[v->nlist++] = i + 1;
-  prog_step(b, "cut.f64", arg, 2, &n);
-  return n;
-}
-
-static void lower_part(Lower *l, Build *b, const TData *d) {
-  uint32_t n, arg[2];
-  if (d->split == SPLIT_VALUE) {
-    arg[0] = prog_node(b, d->key[0]);
-    IrType t = (IrType)b->prog.val[arg[0]].type;
-    if (t != IR_STR)
-      prog_step(b, t == IR_I64 ? "cast.i64.str" : "cast.b.str", &arg[0], 1, &arg[0]);
-    IrVal *v = prog_step(b, "const.vocab", NULL, 0, &arg[1]);
-    v->names = NEWN(b->arena, const char *, d->npart);
-    for (uint32_t i = 0; i < d->npart; i++)
-      v->names[v->nlist++] = d->part[i].name;
-    v = prog_step(b, "part_of.str", arg, 2, &n);
-    prog_place(b, d->split_span, &v->line, &v->col);
-  } else if (d->split == SPLIT_SOURCE) {
-    n = part_of_source(b, d);
-  } else {
-    uint64_t seed = d->split == SPLIT_RANDOM ? (uint64_t)d->seed : 0;
-    arg[0] = uniform(b, d, "split", hash_word(l->p->seed, seed));
-    IrVal *v = prog_step(b, "const.list", NULL, 0, &arg[1]);
-    double *cut = NEWN(b->arena, double, d->npart), sum = 0;
-    v->list = cut;
-    for (uint32_t i = 0; i + 1 < d->npart; i++)
-      cut[v->nlist++] = sum += d->part[i].share;
-    prog_step(b, "cut.f64", arg, 2, &n);
-  }
-  prog_out(b, OUT_PART, NULL, KIND_INT, n);
-}
-
-static void lower_rows_with(Lower *l, const DataState *ds, Build *b) {
-  const TData *d = ds->data;
-  uint32_t n;
-  for (uint32_t i = 0; i < d->nstep; i++) {
-    const TStep *st = &d->step[i];
-    bool stored = false;
-    switch (st->kind) {
-    case STEP_WHERE:
-      n = prog_node(b, st->expr);
-      prog_step(b, "keep", &n, 1, &n);
-      break;
-    case STEP_DERIVE: /* here, so that rows removed above make no errors; one that nobody reads is not computed */
-      for (uint32_t k = 0; k < ds->nstored; k++)
-        stored |= ds->stored[k] == st->column;
-      if (stored)
-        prog_node(b, st->column->derive);
-      break;
-    case STEP_WEIGHT: prog_out(b, OUT_WEIGHT, NULL, KIND_FLOAT, prog_float(b, prog_node(b, st->expr))); break;
-    case STEP_SPLIT: lower_part(l, b, d); break;
-    case STEP_EXPECT: break;
-    }
-  }
-  for (uint32_t i = 0; i < d->ncolumn; i++)
-    for (uint32_t k = 0; k < ds->nstored; k++)
-      if (ds->stored[k] == d->column[i]) {
-        Node use = {.kind = N_COLUMN, .column = (TColumn *)d->column[i], .id = l->tree->nnode};
-        prog_forget(b, &use);
-        prog_out(b, OUT_COLUMN, d->column[i]->name, prog_kind(d->column[i]->type), prog_node(b, &use));
-      }
-  if (ds->fold) {
-    uint32_t u = uniform(b, d, "fold", l->p->seed);
-    prog_step(b, "fold_of.f64", &u, 1, &n)->i = d->folds;
-    prog_out(b, OUT_FOLD, NULL, KIND_INT, n);
-  }
-}
-
-static void lower_data(Lower *l, DataState *ds) {
-  /* Once to learn which columns of the file are read; then again with all of them, and their checks, at the top. */
-  Build dry, b;
-  prog_init(&dry, l->arena, l->diags, l->tree, &l->split, COLS_FILE);
-  lower_rows_with(l, ds, &dry);
-  prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_FILE);
-  for (uint32_t i = 0; i < ds->data->ncolumn; i++)
-    for (uint32_t k = 0; k < dry.nused; k++)
-      if (dry.used[k] == ds->data->column[i])
-        prog_column(&b, dry.used[k]);
-  lower_rows_with(l, ds, &b);
-  lower_source(l, ds, &b);
-  Stage *s = &l->p->stage[ds->rows];
-  s->from = ds->source;
-  s->prog = b.prog;
-  s->folds = ds->fold ? (uint32_t)ds->data->folds : 0;
-  s->parts = NEWN(l->arena, const char *, ds->data->npart + 1);
-  if (ds->data->npart > 64)
-    diag_add(l->diags, SEV_ERROR, "CML0334", ds->data->split_span, "Use fewer.", "a split has at most 64 parts; this one has %u", ds->data->npart);
-  for (uint32_t i = 0; i < ds->data->npart; i++)
-    s->parts[s->nparts++] = ds->data->part[i].name;
-}
-
 /* ---- Fitted values ---- */
 
-static int32_t prog_output(Build *b, const Node *n, bool widen) {
+int32_t prog_output(Build *b, const Node *n, bool widen) {
   if (!n)
     return -1;
   uint32_t v = prog_node(b, n);
@@ -305,7 +103,7 @@ static const Node *weight_of(const Instance *in, const AggOp *op) {
 }
 
 /* One table, or value, of an instance: of all rows, or (leave_out >= 0) of those of the other folds. */
-static void lower_agg_once(Lower *l, Build *b, const Instance *in, int32_t leave_out, IrAgg *a) {
+void lower_agg_once(Lower *l, Build *b, const Instance *in, int32_t leave_out, IrAgg *a) {
   const Node *n = in->agg;
   const AggOp *op = agg_op(n->op);
   bool nested = in->crossfit && phase_nested(&l->split, in);
@@ -346,9 +144,9 @@ static bool same_rows(const Instance *a, const Instance *b) {
 
 /* One stage for the instances of a level that read the same rows as the first of them. */
 static void lower_fit(Lower *l, Instance *first, uint32_t level) {
-  DataState *ds = state_of(l, first->data);
+  DataState *ds = lower_state(l, first->data);
   const char *of = first->part ? arena_printf(l->arena, "%s.%s", first->data->name, first->part) : first->data->name;
-  uint32_t stage = add_stage(l, STAGE_FIT, arena_printf(l->arena, "%s.fit%u", of, level), (Span){0});
+  uint32_t stage = lower_stage(l, STAGE_FIT, arena_printf(l->arena, "%s.fit%u", of, level), (Span){0});
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
   IrAgg *agg = NEWN(l->arena, IrAgg, l->split.n * (uint32_t)(first->data->folds + 1));
@@ -356,16 +154,15 @@ static void lower_fit(Lower *l, Instance *first, uint32_t level) {
   for (Instance *v = first; v < l->split.v + l->split.n; v++)
     if (v->level == level && same_rows(v, first)) {
       for (uint32_t m = 0; m < l->tree->nmodel; m++) /* any model on these rows gives the same context */
-        if (l->tree->model[m]->data == v->data && part_number(v->data, l->tree->model[m]->part) == part_number(v->data, v->part))
+        if (l->tree->model[m]->data == v->data && lower_part_number(v->data, l->tree->model[m]->part) == lower_part_number(v->data, v->part))
           b.context.model = l->tree->model[m];
       v->fitted = l->p->nfitted++;
       nagg += lower_agg(l, &b, v, &agg[nagg]);
-      ds->fold |= v->crossfit;
     }
-  finish_stored(l, &b, stage);
+  lower_stored(l, &b, stage);
   Stage *s = &l->p->stage[stage];
   s->from = ds->rows;
-  s->part = part_number(first->data, first->part);
+  s->part = lower_part_number(first->data, first->part);
   s->level = level;
   s->agg = agg;
   s->nagg = nagg;
@@ -469,7 +266,7 @@ static void prog_target(Build *b, const TModel *m) {
 
 static void lower_train(Lower *l, uint32_t number) {
   const TModel *m = l->tree->model[number];
-  uint32_t stage = add_stage(l, STAGE_TRAIN, m->name, m->span);
+  uint32_t stage = lower_stage(l, STAGE_TRAIN, m->name, m->span);
   l->train[number] = (int32_t)stage;
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
@@ -480,10 +277,10 @@ static void lower_train(Lower *l, uint32_t number) {
   for (uint32_t i = 0; i < nslot; i++)
     prog_out(&b, OUT_SLOT, name[i], KIND_FLOAT, val[i]);
   prog_target(&b, m);
-  finish_stored(l, &b, stage);
+  lower_stored(l, &b, stage);
   Stage *s = &l->p->stage[stage];
-  s->from = state_of(l, m->data)->rows;
-  s->part = part_number(m->data, m->part);
+  s->from = lower_state(l, m->data)->rows;
+  s->part = lower_part_number(m->data, m->part);
   s->estimator = m->estimator->name;
   s->options = options_of(l, m->estimator->options, m->option, m->noption, &s->noptions);
   if (l->e->code == ST_OK)
@@ -547,7 +344,7 @@ static void lower_score(Lower *l, uint32_t number) {
   const TModel *m = l->tree->model[number];
   if (l->score[number] >= 0)
     return;
-  uint32_t stage = add_stage(l, STAGE_SCORE, arena_printf(l->arena, "%s.score", m->name), m->span);
+  uint32_t stage = lower_stage(l, STAGE_SCORE, arena_printf(l->arena, "%s.score", m->name), m->span);
   l->score[number] = (int32_t)stage;
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_FILE);
@@ -604,7 +401,7 @@ static void lower_evaluate(Lower *l, const TEvaluate *v) {
   const Stage *t = &l->p->stage[l->train[model_number(l, v->model)]];
   uint32_t fitted = t->fitted;
   const char *on = v->part ? arena_printf(l->arena, "%s.%s", v->data->name, v->part) : v->data->name;
-  uint32_t stage = add_stage(l, STAGE_EVALUATE, arena_printf(l->arena, "%s on %s", v->model->name, on), v->span);
+  uint32_t stage = lower_stage(l, STAGE_EVALUATE, arena_printf(l->arena, "%s on %s", v->model->name, on), v->span);
   t = &l->p->stage[l->train[model_number(l, v->model)]];
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
@@ -620,16 +417,16 @@ static void lower_evaluate(Lower *l, const TEvaluate *v) {
   s->expect = NEWN(l->arena, IrExpect, v->nexpect + 1);
   for (uint32_t i = 0; i < v->nexpect; i++)
     lower_expect(l, &v->expect[i], &s->expect[s->nexpect++]);
-  finish_stored(l, &b, stage);
-  s->from = state_of(l, v->data)->rows;
-  s->part = part_number(v->data, v->part);
+  lower_stored(l, &b, stage);
+  s->from = lower_state(l, v->data)->rows;
+  s->part = lower_part_number(v->data, v->part);
   s->seen = v->seen;
   use_model(l, s, v->model);
 }
 
 static void lower_predict(Lower *l, const TExport *x) {
   const char *on = x->part ? arena_printf(l->arena, "%s.%s", x->data->name, x->part) : x->data->name;
-  uint32_t stage = add_stage(l, STAGE_PREDICT, arena_printf(l->arena, "%s predictions of %s", x->model->name, on), x->span);
+  uint32_t stage = lower_stage(l, STAGE_PREDICT, arena_printf(l->arena, "%s predictions of %s", x->model->name, on), x->span);
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
   for (uint32_t i = 0; i < x->nkeep; i++) {
@@ -643,10 +440,10 @@ static void lower_predict(Lower *l, const TExport *x) {
     prog_out(&b, OUT_COLUMN, name, prog_kind(x->keep[i]->type), prog_node(&b, &use));
   }
   prog_predictions(l, &b, x->model);
-  finish_stored(l, &b, stage);
+  lower_stored(l, &b, stage);
   Stage *s = &l->p->stage[stage];
-  s->from = state_of(l, x->data)->rows;
-  s->part = part_number(x->data, x->part);
+  s->from = lower_state(l, x->data)->rows;
+  s->part = lower_part_number(x->data, x->part);
   s->path = x->path;
   use_model(l, s, x->model);
 }
@@ -654,7 +451,7 @@ static void lower_predict(Lower *l, const TExport *x) {
 static void lower_bundle(Lower *l, const TExport *x) {
   uint32_t number = model_number(l, x->model);
   lower_score(l, number);
-  uint32_t stage = add_stage(l, STAGE_BUNDLE, arena_printf(l->arena, "%s bundle", x->model->name), x->span);
+  uint32_t stage = lower_stage(l, STAGE_BUNDLE, arena_printf(l->arena, "%s bundle", x->model->name), x->span);
   Stage *s = &l->p->stage[stage];
   s->path = x->path;
   s->score = l->score[number];
@@ -662,15 +459,6 @@ static void lower_bundle(Lower *l, const TExport *x) {
 }
 
 /* ---- The whole ---- */
-
-static void open_data(Lower *l, const TData *d) {
-  DataState *ds = state_of(l, d);
-  if (ds->rows >= 0)
-    return;
-  ds->source = (int32_t)add_stage(l, STAGE_SOURCE, d->name, d->span);
-  ds->rows = (int32_t)add_stage(l, STAGE_ROWS, arena_printf(l->arena, "%s.rows", d->name), d->span);
-  l->p->stage[ds->rows].from = ds->source;
-}
 
 Program *lower_program(Arena *a, struct Diags *d, const Tree *t, uint64_t seed, Err *e) {
   Lower l = {.arena = a, .diags = d, .tree = t, .e = e};
@@ -682,12 +470,15 @@ Program *lower_program(Arena *a, struct Diags *d, const Tree *t, uint64_t seed, 
   phase_split(&l.split, a, t);
   l.data = NEWN(a, DataState, t->ndata + 1);
   for (uint32_t i = 0; i < t->ndata; i++)
-    l.data[i] = (DataState){.data = t->data[i], .source = -1, .rows = -1};
+    data_init(&l, &l.data[i], t->data[i]);
   l.train = NEWN(a, int32_t, t->nmodel + 1);
   l.score = NEWN(a, int32_t, t->nmodel + 1);
   memset(l.score, 0xff, sizeof(int32_t) * (t->nmodel + 1));
   for (uint32_t i = 0; i < t->nmodel; i++)
-    open_data(&l, t->model[i]->data);
+    data_open(&l, lower_state(&l, t->model[i]->data));
+  for (uint32_t i = 0; i < t->ndata; i++)
+    if (data_is_tested(t->data[i]))
+      data_open(&l, &l.data[i]);
   lower_fits(&l);
   for (uint32_t i = 0; i < t->nmodel; i++)
     lower_train(&l, i);
@@ -701,6 +492,6 @@ Program *lower_program(Arena *a, struct Diags *d, const Tree *t, uint64_t seed, 
       lower_bundle(&l, &t->export_[i]);
   for (uint32_t i = 0; i < t->ndata; i++)
     if (l.data[i].rows >= 0)
-      lower_data(&l, &l.data[i]);
+      data_close(&l, &l.data[i]);
   return d->errors > before || e->code != ST_OK ? NULL : l.p;
 }

@@ -69,6 +69,8 @@ typedef struct Build { /* one row program under construction */
   RowProg prog;
   uint32_t vcap, ocap;
   int32_t **memo;       /* by context (memo_of), then Node id: value of the Node, or -1 */
+  const Instance *own;  /* instances that are not the phase split's: of the aggregates that an `expect` of data compares */
+  uint32_t nown;
   const TColumn **used; /* columns read, each once, in order of first use */
   uint32_t nused, ucap;
 } Build;

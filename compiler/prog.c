@@ -177,8 +177,15 @@ static uint32_t prog_literal(Build *b, const Node *n) {
   return number;
 }
 
+static const Instance *instance_of(Build *b, const Node *n) {
+  for (uint32_t i = 0; i < b->nown; i++)
+    if (b->own[i].agg == n)
+      return &b->own[i];
+  return phase_find(b->split, &b->context, n);
+}
+
 static uint32_t prog_agg(Build *b, const Node *n) {
-  const Instance *in = phase_find(b->split, &b->context, n);
+  const Instance *in = instance_of(b, n);
   uint32_t number;
   if (!n->nby) {
     char op[16] = "fitted.";

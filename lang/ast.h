@@ -96,7 +96,9 @@ typedef enum { /* entries inside the braces of data, features, evaluate, export 
   I_WHERE,     /* where EXPR */
   I_DERIVE,    /* derive name = EXPR (several separated by commas make several entries) */
   I_WEIGHT,    /* weight EXPR */
-  I_SPLIT,     /* split train 80%, test 20% by hash(k): parts, expr = E_CALL of the method */
+  I_SPLIT,     /* split [name:] train 80%, test 20% by hash(k): name = the part divided again, parts, expr = E_CALL of the method */
+  I_GROUP,     /* group KEY: by */
+  I_SAMPLE,    /* sample train 10% [by random(seed = 1)] [where COND]: name, of = the share, expr = the method, top = the condition */
   I_FOLDS,     /* folds 5: expr */
   I_LET,       /* let n = EXPR */
   I_SLOT,      /* name = EXPR in features */
@@ -114,6 +116,7 @@ typedef struct SchemaColumn {
   TypeExpr *type;
   Expr *domain;       /* E_RANGE, E_LIST, or NULL */
   bool ordered;       /* in [..] ordered */
+  Expr *on_invalid;   /* of `on_invalid = drop`: E_NAME, E_NULL, or NULL */
   bool known;         /* `known`: available at prediction time though the target is computed from it */
   Span comment_from;  /* see Comment */
   struct SchemaColumn *next;
@@ -133,12 +136,12 @@ typedef struct Item {
   const char *name;
   Span name_span;
   Expr *expr;
-  Expr *of;              /* I_PREDICTIONS: E_DOT or E_NAME */
+  Expr *of;              /* I_PREDICTIONS: E_DOT or E_NAME; I_SAMPLE */
   Arg *args;
   SchemaColumn *columns; /* I_SCHEMA */
   Part *parts;           /* I_SPLIT */
-  Arg *by;               /* I_METRIC */
-  Expr *top;             /* I_METRIC: top n, or NULL */
+  Arg *by;               /* I_METRIC, I_GROUP */
+  Expr *top;             /* I_METRIC: top n, or NULL; I_SAMPLE */
   struct Item *next;
 } Item;
 

@@ -180,7 +180,7 @@ static void put_field(Buf *b, const char *label, const Expr *e) {
 }
 
 static void put_item(Buf *b, const Item *i) {
-  static const char *const word[] = {"from", "schema", "where",  "derive", "weight", "split",       "folds",
+  static const char *const word[] = {"from", "schema", "where",  "derive", "weight", "split",       "group", "sample", "folds",
                                      "let",  "slot",   "metric", "expect", "bundle", "predictions", "other"};
   buf_printf(b, "  %s", word[i->kind]);
   if (i->name)
@@ -208,6 +208,7 @@ static void put_item(Buf *b, const Item *i) {
     put_field(b, "in ", c->domain);
     buf_text(b, c->ordered ? " ordered" : "");
     buf_text(b, c->known ? " known" : "");
+    put_field(b, "on_invalid ", c->on_invalid);
     put_doc(b, c->doc);
     buf_text(b, "\n");
   }

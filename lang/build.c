@@ -73,6 +73,16 @@ Expr *build_call(Reading *r, Span at, const Tok *name, Arg *args, Expr *where) {
   return adopt(r, e, NULL, NULL, NULL);
 }
 
+Expr *build_distinct(Reading *r, Span at, const Tok *name, Span inner, Expr *arg, Expr *where) {
+  Expr *e = build_call(r, at, name, build_arg(r, NULL, arg), where);
+  if (strcmp(name->name, "count") == 0)
+    e->name = "count_distinct";
+  else
+    syntax_error(r, "CML0101", inner, "Leave `distinct` out, or count: `count(distinct x)`.",
+                 "`%s` does not take `distinct`", name->name);
+  return e;
+}
+
 Expr *build_list(Reading *r, Span at, Arg *args) {
   Expr *e = node(r, E_LIST, at);
   e->args = args;

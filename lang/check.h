@@ -40,7 +40,7 @@ typedef struct DataInfo {
   Table column;  /* name -> TColumn, those visible so far */
   Table derive;  /* name -> Item: every derive of the block */
   Table refused; /* name -> why: columns of a type that cannot be read */
-  uint32_t ncolumn_cap, nstep_cap;
+  uint32_t ncolumn_cap, nstep_cap, npart_cap, nsplit_cap, nsample_cap;
   TColumn **nonnull; /* columns that a `where x is not null` has tested */
   uint32_t nnonnull, nonnull_cap;
   bool broken;    /* its columns are not known */
@@ -108,6 +108,7 @@ typedef struct Ctx { /* where an expression stands and what it sees */
   Span via_at;
   const char *top; /* the outermost one, as the entry calls it */
   Span top_at;
+  bool tests; /* in an `expect` of data: aggregates over all rows are allowed */
   bool *told; /* an aggregate out of place was reported for this entry */
   uint32_t depth;
 } Ctx;
@@ -197,7 +198,16 @@ void evaluate_check(Check *c, const Decl *decl);
 void export_check(Check *c, const Decl *decl);
 
 TColumn *data_column(DataInfo *d, const char *name); /* visible, or NULL */
+void data_step(Check *c, DataInfo *d, TStep step);
+bool data_nonnull(const DataInfo *d, const Node *n); /* in the rows that the `where`s so far keep */
+void split_check(Ctx *x, DataInfo *d, const Item *i);
+void group_check(Ctx *x, DataInfo *d, const Item *i);
+void sample_check(Ctx *x, DataInfo *d, const Item *i);
+void split_part(Ctx *x, DataInfo *d, TPart part);    /* one more part, and the split that all since the one before make */
+void split_done(Ctx *x, DataInfo *d, TSplit s);
+void split_end(Ctx *x, DataInfo *d);                 /* when all clauses were read */
 TPart *data_part(const TData *t, const char *name);  /* or NULL */
+uint64_t data_leaves(const TData *t, const char *part); /* the undivided parts of a part; NULL: all */
 const char *data_parts(Check *c, const TData *t);    /* "`train`, `test`" */
 /* DATA or DATA.part, as in `on`; NULL data: reported. *part is NULL for all rows. */
 DataInfo *part_named(Check *c, const Expr *e, const char *who, const char **part);

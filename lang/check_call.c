@@ -309,7 +309,7 @@ static void aggregate_out_of_place(Ctx *x, const Expr *e) {
 }
 
 static bool aggregates_allowed(const Ctx *x) {
-  return x->place == AT_FN || x->place == AT_FEATURES;
+  return x->place == AT_FN || x->place == AT_FEATURES || x->tests;
 }
 
 static bool keys_fit(Ctx *x, const Native *f, const Arg *keys, Node *n, Type result) {

@@ -11,20 +11,6 @@ TColumn *data_column(DataInfo *d, const char *name) {
   return table_get(&d->column, name);
 }
 
-TPart *data_part(const TData *t, const char *name) {
-  for (uint32_t i = 0; i < t->npart; i++)
-    if (strcmp(t->part[i].name, name) == 0)
-      return &t->part[i];
-  return NULL;
-}
-
-const char *data_parts(Check *c, const TData *t) {
-  const char *s = "";
-  for (uint32_t i = 0; i < t->npart; i++)
-    s = arena_printf(c->a, "%s%s`%s`", s, i ? ", " : "", t->part[i].name);
-  return s;
-}
-
 DataInfo *part_named(Check *c, const Expr *e, const char *who, const char **part) {
   const Expr *name = e->kind == E_DOT ? e->a : e;
   Near near = {.arena = c->a};
@@ -67,7 +53,7 @@ DataInfo *part_named(Check *c, const Expr *e, const char *who, const char **part
 
 /* ---- Clauses ---- */
 
-static void add_step(Check *c, DataInfo *d, TStep step) {
+void data_step(Check *c, DataInfo *d, TStep step) {
   PUSH(c->a, d->t->step, d->t->nstep, d->nstep_cap, step);
 }
 
@@ -91,12 +77,30 @@ static void note_nonnull(Ctx *x, DataInfo *d, Node *cond) {
   }
 }
 
+bool data_nonnull(const DataInfo *d, const Node *n) {
+  if (!n->type.nullable)
+    return true;
+  if (n->kind == N_COLUMN) {
+    for (uint32_t i = 0; i < d->nnonnull; i++)
+      if (d->nonnull[i] == n->column)
+        return true;
+    return n->column->derive && data_nonnull(d, n->column->derive);
+  }
+  if (n->kind != N_CALL || strncmp(n->op, "null_", 5) == 0 || strncmp(n->op, "cast.str.", 9) == 0 ||
+      strncmp(n->op, "idiv.i64", 8) == 0 || strncmp(n->op, "mod.i64", 7) == 0)
+    return false;
+  for (uint32_t i = 0; i < n->narg; i++)
+    if (!data_nonnull(d, n->arg[i]))
+      return false;
+  return true;
+}
+
 static void check_where(Ctx *x, DataInfo *d, const Item *i) {
   Node *n = expr_bool(x, i->expr, "`where`");
   if (node_is_error(n))
     return;
   note_nonnull(x, d, n);
-  add_step(x->c, d, (TStep){.kind = STEP_WHERE, .span = i->span, .expr = n});
+  data_step(x->c, d, (TStep){.kind = STEP_WHERE, .span = i->span, .expr = n});
 }
 
 static void check_derive(Ctx *x, DataInfo *d, const Item *i) {
@@ -129,7 +133,7 @@ static void check_derive(Ctx *x, DataInfo *d, const Item *i) {
   if (node_is_error(n))
     return;
   PUSH(c->a, d->t->column, d->t->ncolumn, d->ncolumn_cap, col);
-  add_step(c, d, (TStep){.kind = STEP_DERIVE, .span = i->span, .expr = n, .column = col});
+  data_step(c, d, (TStep){.kind = STEP_DERIVE, .span = i->span, .expr = n, .column = col});
 }
 
 static void check_weight(Ctx *x, DataInfo *d, const Item *i) {
@@ -145,7 +149,61 @@ static void check_weight(Ctx *x, DataInfo *d, const Item *i) {
               "a weight may not be null");
     return;
   }
-  add_step(x->c, d, (TStep){.kind = STEP_WEIGHT, .span = i->span, .expr = n});
+  data_step(x->c, d, (TStep){.kind = STEP_WEIGHT, .span = i->span, .expr = n});
+}
+
+/* An aggregate in n, or NULL; each Node is looked at once. */
+static const Node *aggregate_in(const Node *n, bool *seen) {
+  const Node *found = n->kind == N_AGG ? n : NULL;
+  if (seen[n->id])
+    return NULL;
+  seen[n->id] = true;
+  for (uint32_t i = 0; i < n->narg && !found; i++)
+    found = aggregate_in(n->arg[i], seen);
+  return found;
+}
+
+static bool has_inner(Check *c, const Node *agg) {
+  bool *seen = NEWN(c->a, bool, c->nodes.n);
+  bool found = (agg->where && aggregate_in(agg->where, seen)) || (agg->weight && aggregate_in(agg->weight, seen));
+  for (uint32_t i = 0; i < agg->narg && !found; i++)
+    found = aggregate_in(agg->arg[i], seen) != NULL;
+  return found;
+}
+
+/* Is one of the aggregates in n over another? */
+static bool nested_in(Check *c, const Node *n, bool *seen) {
+  if (seen[n->id])
+    return false;
+  seen[n->id] = true;
+  bool found = n->kind == N_AGG && has_inner(c, n);
+  for (uint32_t i = 0; i < n->narg && !found; i++)
+    found = nested_in(c, n->arg[i], seen);
+  return found;
+}
+
+/* A test of all rows that are left here: what it compares are aggregates and constants. */
+static void check_expect(Ctx *x, DataInfo *d, const Item *i) {
+  Check *c = x->c;
+  Ctx all = *x;
+  all.tests = true;
+  Node *n = expr_bool(&all, i->expr, "`expect`");
+  if (node_is_error(n))
+    return;
+  if (n->phase == PH_ROW)
+    ctx_error(x, "CML0325", i->expr->span,
+              "write aggregates, as in `expect min(age) >= 0`; a domain in `schema` tests each value",
+              "this `expect` looks at single rows, and it tests all of them together");
+  else if (!aggregate_in(n, NEWN(c->a, bool, c->nodes.n)))
+    ctx_error(x, "CML0325", i->expr->span, "compare an aggregate: `expect count() > 1000`",
+              "this `expect` does not look at the data");
+  else if (nested_in(c, n, NEWN(c->a, bool, c->nodes.n)))
+    ctx_error(x, "CML0325", i->expr->span, "test the inner one by itself",
+              "an aggregate of an aggregate cannot be tested here");
+  else {
+    d->used = true;
+    data_step(c, d, (TStep){.kind = STEP_EXPECT, .span = i->expr->span, .expr = n, .text = source_text(c, i->expr->span)});
+  }
 }
 
 static void check_folds(Ctx *x, DataInfo *d, const Item *i) {
@@ -162,165 +220,14 @@ static void check_folds(Ctx *x, DataInfo *d, const Item *i) {
     d->t->folds = (int)n->i;
 }
 
-/* ---- split ---- */
-
-static void split_parts(Ctx *x, DataInfo *d, const Item *i, bool by_value) {
-  Check *c = x->c;
-  uint32_t cap = 0;
-  double sum = 0;
-  bool shares = true;
-  for (const Part *p = i->parts; p; p = p->next) {
-    TPart part = {.name = p->name, .span = p->span};
-    if (data_part(d->t, p->name))
-      ctx_error(x, "CML0316", p->span, "give each part a name of its own", "two parts are named `%s`",
-                p->name);
-    if (p->share && by_value) {
-      ctx_error(x, "CML0316", p->span, arena_printf(c->a, "write `%s` alone", p->name),
-                "with `by value` the data say which rows "
-                "a part gets");
-    } else if (!p->share && !by_value) {
-      ctx_error(x, "CML0316", p->span, arena_printf(c->a, "write `%s 20%%`", p->name),
-                "the part `%s` has no share", p->name);
-      shares = false;
-    } else if (p->share) {
-      Ctx closed = *x;
-      closed.data = NULL;
-      Node *n =
-          expr_coerce(&closed, expr_check(&closed, p->share), type_of(TY_FLOAT), p->share->span, "a share");
-      if (node_is_error(n) || n->kind != N_LIT || !(n->f > 0 && n->f <= 1)) {
-        if (!node_is_error(n))
-          ctx_error(x, "CML0316", p->share->span, "write a percentage, such as 80%",
-                    "a share lies between 0%% and 100%%");
-        shares = false;
-      } else {
-        part.share = n->f;
-        sum += n->f;
-      }
-    }
-    PUSH(c->a, d->t->part, d->t->npart, cap, part);
-  }
-  if (shares && !by_value && !(sum > 1 - 1e-9 && sum < 1 + 1e-9))
-    ctx_error(x, "CML0316", i->span, "make the shares add up to 100%",
-              "the parts of this split add up to %.6g%%", sum * 100);
-}
-
-static void split_hash(Ctx *x, DataInfo *d, const Expr *how) {
-  Check *c = x->c;
-  uint32_t cap = 0;
-  d->t->split = SPLIT_HASH;
-  if (!how->args)
-    ctx_error(x, "CML0316", how->span, "name the columns that identify a row: `by hash(id)`",
-              "`hash` needs a key");
-  for (const Arg *g = how->args; g; g = g->next) {
-    Node *n = expr_check(x, g->value);
-    if (node_is_error(n))
-      continue;
-    if (g->name)
-      ctx_error(x, "CML0316", g->name_span, "write `hash(a, b)`", "keys are given without names");
-    if (n->type.kind == TY_FLOAT || !type_is_scalar(n->type.kind)) {
-      ctx_error(x, "CML0316", g->value->span, "use an id, a text or a date as key, or `by random(seed = 7)`",
-                "%s cannot be a key: equal values may differ in their last bit", type_article(n->type.kind));
-      continue;
-    }
-    if (n->phase != PH_ROW)
-      ctx_error(x, "CML0316", g->value->span, "name a column", "this key is the same in every row");
-    PUSH(c->a, d->t->key, d->t->nkey, cap, n);
-  }
-}
-
-static void split_random(Ctx *x, DataInfo *d, const Expr *how) {
-  Check *c = x->c;
-  Ctx closed = *x;
-  closed.data = NULL;
-  d->t->split = SPLIT_RANDOM;
-  for (const Arg *g = how->args; g; g = g->next) {
-    if (g->name && (strcmp(g->name, "stratify") == 0 || strcmp(g->name, "group") == 0)) {
-      ctx_error(x, "CML0111", g->name_span, "remove it", "`%s` is not part of this version", g->name);
-      continue;
-    }
-    if (!g->name || strcmp(g->name, "seed") != 0) {
-      ctx_error(x, "CML0316", g->name ? g->name_span : g->value->span, "write `by random(seed = 7)`",
-                "`random` takes only `seed`");
-      continue;
-    }
-    Node *n = expr_coerce(&closed, expr_check(&closed, g->value), type_of(TY_INT), g->value->span, "`seed`");
-    if (!node_is_error(n) && n->kind != N_LIT)
-      diag_add(c->d, SEV_ERROR, "CML0316", g->value->span, "write `seed = 7`", "a seed is a whole number");
-    else if (!node_is_error(n))
-      d->t->seed = n->i;
-  }
-}
-
-static void split_value(Ctx *x, DataInfo *d, const Expr *how) {
-  Check *c = x->c;
-  d->t->split = SPLIT_VALUE;
-  if (!how->args || how->args->next || how->args->name || how->args->value->kind != E_NAME) {
-    ctx_error(x, "CML0316", how->span, "write `split train, test by value(part)`",
-              "`value` takes the one column that names the part");
-    return;
-  }
-  Node *n = expr_check(x, how->args->value);
-  if (node_is_error(n))
-    return;
-  TypeKind k = n->type.kind;
-  if (n->kind != N_COLUMN || (!type_is_text(k) && k != TY_INT && k != TY_BOOL)) {
-    ctx_error(x, "CML0316", how->args->value->span, "use a string, category, int or bool column",
-              "%s cannot name the part of a row", n->kind != N_COLUMN ? "a constant" : type_article(k));
-    return;
-  }
-  for (const TPart *p = d->t->part; n->column->nin && p < d->t->part + d->t->npart; p++) {
-    bool in = false;
-    for (uint32_t i = 0; i < n->column->nin; i++)
-      in = in || strcmp(n->column->in[i], p->name) == 0;
-    if (!in)
-      ctx_error(x, "CML0316", p->span, "name parts as the column does", "`%s` is not in the domain of `%s`",
-                p->name, n->column->name);
-  }
-  d->t->key = NEW(c->a, Node *);
-  d->t->key[0] = n;
-  d->t->nkey = 1;
-}
-
-static void check_split(Ctx *x, DataInfo *d, const Item *i) {
-  const Expr *how = i->expr;
-  const char *name = how && (how->kind == E_CALL || how->kind == E_NAME) ? how->name : "";
-  bool by_value = strcmp(name, "value") == 0;
-  uint32_t before = x->c->d->errors;
-  if (d->t->split_span.file) {
-    ctx_error(x, "CML0316", i->span, "name all parts in one: `split train 60%, valid 20%, test 20% by ...`",
-              "a data set has one `split`");
-    return;
-  }
-  d->t->split_span = i->span;
-  if (how && how->kind == E_ERROR) {
-    d->bad_split = true;
-    return;
-  }
-  split_parts(x, d, i, by_value);
-  if (strcmp(name, "hash") == 0)
-    split_hash(x, d, how);
-  else if (strcmp(name, "random") == 0)
-    split_random(x, d, how);
-  else if (by_value)
-    split_value(x, d, how);
-  else if (strcmp(name, "time") == 0)
-    ctx_error(x, "CML0111", how->span,
-              "derive a bool or category that names the part, and write `by value(part)`",
-              "a split by time is not part of this version");
-  else
-    ctx_error(x, "CML0316", how ? how->span : i->span,
-              "write `by hash(id)`, `by random(seed = 7)` or `by value(part)`", "this is not a way to split");
-  d->bad_split = x->c->d->errors > before;
-  add_step(x->c, d, (TStep){.kind = STEP_SPLIT, .span = i->span});
-}
-
 /* ---- The block ---- */
 
 static void check_clause(Ctx *x, DataInfo *d, const Item *i) {
   bool told = false;
   x->item = i;
   x->told = &told;
-  if (i->kind != I_OTHER && i->kind != I_SPLIT && (!i->expr || i->expr->kind == E_ERROR)) {
+  bool whole = i->kind == I_OTHER || i->kind == I_SPLIT || i->kind == I_GROUP || i->kind == I_SAMPLE;
+  if (!whole && (!i->expr || i->expr->kind == E_ERROR)) {
     TColumn *col = NEW(x->c->a, TColumn); /* so that uses of a derive that was not read are quiet */
     *col = (TColumn){.name = i->name, .data = d->t};
     if (i->kind == I_DERIVE && i->name)
@@ -331,13 +238,11 @@ static void check_clause(Ctx *x, DataInfo *d, const Item *i) {
   case I_WHERE: check_where(x, d, i); break;
   case I_DERIVE: check_derive(x, d, i); break;
   case I_WEIGHT: check_weight(x, d, i); break;
-  case I_SPLIT: check_split(x, d, i); break;
+  case I_SPLIT: split_check(x, d, i); break;
+  case I_GROUP: group_check(x, d, i); break;
+  case I_SAMPLE: sample_check(x, d, i); break;
   case I_FOLDS: check_folds(x, d, i); break;
-  case I_EXPECT:
-    ctx_error(x, "CML0111", i->span,
-              "remove it; a domain in the schema tests single values: `age: int in 0..120`",
-              "tests of the data (`expect` in `data`) are not part of this version");
-    break;
+  case I_EXPECT: check_expect(x, d, i); break;
   default: /* I_OTHER: the parser has reported it */ break;
   }
 }
@@ -369,12 +274,11 @@ void data_check(Check *c, DataInfo *d) {
   Ctx closed = {.c = c, .place = AT_OPTION, .owner = decl};
   Ctx x = {.c = c, .place = AT_DATA, .owner = decl, .data = d};
   source_check(&closed, d, only(c, decl, I_FROM, "from"), only(c, decl, I_SCHEMA, "schema"));
-  if (d->t->split == SPLIT_SOURCE)
-    add_step(c, d, (TStep){.kind = STEP_SPLIT, .span = d->t->split_span});
   for (const Item *i = decl->items; i; i = i->next)
     if (i->kind == I_DERIVE)
       table_add(&d->derive, i->name, (void *)(uintptr_t)i);
   for (const Item *i = decl->items; i; i = i->next)
     if (i->kind != I_FROM && i->kind != I_SCHEMA)
       check_clause(&x, d, i);
+  split_end(&x, d);
 }

@@ -259,7 +259,7 @@ static bool rows_of(Check *c, const Decl *decl, ModelInfo *m, TEvaluate *t) {
     const TData *data = d->t;
     const char *other = NULL;
     for (uint32_t i = 0; i < data->npart && !other; i++)
-      if (strcmp(data->part[i].name, m->t->part) != 0)
+      if (!(data->part[i].leaves & data_leaves(data, m->t->part)))
         other = data->part[i].name;
     if (data_part(data, "test") && strcmp(m->t->part, "test") != 0)
       other = "test";
@@ -268,7 +268,7 @@ static bool rows_of(Check *c, const Decl *decl, ModelInfo *m, TEvaluate *t) {
              "`%s` was fitted on `%s.%s`, a part of `%s`", m->t->name, data->name, m->t->part, data->name);
     return false;
   }
-  t->seen = !m->t->part || strcmp(m->t->part, t->part) == 0;
+  t->seen = !m->t->part || (data_leaves(d->t, m->t->part) & data_leaves(d->t, t->part)) != 0;
   return true;
 }
 

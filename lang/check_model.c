@@ -98,24 +98,6 @@ static void check_blocks(Check *c, ModelInfo *m, const Expr *e, uint32_t *cap) {
 
 /* ---- The target ---- */
 
-static bool is_nonnull(const DataInfo *d, const Node *n) {
-  if (!n->type.nullable)
-    return true;
-  if (n->kind == N_COLUMN) {
-    for (uint32_t i = 0; i < d->nnonnull; i++)
-      if (d->nonnull[i] == n->column)
-        return true;
-    return n->column->derive && is_nonnull(d, n->column->derive);
-  }
-  if (n->kind != N_CALL || strncmp(n->op, "null_", 5) == 0 || strncmp(n->op, "cast.str.", 9) == 0 ||
-      strncmp(n->op, "idiv.i64", 8) == 0 || strncmp(n->op, "mod.i64", 7) == 0)
-    return false;
-  for (uint32_t i = 0; i < n->narg; i++)
-    if (!is_nonnull(d, n->arg[i]))
-      return false;
-  return true;
-}
-
 /* The condition of `derive late = if delay > 15 then 1 else 0`, as written. */
 static const char *one_or_zero(Check *c, const ModelInfo *m, const Node *n) {
   const Item *i = n->kind == N_COLUMN ? table_get(&m->data->derive, n->column->name) : NULL;
@@ -250,7 +232,7 @@ static void check_target(Check *c, ModelInfo *m) {
     m->broken = true;
     return;
   }
-  bool nonnull = is_nonnull(m->data, n);
+  bool nonnull = data_nonnull(m->data, n);
   if (n->phase != PH_ROW) {
     ctx_error(&x, "CML0307", decl->target->span, "name a column", "the target `%s` is the same in every row",
               m->t->target_text);

@@ -107,6 +107,9 @@ static void schema_columns(Ctx *x, DataInfo *d, const Item *schema) {
     else if (s->domain && s->domain->kind != E_ERROR)
       ctx_error(x, "CML0315", s->domain->span, "write `in 0..120` or `in [\"a\", \"b\"]`",
                 "a domain is a range or a list");
+    if (s->on_invalid)
+      ctx_error(x, "CML0111", s->on_invalid->span, "remove it: a row outside is an error",
+                "`on_invalid` is not part of this version");
     add_column(c, d, col);
   }
 }
@@ -353,17 +356,13 @@ static bool read_input(Ctx *x, DataInfo *d, const Expr *e, const char *part, Spa
 
 /* The parts of `from train = .., test = ..`. */
 static void source_parts(Ctx *x, DataInfo *d, const Item *from) {
-  Check *c = x->c;
-  uint32_t cap = 0;
-  d->t->split = SPLIT_SOURCE;
-  d->t->split_span = from->span;
   for (const Arg *g = from->args; g; g = g->next) {
     if (data_part(d->t, g->name))
       ctx_error(x, "CML0316", g->name_span, "list the files of a part: `train = csv([\"a.csv\", \"b.csv\"])`",
                 "two parts are named `%s`", g->name);
-    TPart part = {.name = g->name, .span = g->name_span};
-    PUSH(c->a, d->t->part, d->t->npart, cap, part);
+    split_part(x, d, (TPart){.name = g->name, .span = g->name_span});
   }
+  split_done(x, d, (TSplit){.kind = SPLIT_SOURCE, .span = from->span, .of = -1, .n = d->t->npart});
 }
 
 static bool read_from(Ctx *x, DataInfo *d, const Item *from) {

@@ -288,12 +288,12 @@ static const Word data_words[] = {
     {"weight", TK_WEIGHT},
     {"split", TK_SPLIT},
     {"folds", TK_FOLDS},
+    {"group", TK_GROUP},
+    {"sample", TK_SAMPLE},
     {"expect", TK_EXPECT},
     {"join", 0},
     {"aggregate", 0},
     {"window", 0},
-    {"sample", 0},
-    {"group", 0},
     {"serve", 0},
     {"union", 0},
     {"allow", 0},
@@ -446,7 +446,7 @@ static void unknown_in_block(Layout *l, const Tok *t, const Word *words) {
   Span at = tok_span(r, t);
   bool is_data = block_now(l) == B_DATA;
   const char *all =
-      is_data ? "Entries are from, schema, where, derive, weight, split, folds and expect."
+      is_data ? "Entries are from, schema, where, derive, weight, split, group, sample, folds and expect."
               : "Entries are bundle \"FILE.cmlm\" and predictions of DATA.PART to \"FILE.parquet\".";
   if (t->kind != TK_NAME) {
     if (r->bad_line[t->line])
@@ -576,10 +576,9 @@ static uint32_t word_in_place(Layout *l, uint32_t i, Tok *t) {
     t->kind = TK_CONST;
   else if (before->kind == TK_COLON && raw[1].kind == TK_NAME && named(raw, "fitted"))
     t->kind = TK_FITTED;
-  else if (named(raw, "distinct") && before->kind == TK_LPAREN && raw[1].kind == TK_NAME) {
-    not_yet(l, raw, "");
-    return i + 1;
-  }
+  else if (named(raw, "distinct") && before->kind == TK_LPAREN && i > 1 && raw[-2].kind == TK_NAME &&
+           (raw[1].kind == TK_NAME || raw[1].kind == TK_IF || raw[1].kind == TK_NOT))
+    t->kind = TK_DISTINCT;
   if (!head || t->kind != TK_NAME)
     return i;
   switch (block_now(l)) {
@@ -602,6 +601,8 @@ static uint32_t word_in_place(Layout *l, uint32_t i, Tok *t) {
       t->kind = TK_ORDERED;
     else if (named(raw, "known"))
       t->kind = TK_KNOWN;
+    else if (named(raw, "on_invalid") && raw[1].kind == TK_ASSIGN)
+      t->kind = TK_ON_INVALID;
     break;
   case B_EVALUATE:
     if (behind_operand && named(raw, "top"))

@@ -83,7 +83,7 @@ static Item *metric(Reading *r, Span at, const Tok *name, Expr *e, Arg *by, Expr
 %token NATIVE "`native`" AGGREGATE "`aggregate`" OF "`of`" ON "`on`" FROM "`from`" SCHEMA "`schema`"
 %token DERIVE "`derive`"
 %token WEIGHT "`weight`" SPLIT "`split`" FOLDS "`folds`" EXPECT "`expect`" ORDERED "`ordered`" KNOWN "`known`"
-%token TOP "`top`"
+%token TOP "`top`" GROUP "`group`" SAMPLE "`sample`" DISTINCT "`distinct`" ON_INVALID "`on_invalid`"
 %token BUNDLE "`bundle`" PREDICTIONS "`predictions`" KEEP "`keep`" TO "`to`" CONST "`const`" FITTED "`fitted`"
 %token EACH "`each`" EXCEPT "`except`" DIV "`div`" MOD "`mod`" NOT_IN "`not in`"
 %token <tok> NAME "a name" INT "an integer" FLOAT "a number" STRING "a string"
@@ -99,12 +99,12 @@ static Item *metric(Reading *r, Span at, const Tok *name, Expr *e, Arg *by, Expr
 %type <arg> arg model_arg keys keep_opt
 %type <type> type type_name type_opt
 %type <parameter> parameter
-%type <column> column
+%type <column> column plain_column
 %type <part> part
 %type <item> derive slot metric target source
 %type <decl> decl
 %type <op> cmp_op
-%type <expr> default_opt where_opt top_opt
+%type <expr> default_opt where_opt top_opt method_opt
 
 %precedence ELSE
 %left OR
@@ -208,6 +208,13 @@ clause: FROM call                       { $$ = one_item(build_item(r, I_FROM, @$
     | WEIGHT rhs                        { $$ = one_item(build_item(r, I_WEIGHT, @$, NULL, $2)); }
     | SPLIT parts BY call               { $$ = (List){0}; Item *i = build_item(r, I_SPLIT, @$, NULL, $4);
                                           i->parts = $2.head; LIST_ADD(Item, $$, i); }
+    | SPLIT NAME COLON parts BY call    { $$ = (List){0}; Item *i = build_item(r, I_SPLIT, @$, $2, $6);
+                                          i->parts = $4.head; LIST_ADD(Item, $$, i); }
+    | GROUP keys                        { $$ = (List){0}; Item *i = build_item(r, I_GROUP, @$, NULL, NULL);
+                                          i->by = $2; LIST_ADD(Item, $$, i); }
+    | SAMPLE NAME number method_opt where_opt
+        { $$ = (List){0}; Item *i = build_item(r, I_SAMPLE, @$, $2, $4);
+          i->of = $3; i->top = $5; LIST_ADD(Item, $$, i); }
     | FOLDS rhs                         { $$ = one_item(build_item(r, I_FOLDS, @$, NULL, $2)); }
     | EXPECT rhs                        { $$ = one_item(build_item(r, I_EXPECT, @$, NULL, $2)); }
     ;
@@ -228,6 +235,9 @@ parts: part                             { $$ = (List){0}; LIST_ADD(Part, $$, $1)
 part: NAME                              { $$ = build_part(r, @$, $1, NULL); }
     | NAME number                       { $$ = build_part(r, @$, $1, $2); }
     ;
+method_opt: %empty { $$ = NULL; }
+    | BY call      { $$ = $2; }
+    ;
 number: INT                             { $$ = build_leaf(r, E_INT, $1); }
     | FLOAT                             { $$ = build_leaf(r, E_FLOAT, $1); }
     ;
@@ -238,7 +248,12 @@ columns: %empty                         { $$ = (List){0}; }
     | columns column COMMA              { $$ = $1; LIST_ADD(SchemaColumn, $$, $2); }
     | columns error NL                  { $$ = $1; yyerrok; }
     ;
-column: NAME COLON type                       { $$ = build_column(r, @$, $1, $3, NULL); }
+column: plain_column
+    | plain_column ON_INVALID ASSIGN NAME { $$ = $1; $$->on_invalid = build_leaf(r, E_NAME, $4); $$->span = @$; }
+    | plain_column ON_INVALID ASSIGN NULL { $$ = $1; $$->on_invalid = build_leaf(r, E_NULL, NULL);
+                                            $$->on_invalid->span = @4; $$->span = @$; }
+    ;
+plain_column: NAME COLON type                 { $$ = build_column(r, @$, $1, $3, NULL); }
     | NAME COLON type KNOWN                   { $$ = build_column(r, @$, $1, $3, NULL); $$->known = true; }
     | NAME COLON type IN domain               { $$ = build_column(r, @$, $1, $3, $5); }
     | NAME COLON type IN domain KNOWN         { $$ = build_column(r, @$, $1, $3, $5); $$->known = true; }
@@ -374,6 +389,8 @@ literal: number
     ;
 
 call: NAME LPAREN args_opt where_opt RPAREN { $$ = build_call(r, @$, $1, $3.head, $4); }
+    | NAME LPAREN DISTINCT expr where_opt RPAREN
+        { $$ = build_distinct(r, @$, $1, span_join(@3, @4), $4, $5); }
     ;
 where_opt: %empty { $$ = NULL; }
     | WHERE expr  { $$ = $2; }

@@ -101,6 +101,8 @@ typedef struct List { /* a linked list under construction */
 Expr *build_leaf(Reading *r, ExprKind kind, const Tok *t);
 Expr *build_dot(Reading *r, Span at, const Tok *object, const Tok *member);
 Expr *build_call(Reading *r, Span at, const Tok *name, Arg *args, Expr *where);
+/* count(distinct x): a call of count_distinct. Reported where another function is called. */
+Expr *build_distinct(Reading *r, Span at, const Tok *name, Span inner, Expr *arg, Expr *where);
 Expr *build_list(Reading *r, Span at, Arg *args);
 Expr *build_unary(Reading *r, Span at, Operator op, Expr *a);
 Expr *build_binary(Reading *r, Span at, Operator op, Expr *a, Expr *b);

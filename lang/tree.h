@@ -64,6 +64,8 @@ struct Node {
   const char *s;      /* string or category literal */
 };
 
+typedef enum { INVALID_ERROR, INVALID_NULL, INVALID_DROP } OnInvalid;
+
 typedef struct TColumn { /* a column of a data set: from the file, or derived */
   const char *name;
   Type type;
@@ -77,25 +79,52 @@ typedef struct TColumn { /* a column of a data set: from the file, or derived */
   const char **in;     /* domain as a list of strings, or NULL */
   uint32_t nin;
   bool ordered;
+  OnInvalid on_invalid;  /* what becomes of a value outside the domain */
   bool used;           /* something of the program reads it */
   struct TData *data;
 } TColumn;
 
-typedef enum { STEP_WHERE, STEP_DERIVE, STEP_WEIGHT, STEP_SPLIT, STEP_EXPECT } StepKind;
+typedef enum { STEP_WHERE, STEP_DERIVE, STEP_WEIGHT, STEP_SPLIT, STEP_SAMPLE, STEP_EXPECT } StepKind;
 typedef struct TStep { /* a row clause, in the order written */
   StepKind kind;
   Span span;
   Node *expr;        /* where, weight, expect */
   TColumn *column;   /* derive */
+  uint32_t number;   /* split, sample: of TData.split, TData.sample */
+  const char *text;  /* expect: as written */
 } TStep;
 
-typedef enum { SPLIT_NONE, SPLIT_HASH, SPLIT_RANDOM, SPLIT_VALUE, SPLIT_SOURCE } SplitKind;
+typedef enum { SPLIT_HASH, SPLIT_RANDOM, SPLIT_VALUE, SPLIT_TIME, SPLIT_SOURCE } SplitKind;
 
 typedef struct TPart {
   const char *name;
-  double share; /* 0.8; 0 for `by value` */
+  double share;    /* 0.8; 0 for `by value` */
   Span span;
+  int32_t split;   /* the split that divides it again, or -1 */
+  int32_t leaf;    /* its number among the parts that are not divided again, or -1 */
+  uint64_t leaves; /* those that it consists of, a bit each */
 } TPart;
+
+typedef struct TSplit {
+  SplitKind kind;
+  Span span;
+  int32_t of;         /* the part that it divides again; -1: all rows, the first split */
+  uint32_t first, n;  /* its parts: TData.part[first], ... */
+  Node **key;         /* hash: keys; value: the column that names the part; time: the time */
+  uint32_t nkey;
+  Node **stratum;     /* random: proportions hold within each value of these */
+  uint32_t nstratum;
+  int64_t seed;       /* random: 0 unless given */
+} TSplit;
+
+typedef struct TSample { /* thins out a part */
+  int32_t part;
+  double share;       /* that stays */
+  Node *where;        /* only of these rows; NULL: of all */
+  Node **key;         /* by hash; none: by random */
+  uint32_t nkey;
+  int64_t seed;
+} TSample;
 
 typedef struct TSource {
   const char *part;    /* `from train = csv(..)`, or NULL */
@@ -116,13 +145,16 @@ typedef struct TData {
   uint32_t ncolumn;
   TStep *step;
   uint32_t nstep;
-  SplitKind split;
-  Span split_span;
-  Node **key;       /* hash: keys; value: key[0], the column that names the part */
-  uint32_t nkey;
-  int64_t seed;     /* random: 0 unless given */
-  TPart *part;
+  TSplit *split;    /* the first divides all rows, others a part of one before them */
+  uint32_t nsplit;
+  TPart *part;      /* of all splits */
   uint32_t npart;   /* 0: no split */
+  uint32_t nleaf;   /* parts that are not divided again: what a row belongs to */
+  TSample *sample;
+  uint32_t nsample;
+  Node **group;     /* rows with equal keys stay together in splits and folds; none: no `group` */
+  uint32_t ngroup;
+  Span group_span;
   int folds;        /* 5 */
 } TData;
 

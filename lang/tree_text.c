@@ -100,17 +100,32 @@ static void print_line(const char *word, const Node *n, Buf *out) {
   buf_text(out, "\n");
 }
 
-static void print_split(const TData *d, Buf *out) {
-  static const char *const ways[] = {"none", "hash", "random", "value", "source"};
-  buf_text(out, "  split");
-  for (uint32_t i = 0; i < d->npart; i++) {
+static void print_split(const TData *d, const TSplit *s, Buf *out) {
+  static const char *const ways[] = {"hash", "random", "value", "time", "source"};
+  buf_printf(out, "  split%s%s", s->of < 0 ? "" : " ", s->of < 0 ? "" : d->part[s->of].name);
+  for (uint32_t i = s->first; i < s->first + s->n; i++) {
     buf_printf(out, " %s ", d->part[i].name);
     print_number(d->part[i].share, out);
   }
-  buf_printf(out, " by %s", ways[d->split]);
-  print_all(d->key, d->nkey, out);
-  if (d->split == SPLIT_RANDOM)
-    buf_printf(out, " seed %lld", (long long)d->seed);
+  buf_printf(out, " by %s", ways[s->kind]);
+  print_all(s->key, s->nkey, out);
+  if (s->kind == SPLIT_RANDOM)
+    buf_printf(out, " seed %lld", (long long)s->seed);
+  if (s->nstratum)
+    buf_text(out, " stratify");
+  print_all(s->stratum, s->nstratum, out);
+  buf_text(out, "\n");
+}
+
+static void print_sample(const TData *d, const TSample *s, Buf *out) {
+  buf_printf(out, "  sample %s ", d->part[s->part].name);
+  print_number(s->share, out);
+  print_all(s->key, s->nkey, out);
+  buf_printf(out, " seed %lld", (long long)s->seed);
+  if (s->where) {
+    buf_text(out, " where ");
+    tree_print_node(s->where, out);
+  }
   buf_text(out, "\n");
 }
 
@@ -137,11 +152,15 @@ static void print_data(const TData *d, Buf *out) {
       buf_text(out, "\n");
       break;
     case STEP_WEIGHT: print_line("weight", s->expr, out); break;
-    case STEP_SPLIT: print_split(d, out); break;
+    case STEP_SPLIT: print_split(d, &d->split[s->number], out); break;
+    case STEP_SAMPLE: print_sample(d, &d->sample[s->number], out); break;
     case STEP_EXPECT: print_line("expect", s->expr, out); break;
     }
   }
-  buf_printf(out, "  folds %d\n", d->folds);
+  if (d->ngroup)
+    buf_text(out, "  group");
+  print_all(d->group, d->ngroup, out);
+  buf_printf(out, "%s  folds %d\n", d->ngroup ? "\n" : "", d->folds);
 }
 
 static void print_features(const TFeatures *f, Buf *out) {

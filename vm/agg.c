@@ -101,6 +101,7 @@ typedef struct AggIter {
   Iter base;
   const Stage *s;
   uint32_t folds;
+  bool forward;
   Agg *agg;
   Plan *plan;
   uint32_t nplan;
@@ -343,13 +344,14 @@ static void iter_free(Iter *base) {
   mem_free(it);
 }
 
-Status agg_begin(const Stage *s, uint32_t folds, Iter **out, Err *e) {
+Status agg_begin(const Stage *s, const Stage *rows, Iter **out, Err *e) {
   AggIter *it = mem_alloc(sizeof *it);
   *out = NULL;
   if (it) {
     it->base = (Iter){next, iter_free};
     it->s = s;
-    it->folds = folds;
+    it->folds = rows->folds;
+    it->forward = rows->forward;
     it->agg = mem_alloc((s->nagg ? s->nagg : 1) * sizeof *it->agg);
     it->plan = mem_alloc((s->nagg ? s->nagg : 1) * sizeof *it->plan);
   }
@@ -357,7 +359,7 @@ Status agg_begin(const Stage *s, uint32_t folds, Iter **out, Err *e) {
     iter_free(it ? &it->base : NULL);
     return err_memory(e);
   }
-  Status st = folds > FOLDS_MOST ? par_bad(e) : make_plans(it, e);
+  Status st = rows->folds > FOLDS_MOST ? par_bad(e) : make_plans(it, e);
   if (st)
     iter_free(&it->base);
   else
@@ -445,13 +447,14 @@ static Status finish_one(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
   const Plan *p = &it->plan[x->plan];
   const IrAgg *a = x->a;
   uint32_t variants = a->crossfit ? 1 + it->folds : 1;
+  Sees sees = {.leave_out = a->leave_out, .forward = it->forward};
   bool bad = false;
   if (p->pass == &pass_histogram)
     return finish_quantiles(it, x, f, e);
   if (p->pass == &pass_scalar)
     return finish_scalar(x, p, f, e);
   if (p->pass == &pass_collect_by)
-    return by_fitted(p->partial, x->at, q_of(x, 1), a->nkey, variants, a->leave_out, f, e);
+    return by_fitted(p->partial, x->at, q_of(x, 1), a->nkey, variants, sees, f, e);
   if (p->pass == &pass_terms)
     return terms_fitted(&((const Terms *)p->partial)->item[x->at], a, f, e);
   if (p->pass == &pass_nonzeros) {
@@ -468,7 +471,7 @@ static Status finish_one(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
   }
   if (p->pass == &pass_covariance)
     return finish_covariance(x, p, f, e);
-  Status st = table_fitted(p->open, p->partial, x->at, x->fn, a->nkey, variants, a->leave_out, f, &bad, e);
+  Status st = table_fitted(p->open, p->partial, x->at, x->fn, a->nkey, variants, sees, f, &bad, e);
   return !st && bad ? overflow(x, e) : st;
 }
 

@@ -20,7 +20,7 @@ typedef struct AggOp { /* what lowering and verifying need to know of an aggrega
 const AggOp *agg_op(const char *name);     /* NULL: unknown */
 const AggOp *agg_op_at(uint32_t i);        /* NULL past the end */
 
-Status agg_begin(const Stage *s, uint32_t folds, Iter **out, Err *e);
+Status agg_begin(const Stage *s, const Stage *rows, Iter **out, Err *e); /* rows: the stage it reads; its folds */
 /* fitted[i] for s->agg[i], NULL for those with leave_out: they are variants of the one before them with the same number; nothing to aggregate in an ungrouped one is ST_DATA naming its text and line. */
 Status agg_finish(Iter *it, Fitted **fitted, Err *e);
 

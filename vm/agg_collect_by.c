@@ -249,16 +249,16 @@ static uint64_t *sort_values(const By *b, ByItem *it, Err *e) {
 }
 
 /* The quantile of those values that a variant sees; false: there are none. */
-static bool quantile_of(const ByValue *v, uint64_t n, uint32_t variant, int32_t leave_out, double q, double *out) {
+static bool quantile_of(const ByValue *v, uint64_t n, uint32_t variant, Sees sees, double q, double *out) {
   uint64_t seen = 0;
   for (uint64_t k = 0; k < n; k++)
-    seen += variant_sees(variant, leave_out, v[k].fold);
+    seen += variant_sees(variant, sees, v[k].fold);
   if (!seen)
     return false;
   double part, lo = 0, hi = 0;
   uint64_t rank = quantile_rank(q, seen, &part), i = 0;
   for (uint64_t k = 0; k < n; k++) {
-    if (!variant_sees(variant, leave_out, v[k].fold))
+    if (!variant_sees(variant, sees, v[k].fold))
       continue;
     if (i == rank)
       lo = hi = f64_of_key(v[k].key);
@@ -270,7 +270,7 @@ static bool quantile_of(const ByValue *v, uint64_t n, uint32_t variant, int32_t 
   return true;
 }
 
-Status by_fitted(By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvariant, int32_t leave_out, Fitted *out, Err *e) {
+Status by_fitted(By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out, Err *e) {
   Order *o = keys_sorted(&b->keys, e);
   uint64_t *start = o ? sort_values(b, &b->item[item], e) : NULL;
   const ByValue *v = b->item[item].v;
@@ -282,7 +282,7 @@ Status by_fitted(By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvarian
       uint64_t from = start[o[k].number];
       size_t at = (size_t)variant * t->n + k;
       double x = 0;
-      t->null[at] = !quantile_of(v + from, start[o[k].number + 1] - from, variant, leave_out, q, &x);
+      t->null[at] = !quantile_of(v + from, start[o[k].number + 1] - from, variant, sees, q, &x);
       if (!t->null[at])
         t->f[at] = x == x ? x : f64_of_key(f64_key(x));
     }

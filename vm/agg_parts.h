@@ -159,6 +159,10 @@ typedef struct Nonzeros { /* partial of pass_nonzeros */
 } Nonzeros;
 Status terms_fitted(const TermItem *t, const IrAgg *a, Fitted *f, Err *e);
 Status nonzeros_fitted(const NonzeroItem *z, Fitted *f, bool *none, Err *e);
+typedef struct Sees { /* which folds a table is made of */
+  int32_t leave_out; /* of an IrAgg */
+  bool forward;      /* of its rows stage */
+} Sees;
 
 /* agg_table.c: u32 folds, u64 keys, i32 each, u64 count, then of each: u8 kind, source */
 typedef struct Group { /* partial of pass_table */
@@ -174,10 +178,13 @@ typedef struct Order { /* keys in the order of a table */
 Order *keys_sorted(const Map *m, Err *e); /* mem_alloc'ed */
 Table *table_new(const Order *o, uint32_t n, uint32_t nkey, IrType type, uint32_t nvariant, Err *e);
 /* False: out of range (sum.i64), or no memory: e tells. */
-Status table_fitted(const void *par, const Group *g, uint32_t item, AggFn fn, uint32_t nkey, uint32_t nvariant, int32_t leave_out, Fitted *out,
+Status table_fitted(const void *par, const Group *g, uint32_t item, AggFn fn, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out,
                     bool *overflow, Err *e);
-static inline bool variant_sees(uint32_t variant, int32_t leave_out, uint32_t fold) {
-  return variant != fold + 1 && leave_out != (int32_t)fold;
+/* Variant 0 sees all folds, variant 1 + f all but f; where folds are consecutive in time, those before f. */
+static inline bool variant_sees(uint32_t variant, Sees s, uint32_t fold) {
+  if (s.forward)
+    return (variant == 0 || fold + 1 < variant) && (s.leave_out < 0 || fold < (uint32_t)s.leave_out);
+  return variant != fold + 1 && s.leave_out != (int32_t)fold;
 }
 
 /* agg_vector.c: u64 count, then of each: u8 kind, source. A state for each element; elements are known with the first row. */
@@ -284,6 +291,6 @@ typedef struct By { /* partial of pass_collect_by */
   ByItem *item;
 } By;
 /* Sorts the item's values. */
-Status by_fitted(By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvariant, int32_t leave_out, Fitted *out, Err *e);
+Status by_fitted(By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out, Err *e);
 
 #endif

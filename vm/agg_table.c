@@ -281,12 +281,12 @@ Table *table_new(const Order *o, uint32_t n, uint32_t nkey, IrType type, uint32_
 }
 
 /* The merge of the folds that a variant sees; false: no row there. */
-static bool variant_state(const Par *q, const Group *g, uint32_t key, uint32_t variant, int32_t leave_out, const Item *it, Word *out) {
+static bool variant_state(const Par *q, const Group *g, uint32_t key, uint32_t variant, Sees sees, const Item *it, Word *out) {
   uint64_t rows = 0;
   memset(out, 0, WORDS_MOST * sizeof *out);
   for (uint32_t f = 0; f < q->folds; f++) {
     const Word *s = state_of(q, g, key, f);
-    if (!s->u || !variant_sees(variant, leave_out, f))
+    if (!s->u || !variant_sees(variant, sees, f))
       continue;
     rows += s->u;
     state_merge(it->kind, out, s + it->at);
@@ -294,7 +294,7 @@ static bool variant_state(const Par *q, const Group *g, uint32_t key, uint32_t v
   return rows > 0;
 }
 
-Status table_fitted(const void *par, const Group *g, uint32_t item, AggFn fn, uint32_t nkey, uint32_t nvariant, int32_t leave_out, Fitted *out,
+Status table_fitted(const void *par, const Group *g, uint32_t item, AggFn fn, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out,
                     bool *overflow, Err *e) {
   const Par *q = par;
   const Item *it = &q->item[item];
@@ -308,7 +308,7 @@ Status table_fitted(const void *par, const Group *g, uint32_t item, AggFn fn, ui
       Word s[WORDS_MOST];
       size_t at = (size_t)v * t->n + k;
       Value x = {.none = true};
-      if (variant_state(q, g, o[k].number, v, leave_out, it, s))
+      if (variant_state(q, g, o[k].number, v, sees, it, s))
         x = state_value(fn, it->kind, s);
       *overflow |= x.overflow;
       t->null[at] = x.none;

@@ -101,6 +101,11 @@ typedef struct IrAgg { /* a fitted value of a fit stage; arguments are values of
   uint32_t line, col;
 } IrAgg;
 
+typedef struct IrUnion { /* parts under one name: one that was divided again */
+  const char *name;
+  uint64_t parts;     /* a bit each by number */
+} IrUnion;
+
 typedef struct IrOption {
   const char *name;
   double num;         /* bool, int, float; index for enums */
@@ -131,7 +136,7 @@ typedef struct Stage {
   StageKind kind;
   const char *name;     /* "flights", "flights.rows", "flights.fit1", "late_model", "late_model.score", ...; unique */
   int32_t from;         /* the stage whose rows it reads (rows: source; fit..predict: rows), or -1 */
-  int32_t part;         /* part read: index in the rows stage's parts; -1 = all rows */
+  int32_t part;         /* part read: index in the rows stage's parts, behind them in its unions; -1 = all rows */
   RowProg prog;
   /* source */
   IrInput *input;
@@ -143,7 +148,11 @@ typedef struct Stage {
   /* rows */
   const char **parts;
   uint32_t nparts;
+  IrUnion *unions;
+  uint32_t nunions;
   uint32_t folds;
+  bool forward;                /* folds are consecutive in time: variant 1 + f of a table has the folds before f, not all but f */
+  bool early;                  /* only to learn from what `expect` tests, or where to divide the rows; not what models read */
   /* fit */
   IrAgg *agg;
   uint32_t nagg;
@@ -187,6 +196,10 @@ Status ir_parse(Arena *a, const char *text, uint32_t n, Program **out, Err *e);
 
 /* The same for all rows: constants, fitted values and what is computed from them alone. */
 bool ir_is_scalar(const RowProg *p, const IrVal *v);
+
+/* The parts that a stage reads, a bit each by number; of all rows: all bits. Their name; "" for all rows. */
+uint64_t ir_parts(const Program *p, const Stage *s);
+const char *ir_part_name(const Program *p, const Stage *s);
 
 /* ---- ir_verify.c: every rule a program keeps; after each pass in test builds, always after reading one. ---- */
 Status ir_verify(const Program *p, Err *e);

@@ -15,6 +15,22 @@ const char *const ir_type_name[IR_TYPES] = {"b", "i64", "f64", "str", "vec", "st
 const char *const ir_role_name[IR_ROLES] = {"column", "part", "fold", "weight", "slot", "target", "score"};
 const char *const ir_stage_name[IR_STAGES] = {"source", "rows", "fit", "train", "score", "evaluate", "predict", "bundle"};
 
+uint64_t ir_parts(const Program *p, const Stage *s) {
+  const Stage *rows = s->from >= 0 ? &p->stage[s->from] : NULL;
+  if (!rows || s->part < 0)
+    return UINT64_MAX;
+  uint32_t part = (uint32_t)s->part, behind = part - rows->nparts;
+  return part < rows->nparts ? UINT64_C(1) << (part & 63) : behind < rows->nunions ? rows->unions[behind].parts : 0;
+}
+
+const char *ir_part_name(const Program *p, const Stage *s) {
+  const Stage *rows = s->from >= 0 ? &p->stage[s->from] : NULL;
+  if (!rows || s->part < 0)
+    return "";
+  uint32_t part = (uint32_t)s->part, behind = part - rows->nparts;
+  return part < rows->nparts ? rows->parts[part] : behind < rows->nunions ? rows->unions[behind].name : "";
+}
+
 bool ir_is_scalar(const RowProg *p, const IrVal *v) {
   if (op_info(v->op)->row)
     return false;
@@ -230,8 +246,15 @@ static void print_stage(Buf *o, const Program *p, const Stage *s) {
   print_words(o, "declared", s->declared, s->ndeclared);
   print_prog(o, &s->prog, "  ");
   print_words(o, "parts", s->parts, s->nparts);
+  for (uint32_t i = 0; i < s->nunions; i++) {
+    buf_text(o, "  union ");
+    put_string(o, s->unions[i].name);
+    buf_printf(o, " %lld\n", (long long)s->unions[i].parts);
+  }
   if (s->folds)
-    buf_printf(o, "  folds %u\n", s->folds);
+    buf_printf(o, "  folds %u%s\n", s->folds, s->forward ? " forward" : "");
+  if (s->early)
+    buf_text(o, "  early\n");
   if (s->kind == STAGE_FIT)
     buf_printf(o, "  level %u\n", s->level);
   for (uint32_t i = 0; i < s->nagg; i++)

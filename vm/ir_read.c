@@ -444,7 +444,7 @@ static void read_expect(In *in, Stage *s, uint32_t *cap) {
 
 typedef struct StageCap {
   ProgCap prog;
-  uint32_t input, option, column, declared, parts, agg, options, metric, expect;
+  uint32_t input, option, column, declared, parts, unions, agg, options, metric, expect;
 } StageCap;
 
 static int32_t find_stage(In *in, const Program *p, const char *name) {
@@ -505,6 +505,21 @@ static const char **read_words(In *in, const char **v, uint32_t *n, uint32_t *ca
   return v;
 }
 
+static void read_folds(In *in, Stage *s) {
+  s->folds = (uint32_t)take_int(in, 1, 1000);
+  s->forward = is_word(in, "forward");
+  if (s->forward)
+    next(in);
+}
+
+static void read_union(In *in, Stage *s, uint32_t *cap) {
+  IrUnion u = {.name = take_string(in)};
+  u.parts = (uint64_t)take_int(in, INT64_MIN, INT64_MAX);
+  PUSH(in->a, s->unions, s->nunions, *cap, u);
+  if (!s->unions)
+    err_memory(in->e);
+}
+
 /* One statement of a stage; the word is the current token. */
 static void read_statement(In *in, const Program *p, Stage *s, StageCap *cap) {
   if (in->tok == T_VALUE)
@@ -537,7 +552,11 @@ static void read_statement(In *in, const Program *p, Stage *s, StageCap *cap) {
   else if (!strcmp(w, "column"))
     read_column(in, s, &cap->column);
   else if (!strcmp(w, "folds"))
-    s->folds = (uint32_t)take_int(in, 1, 1000);
+    read_folds(in, s);
+  else if (!strcmp(w, "union"))
+    read_union(in, s, &cap->unions);
+  else if (!strcmp(w, "early"))
+    s->early = true;
   else if (!strcmp(w, "level"))
     s->level = (uint32_t)take_int(in, 0, 1000000);
   else if (!strcmp(w, "estimator"))

@@ -215,11 +215,30 @@ static bool verify_fit(Verify *v) {
   return true;
 }
 
+/* Of an evaluation they read metrics, of a fit its own fitted values. */
+static bool verify_expects(Verify *v) {
+  for (uint32_t i = 0; i < v->s->nexpect; i++) {
+    const RowProg *p = &v->s->expect[i].prog;
+    if (!verify_prog(v, p) || !need(v, p->nout == 1 && p->val[p->out[0].val].type == IR_BOOL, "an expectation has one output, a bool"))
+      return false;
+    for (uint32_t k = 0; k < p->nval && v->s->kind == STAGE_FIT; k++)
+      need(v, p->val[k].op != OP_COL, "an expectation of data reads a metric");
+  }
+  return v->e->code == ST_OK;
+}
+
+static bool verify_unions(Verify *v) {
+  const Stage *s = v->s;
+  for (uint32_t i = 0; i < s->nunions; i++)
+    need(v, s->nparts == 64 || s->unions[i].parts >> s->nparts == 0, "a union has a part that is not there");
+  return need(v, !s->early || (!s->nparts && !s->folds), "early rows are not divided yet");
+}
+
 static bool verify_stage(Verify *v) {
   const Stage *s = v->s;
   const Stage *from = s->from >= 0 ? &v->p->stage[s->from] : NULL;
   const RowProg *seen = from && from->kind == STAGE_ROWS ? &from->prog : NULL;
-  uint32_t nparts = from ? from->nparts : 0;
+  uint32_t nparts = from ? from->nparts + from->nunions : 0;
   need(v, !from || from < s, "a stage reads one that does not stand before it");
   need(v, s->part < (int32_t)nparts, "a part has no such number");
   if (v->e->code || !verify_names(v) || !verify_prog(v, &s->prog) || !verify_out_types(v))
@@ -229,10 +248,13 @@ static bool verify_stage(Verify *v) {
   case STAGE_ROWS:
     return need(v, from && from->kind == STAGE_SOURCE, "rows come from a source") &&
            verify_roles(v, 1u << OUT_COLUMN | 1u << OUT_PART | 1u << OUT_FOLD | 1u << OUT_WEIGHT) &&
-           need(v, count_role(&s->prog, OUT_PART) == (s->nparts > 0), "a split has parts and a part") &&
+           need(v, count_role(&s->prog, OUT_PART) == (s->nparts > 0) && s->nparts <= 64, "a split has parts and a part") &&
+           verify_unions(v) &&
            need(v, count_role(&s->prog, OUT_FOLD) == (s->folds > 0) && count_role(&s->prog, OUT_WEIGHT) <= 1, "one fold and one weight") &&
            verify_cols(v, &s->prog, from->column, from->ncolumn, NULL);
-  case STAGE_FIT: return need(v, seen, "a fit reads rows") && verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, NULL, 0, seen) && verify_fit(v);
+  case STAGE_FIT:
+    return need(v, seen, "a fit reads rows") && verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, NULL, 0, seen) && verify_fit(v) &&
+           verify_expects(v);
   case STAGE_TRAIN:
     if (!(need(v, seen && s->estimator && s->fitted < v->p->nfitted, "a train stage reads rows, has an estimator and a number") &&
           verify_roles(v, 1u << OUT_SLOT | 1u << OUT_TARGET) && verify_cols(v, &s->prog, NULL, 0, seen) &&
@@ -244,10 +266,7 @@ static bool verify_stage(Verify *v) {
     return true;
   case STAGE_SCORE: return verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, s->column, s->ncolumn, NULL);
   case STAGE_EVALUATE:
-    for (uint32_t i = 0; i < s->nexpect; i++)
-      if (!verify_prog(v, &s->expect[i].prog) || !need(v, s->expect[i].prog.nout == 1, "an expectation has one output"))
-        return false;
-    return need(v, seen, "an evaluation reads rows") &&
+    return verify_expects(v) && need(v, seen, "an evaluation reads rows") &&
            verify_roles(v, 1u << OUT_SCORE | 1u << OUT_TARGET | 1u << OUT_COLUMN | 1u << OUT_SLOT) &&
            need(v, count_role(&s->prog, OUT_SCORE) == 1 && count_role(&s->prog, OUT_TARGET) == (s->task != TASK_CLUSTER), "one score and one target") &&
            need(v, slots_fit_score(&s->prog), "slots are those that the score reads, or none") &&

@@ -70,7 +70,7 @@ static Status part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
   if (st)
     return st;
   for (uint32_t i = 0; i < 64; i++)
-    if (s->part < 0 || (uint32_t)s->part == i)
+    if (ir_parts(r->p, s) >> i & 1)
       *rows += d->kept[i];
   return ST_OK;
 }
@@ -207,7 +207,7 @@ static Status run_fit(Run *r, uint32_t stage, Err *e) {
   if (!s->nagg)
     return ST_OK;
   Fitted **f = mem_alloc(s->nagg * sizeof *f);
-  Status st = f ? agg_begin(s, r->p->stage[s->from].folds, &one.it, e) : err_memory(e);
+  Status st = f ? agg_begin(s, &r->p->stage[s->from], &one.it, e) : err_memory(e);
   if (!st)
     st = iterate(r, stage, &one, 1, e);
   if (!st)
@@ -313,8 +313,8 @@ static Status warn(Run *r, uint32_t stage, const char *text, Err *e) {
 
 /* Rows to learn from; none is an error. */
 static Status train_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
-  const Stage *s = &r->p->stage[stage], *from = &r->p->stage[s->from];
-  const char *part = s->part >= 0 && (uint32_t)s->part < from->nparts ? from->parts[s->part] : NULL;
+  const Stage *s = &r->p->stage[stage];
+  const char *part = s->part >= 0 ? ir_part_name(r->p, s) : NULL;
   Status st = part_rows(r, stage, rows, e);
   if (st || *rows)
     return st;
@@ -523,6 +523,21 @@ static void tell(const Measured *m, char *out, size_t size) {
   buf_free(&text);
 }
 
+/* What an expectation of data reads: fitted values that are numbers, called by the aggregates they come from. */
+static void fitted_measured(const Run *r, uint32_t stage, const IrExpect *x, Measured *out) {
+  const Stage *s = &r->p->stage[stage];
+  for (uint32_t i = 0; i < x->prog.nval; i++) {
+    const IrVal *v = &x->prog.val[i];
+    if ((v->op != OP_FITTED_I64 && v->op != OP_FITTED_F64) || out->n == EXPECT_NAMES)
+      continue;
+    const Fitted *f = r->env.v[v->i];
+    for (uint32_t k = 0; k < s->nagg; k++)
+      if (s->agg[k].fitted == (uint64_t)v->i)
+        out->name[out->n] = s->agg[k].text;
+    out->value[out->n++] = v->op == OP_FITTED_I64 ? (double)f->i : f->f;
+  }
+}
+
 static Status run_expect(Run *r, uint32_t stage, uint32_t number, RunExpect *out, Err *e) {
   const IrExpect *x = &r->p->stage[stage].expect[number];
   Measured m = {.n = 0};
@@ -530,10 +545,13 @@ static Status run_expect(Run *r, uint32_t stage, uint32_t number, RunExpect *out
   RowErrors errors = {.count = 0};
   Col *res = mem_alloc((x->prog.nout + 1) * sizeof *res);
   *out = (RunExpect){.stage = stage, .expect = number};
-  Status st = res ? measured(r, stage, x, &m, e) : err_memory(e);
+  bool metrics = r->p->stage[stage].kind == STAGE_EVALUATE;
+  Status st = !res ? err_memory(e) : metrics ? measured(r, stage, x, &m, e) : ST_OK;
   RowsIn row = {.n = 1, .col = m.in};
   if (!st)
     st = interp_new(&x->prog, &r->env, m.name, m.n, &t, e);
+  if (!st && !metrics)
+    fitted_measured(r, stage, x, &m);
   if (!st)
     st = interp_run(t, &row, res, NULL, &errors, e);
   if (!st && errors.count)
@@ -618,19 +636,28 @@ static Status run_metrics(Run *r, uint32_t stage, Err *e) {
   return st;
 }
 
+static Status run_expects(Run *r, uint32_t stage, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  RunResult *o = r->out;
+  RunExpect *x = mem_realloc(o->expect, (o->nexpect + s->nexpect + 1) * sizeof *x);
+  if (!x)
+    return err_memory(e);
+  o->expect = x;
+  for (uint32_t i = 0; i < s->nexpect; i++) {
+    if (run_expect(r, stage, i, &o->expect[o->nexpect], e))
+      return e->code;
+    o->nexpect++;
+  }
+  return ST_OK;
+}
+
 static Status run_evaluate(Run *r, uint32_t stage, Err *e) {
   const Stage *s = &r->p->stage[stage];
   RunResult *o = r->out;
   RunMetric *m = mem_realloc(o->metric, (o->nmetric + s->nmetric + 1) * sizeof *m);
   o->metric = m ? m : o->metric;
-  RunExpect *x = mem_realloc(o->expect, (o->nexpect + s->nexpect + 1) * sizeof *x);
-  o->expect = x ? x : o->expect;
-  Status st = m && x ? run_metrics(r, stage, e) : err_memory(e);
-  for (uint32_t i = 0; i < s->nexpect && !st; i++) {
-    st = run_expect(r, stage, i, &o->expect[o->nexpect], e);
-    o->nexpect += !st;
-  }
-  return st;
+  Status st = m ? run_metrics(r, stage, e) : err_memory(e);
+  return st ? st : run_expects(r, stage, e);
 }
 
 /* ---- export ---- */
@@ -668,11 +695,22 @@ static Status run_export(Run *r, uint32_t stage, Err *e) {
 
 /* ---- The walk ---- */
 
+/* A split that found no rows to cut says so, rather than that an aggregate has nothing to do. */
+static Status no_cut(const Run *r, uint32_t stage, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  if (!r->p->stage[s->from].early || s->nexpect || strcmp(e->id, "CML0410") != 0)
+    return e->code;
+  err_clear(e);
+  err_set(e, ST_DATA, "CML0431", "Look at the data and the filters above the split.", "there are no rows to split");
+  return err_at(e, "%s:%u:%u", r->p->name, s->line, s->col);
+}
+
 static Status run_stage(Run *r, uint32_t stage, Err *e) {
   Status st = ST_OK;
   switch (r->p->stage[stage].kind) {
   case STAGE_FIT:
     st = run_fit(r, stage, e);
+    st = st ? no_cut(r, stage, e) : run_expects(r, stage, e);
     break;
   case STAGE_TRAIN:
     st = run_train(r, stage, e);
@@ -749,6 +787,15 @@ static Status expectations(const Run *r, Err *e) {
   return err_at(e, "%s:%u:%u", r->p->name, x->line, x->col);
 }
 
+/* Nothing is learned from data that did not stand their tests: those come first. */
+static bool refuted(const Run *r, uint32_t stage) {
+  const Stage *s = &r->p->stage[stage];
+  for (uint32_t i = 0; i < r->out->nexpect && !s->nexpect && (s->from < 0 || !r->p->stage[s->from].early); i++)
+    if (!r->out->expect[i].passed && r->p->stage[r->out->expect[i].stage].kind == STAGE_FIT)
+      return true;
+  return false;
+}
+
 Status run_program(const Program *p, Executor *x, const Registry *reg, const Limits *l, const RunHooks *hooks,
                    RunResult *out, Err *e) {
   Run r = {.p = p, .x = x, .reg = reg, .lim = l, .hooks = hooks, .out = out};
@@ -757,6 +804,8 @@ Status run_program(const Program *p, Executor *x, const Registry *reg, const Lim
   for (uint32_t i = 0; i < p->nstage && !st; i++) {
     if (p->stage[i].kind == STAGE_SOURCE || p->stage[i].kind == STAGE_ROWS || p->stage[i].kind == STAGE_SCORE)
       continue;
+    if (refuted(&r, i))
+      break;
     double t = now();
     if (hooks && hooks->begin)
       hooks->begin(hooks->ctx, p, i);

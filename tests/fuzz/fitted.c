@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   Err e = {0};
   if (size > 1 && data[0] == 0)
     fitted_value((Bytes){data + 1, size - 1});
-  else if (size > 1 && agg_begin(&s, 2, &it, &e) == ST_OK && it->next(it, NULL, 0, &jobs, &e) == ST_OK)
+  else if (size > 1 && agg_begin(&s, &(Stage){.folds = 2}, &it, &e) == ST_OK && it->next(it, NULL, 0, &jobs, &e) == ST_OK)
     partial(&jobs.v[data[0] % jobs.n], (Bytes){data + 1, size - 1});
   jobs_free(&jobs);
   if (it)

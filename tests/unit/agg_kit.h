@@ -240,7 +240,7 @@ static Status fit(const Stage *s, uint32_t folds, Data *d, const Way *way, Fitte
   uint32_t nout = 0;
   memset(&row_errors, 0, sizeof row_errors);
   rounds = 0;
-  Status st = agg_begin(s, folds, &it, e);
+  Status st = agg_begin(s, &(Stage){.folds = folds}, &it, e);
   while (!st) {
     jobs_clear(&jobs);
     st = it->next(it, out, nout, &jobs, e);

@@ -471,7 +471,7 @@ static void test_hostile(void **state) {
   Iter *it;
   Jobs jobs = {0};
   Err e = {0};
-  assert_int_equal(agg_begin(&p->s, FOLDS, &it, &e), ST_OK);
+  assert_int_equal(agg_begin(&p->s, &(Stage){.folds = FOLDS}, &it, &e), ST_OK);
   assert_int_equal(it->next(it, NULL, 0, &jobs, &e), ST_OK);
   for (uint32_t k = 0; k < jobs.n; k++) {
     Buf b = {0};

@@ -156,6 +156,12 @@ static void test_data(void **state) {
   (void)state;
   tree_is("data d {\n from csv(\"a.csv\", null = \"?\")\n}\n",
           "data d\n  from = (csv \"a.csv\" null=\"?\")\n");
+  tree_is("data d {\n split train: a 50%, b 50% by time(t)\n group (k, l)\n sample a 5% by hash(k) where x > 1\n sample b 5%\n"
+          " schema { a: int in 0.. known on_invalid = null, b: int on_invalid = drop\n }\n expect count(distinct a where b) > 1\n}\n",
+          "data d\n  split train = (time t) part a 0.5 part b 0.5\n  group by k l\n  sample a = (hash k) of 0.05 top (> x 1)\n"
+          "  sample b of 0.05\n  schema\n    a: int in (.. 0 _) known on_invalid null\n    b: int on_invalid drop\n"
+          "  expect = (> (count_distinct a where b) 1)\n");
+  errors_are("data d {\n expect mean(distinct a) > 1\n}\n", "2:14 0101");
 }
 
 static void test_data_block(void **state) {
@@ -246,7 +252,7 @@ static void test_errors(void **state) {
              "1:1 0111, 6:1 0111");
   errors_are("data d {\n join u on id\n window by u order by d {\n a = 1\n }\n sample 10%\n aggregate by x "
              "{\n n = count()\n}\n serve { join u }\n group k\n}\n",
-             "2:2 0111, 3:2 0111, 6:2 0111, 7:2 0111, 10:2 0111, 11:2 0111");
+             "2:2 0111, 3:2 0111, 6:9 0101, 7:2 0111, 10:2 0111");
   errors_are("evaluate m using kfold(5) { auc }\nevaluate m on d { auc vs n, f1\n p = mean(x)\n}\nexport m "
              "{\n onnx \"x\"\n c \"y\"\n}\n",
              "1:12 0111, 2:23 0111, 3:2 0111, 6:2 0111, 7:2 0111");

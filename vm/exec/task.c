@@ -24,7 +24,8 @@ typedef struct Prepared { /* a stage as this worker runs it; made at first use *
   Gather removed;        /* of outputs, where the program removes rows */
   Col *in, *out, *out2;
   uint8_t *keep;         /* NULL: removes nothing */
-  bool by_fold;          /* rows read what was fitted without their fold */
+  uint64_t wanted;       /* parts that the stage reads, a bit each */
+  uint64_t trained;      /* parts whose rows read what was fitted without their fold */
   Slots slots;           /* train; evaluate where it gives slots */
   MatrixBuilder *matrix;
   Col *slot;
@@ -43,6 +44,7 @@ struct Worker {
   bool look;
   uint32_t row[PANEL_ROWS], kept[PANEL_ROWS], at[PANEL_ROWS], at2[PANEL_ROWS];
   uint8_t fold[PANEL_ROWS], fold2[PANEL_ROWS];
+  uint8_t train[PANEL_ROWS];
   double weight[PANEL_ROWS], weight2[PANEL_ROWS], space[PANEL_ROWS];
 };
 
@@ -213,10 +215,11 @@ static Status prepare(Worker *w, uint32_t stage, Prepared **out, Err *e) {
     if (!st && !(q->matrix = matrix_builder(&q->slots, UNIT, e)))
       st = e->code;
   }
-  bool trained = s->kind == STAGE_FIT || s->kind == STAGE_TRAIN;
-  if (!trained && s->kind != STAGE_ROWS && s->train >= 0)
-    trained = w->p->stage[s->train].part == s->part && w->p->stage[s->train].from == s->from;
-  q->by_fold = trained;
+  q->wanted = ir_parts(w->p, s);
+  if (s->kind == STAGE_FIT || s->kind == STAGE_TRAIN)
+    q->trained = q->wanted;
+  else if (s->kind != STAGE_ROWS && s->train >= 0 && w->p->stage[s->train].from == s->from)
+    q->trained = ir_parts(w->p, &w->p->stage[s->train]) & q->wanted;
   if (st)
     forget(q);
   else
@@ -226,15 +229,13 @@ static Status prepare(Worker *w, uint32_t stage, Prepared **out, Err *e) {
 
 /* ---- Panels ---- */
 
-typedef struct Cursor { /* rows [r, end) of a block, of one part */
+typedef struct Cursor { /* rows [r, end) of a block */
   const Block *b;
   uint32_t r, end;
-  int32_t part; /* -1: all */
 } Cursor;
 
-static Cursor unit_cursor(const Block *b, uint32_t unit, int32_t part) {
-  return (Cursor){.b = b, .r = block_row_at(b, unit * UNIT), .end = block_row_at(b, (unit + 1) * UNIT),
-                  .part = part};
+static Cursor unit_cursor(const Block *b, uint32_t unit) {
+  return (Cursor){.b = b, .r = block_row_at(b, unit * UNIT), .end = block_row_at(b, (unit + 1) * UNIT)};
 }
 
 typedef struct Packed { /* the inputs of a panel, and after run_panel its outputs */
@@ -250,15 +251,14 @@ typedef struct Packed { /* the inputs of a panel, and after run_panel its output
 static bool next_panel(Worker *w, Prepared *q, Cursor *c, Packed *k, Status *st, Err *e) {
   const Block *b = c->b;
   uint32_t n = 0, r = c->r;
-  if (c->part < 0 || !b->part) {
-    if (c->part <= 0)
-      for (; r < c->end && n < PANEL_ROWS; r++)
-        w->row[n++] = r;
+  uint64_t wanted = b->part || q->wanted & 1 ? q->wanted : 0; /* without parts all rows are part 0 */
+  if (wanted == UINT64_MAX || !b->part) {
+    for (; wanted && r < c->end && n < PANEL_ROWS; r++)
+      w->row[n++] = r;
   } else {
-    uint8_t part = (uint8_t)c->part;
     for (; r < c->end && n < PANEL_ROWS; r++) {
       w->row[n] = r;
-      n += b->part[r] == part;
+      n += wanted >> (b->part[r] & 63) & 1;
     }
   }
   c->r = r;
@@ -289,7 +289,12 @@ static bool next_panel(Worker *w, Prepared *q, Cursor *c, Packed *k, Status *st,
   if (!run && (*st = gather_cols(&q->gather, q->in, w->row, n, q->in, e)))
     return false;
   k->in = (RowsIn){.n = n, .col = q->in, .file = b->file, .pos = b->pos, .at = w->at,
-                   .fold = q->by_fold ? k->fold : NULL};
+                   .fold = q->trained ? k->fold : NULL};
+  if (k->in.fold && q->trained != q->wanted) { /* some rows were trained on */
+    for (uint32_t i = 0; i < n; i++)
+      w->train[i] = b->part ? q->trained >> (b->part[w->row[i]] & 63) & 1 : 1;
+    k->in.train = w->train;
+  }
   return true;
 }
 
@@ -440,7 +445,7 @@ Status worker_predict(Worker *w, uint32_t stage, const Block *rows, RowErrors *e
   Status st = prepare(w, stage, &q, e);
   if (!st)
     st = maker_begin(&q->maker, rows, e);
-  Cursor c = {.b = rows, .r = 0, .end = rows->n, .part = s->part};
+  Cursor c = {.b = rows, .r = 0, .end = rows->n};
   while (!st && next_panel(w, q, &c, &k, &st, e)) {
     st = run_panel(w, q, &k, errors, e);
     if (!st)
@@ -505,7 +510,7 @@ Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t 
   Status st = prepare(w, train_stage, &q, e);
   if (st)
     return st;
-  Cursor c = unit_cursor(rows, unit, s->part);
+  Cursor c = unit_cursor(rows, unit);
   uint32_t cap = c.end - c.r, n = 0;
   Block *b = mem_alloc(sizeof *b);
   if (!b)
@@ -586,7 +591,7 @@ static Status map_program(Worker *w, uint32_t stage, JobSet *s, const Block *row
   Packed k;
   Err *e = ctx->err;
   Status st = prepare(w, stage, &q, e);
-  Cursor c = unit_cursor(rows, unit, g->part);
+  Cursor c = unit_cursor(rows, unit);
   while (!st && next_panel(w, q, &c, &k, &st, e)) {
     st = run_panel(w, q, &k, ctx->errors, e);
     *seen += k.n;
