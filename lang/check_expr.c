@@ -243,6 +243,15 @@ static const char *cast_remedy(const Ctx *x, const Node *n, Type want, Span at) 
     return arena_printf(c->a, "write `timestamp(%s)` for its midnight", text);
   if (want.kind == TY_DATE && from == TY_TIMESTAMP)
     return arena_printf(c->a, "write `date(%s)`", text);
+  if (want.kind == TY_LIST && want.elem == TY_STRING)
+    return type_is_text(from) ? arena_printf(c->a, "write `tokenize(%s)`, or `split(%s, \"|\")`", text, text)
+                              : "it is of the texts of a row, such as `tokenize(text)` gives";
+  if (from == TY_LIST && n->type.elem == TY_STRING)
+    return want.kind == TY_LIST ? arena_printf(c->a, "write `vocabulary(%s)`, or a list such as `[\"a\", \"b\"]`", text)
+                                : arena_printf(c->a, "write `tf(%s)` or `tf_idf(%s)` for features, `contains(%s, \"a\")` for one word",
+                                               text, text, text);
+  if (want.kind == TY_LIST && want.elem == TY_CATEGORY)
+    return "write a list such as `[\"a\", \"b\"]`";
   if (want.kind == TY_LIST)
     return "write a list such as `[10, 20, 50]`";
   if (type_is_text(want.kind) && type_is_scalar(from))
@@ -321,13 +330,19 @@ static const char *operands_remedy(const char *shown, Node *const *arg, uint32_t
 
 static Node *operands_error(Ctx *x, const char *shown, Node *const *arg, uint32_t n, Span at) {
   Check *c = x->c;
-  for (uint32_t i = 0; i < n; i++)
+  for (uint32_t i = 0; i < n; i++) {
+    if (arg[i]->type.kind == TY_LIST && arg[i]->type.elem == TY_STRING) {
+      ctx_error(x, "CML0205", at, "write `contains(t, \"a\")` for one word, `length(t)` for their number", "`%s` does not take a list of texts",
+                shown);
+      return c->error;
+    }
     if (!type_is_scalar(arg[i]->type.kind)) {
       ctx_error(x, "CML0214", at, "compute it element by element, of numbers: `[a = x / 2, b = y / 2]`",
                 "`%s` does not take %s whose elements are learned from data", shown,
                 arg[i]->type.kind == TY_VECTOR ? "a vector" : "a list or matrix");
       return c->error;
     }
+  }
   const char *a = type_text(c->a, arg[0]->type);
   if (n == 1)
     ctx_error(x, "CML0205", at, operands_remedy(shown, arg, n), "`%s` does not take %s", shown, a);

@@ -161,7 +161,9 @@ static Node *slot_value(Ctx *x, const Item *i, Node *n) {
     return NULL;
   }
   if (k != TY_VECTOR && k != TY_BOOL && !type_is_number(k)) {
-    ctx_error(x, "CML0305", i->expr->span, slot_remedy(c, i, k), "slot `%s` is %s; a model takes numbers",
+    bool words = k == TY_LIST && n->type.elem == TY_STRING;
+    ctx_error(x, "CML0305", i->expr->span,
+              words ? arena_printf(c->a, "write `%s = tf_idf(%s)`", i->name, source_text(c, i->expr->span)) : slot_remedy(c, i, k), "slot `%s` is %s; a model takes numbers",
               i->name, type_article(k));
     return NULL;
   }

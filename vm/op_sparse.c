@@ -73,7 +73,9 @@ Status prepare_sparse(Step *s, Err *e) {
   s->drop = sparse_drop;
   for (uint32_t i = 0; i < COUNTS; i++)
     w->value[i] = i;
-  if (is_sublinear(s)) {
+  for (uint32_t i = 1; i < COUNTS && is_binary(s); i++)
+    w->value[i] = 1;
+  if (is_sublinear(s) && !is_binary(s)) {
     k_log(w->value + 1, w->value + 1, COUNTS - 1);
     for (uint32_t i = 1; i < COUNTS; i++)
       w->value[i] += 1;
@@ -141,10 +143,10 @@ static uint32_t bits_of(uint64_t n) { /* of numbers below n */
 /* ---- Rows ---- */
 
 static double value_of(const Step *s, const Sparse *w, uint32_t count) {
-  if (is_binary(s))
-    return 1;
   if (count < COUNTS)
     return w->value[count];
+  if (is_binary(s))
+    return 1;
   double x = count;
   if (!is_sublinear(s))
     return x;
@@ -183,13 +185,27 @@ static uint32_t element(uint64_t h, uint32_t width) {
   return (uint32_t)((h >> 32) * width >> 32);
 }
 
-static uint64_t hash_of(Str word) {
-  return hash_bytes(HASH_WORDS, word.p, word.n);
+/* Most words have 8 bytes or less: hash_bytes for these, in line. */
+static inline uint64_t hash_of(Str word) {
+  uint64_t w;
+  if (word.n > 8 || word.n == 0)
+    return hash_bytes(HASH_WORDS, word.p, word.n);
+  if (word.n >= 4) {
+    uint32_t a, b;
+    memcpy(&a, word.p, 4);
+    memcpy(&b, word.p + word.n - 4, 4);
+    w = a | (uint64_t)b << (8 * (word.n - 4));
+  } else {
+    const unsigned char *p = (const unsigned char *)word.p;
+    w = p[0] | (uint64_t)p[word.n / 2] << (8 * (word.n / 2)) | (uint64_t)p[word.n - 1] << (8 * (word.n - 1));
+  }
+  return hash_word(hash_word(hash_mix(HASH_WORDS + UINT64_C(0x9e3779b97f4a7c15)), w), word.n);
 }
 
 /* tf and hashed of lists, count_vector: words to keys. */
 static uint32_t keys_of_row(const Step *s, Sparse *w, const Col *c, uint32_t r) {
   uint32_t n = 0, width = s->out->width;
+  bool sign = is_signed(s);
   for (uint32_t i = c->ptr[r]; i < c->ptr[r + 1]; i++) {
     Str word = dict_at(c->dict, c->code[i]);
     if (w->levels) {
@@ -200,7 +216,7 @@ static uint32_t keys_of_row(const Step *s, Sparse *w, const Col *c, uint32_t r) 
     }
     uint64_t h = hash_of(word);
     uint32_t k = element(h, width);
-    w->key[n++] = is_signed(s) ? k << 1 | (uint32_t)(h & 1) : k;
+    w->key[n++] = sign ? k << 1 | (uint32_t)(h & 1) : k;
   }
   return n;
 }
