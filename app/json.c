@@ -195,7 +195,7 @@ static void json_tensors(Json *j, const Model *m) {
     const Tensor *t = &m->tensor[i];
     if (by_rows(j, m, t))
       continue;
-    bool by_feature = t->rows == 1 && t->cols == m->d && (m->d != 1 || !strcmp(t->name, "coefficients"));
+    bool by_feature = t->rows == 1 && t->cols == m->d && (m->d != 1 || strncmp(t->name, "intercept", 9) != 0);
     if (t->rows == 1 && t->cols == 1 && !by_feature) {
       json_number(j, t->name, t->v[0]);
     } else if (by_feature) {
@@ -238,6 +238,8 @@ static void json_models(Json *j, const Report *r) {
     json_text(j, "solver", m->solver);
     json_whole(j, "iterations", m->iterations);
     json_truth(j, "converged", m->converged);
+    if (m->inference[0])
+      json_text(j, "inference", m->inference);
     json_text(j, "warning", m->warning[0] ? m->warning : NULL);
     json_open(j, "objective", '[');
     for (uint32_t k = 0; k < m->nobjective; k++)

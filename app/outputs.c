@@ -42,6 +42,17 @@ static const char **files_of(Arena *a, const Stage *s, const char *dir, uint32_t
   return src && engine_files(a, src, &file, n, &ignored) == ST_OK ? file : NULL;
 }
 
+/* A model may start from a bundle (option `from`), which is read too. */
+static void check_start(const Stage *s, const char *dir, const char *path, Err *e) {
+  for (uint32_t i = 0; i < s->noptions; i++) {
+    char *from = !strcmp(s->options[i].name, "from") && s->options[i].str && s->options[i].str[0] ? file_join(dir, s->options[i].str) : NULL;
+    const char *file = from;
+    if (from)
+      output_check(path, &file, 1, e);
+    mem_free(from);
+  }
+}
+
 Status outputs_check(const Program *p, const char *dir, const char *program, Err *e) {
   Arena a;
   arena_init(&a, NULL);
@@ -55,6 +66,8 @@ Status outputs_check(const Program *p, const char *dir, const char *program, Err
       if (p->stage[k].kind == STAGE_SOURCE) {
         const char **file = files_of(&a, &p->stage[k], dir, &n);
         output_check(path, file, n, e);
+      } else if (p->stage[k].kind == STAGE_TRAIN) {
+        check_start(&p->stage[k], dir, path, e);
       }
     if (e->code != ST_OK && s->line)
       err_at(e, "%s:%u:%u", program, s->line, s->col);

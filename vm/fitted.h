@@ -45,6 +45,7 @@ typedef struct Model {
   /* report: what a fit says of itself; not needed for scoring, kept in the bundle's metadata */
   uint32_t iterations;
   bool converged;
+  char inference[96];        /* what standard errors and p-values rest on, or "none: why"; "" where the estimator has none at all */
   char warning[1200];        /* "" or why it did not converge, what was dropped */
   double *objective;         /* one value per iteration */
   uint32_t nobjective;

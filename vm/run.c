@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/num.h"
 #include "vm/agg.h"
+#include "vm/bundle.h"
 #include "vm/interp.h"
 #include "vm/ops.h"
 
@@ -368,13 +369,30 @@ static bool has_offset(const Stage *s, const Estimator *est) {
   return false;
 }
 
+/* The bundle that option `from` names, or NULL where it names none. */
+static Status start_of(const Run *r, const Stage *s, Bundle **out, Err *e) {
+  *out = NULL;
+  for (uint32_t i = 0; i < s->noptions; i++) {
+    if (strcmp(s->options[i].name, "from") || !s->options[i].str || !s->options[i].str[0])
+      continue;
+    char *path = file_join(r->lim->dir, s->options[i].str);
+    Status st = path ? bundle_read(path, r->reg, out, e) : err_memory(e);
+    mem_free(path);
+    return st;
+  }
+  return ST_OK;
+}
+
 /* All passes of the estimator, and the model they give. NULL: e says why. */
 static Fitted *learn(Run *r, uint32_t stage, const Estimator *est, const Slots *slots, uint64_t rows, Err *e) {
   const Stage *s = &r->p->stage[stage];
   Looper one = {.it = NULL};
+  Bundle *start = NULL;
   const char **name = slot_names(s, slots, e);
-  if (!name)
+  if (!name || start_of(r, s, &start, e)) {
+    mem_free(name);
     return NULL;
+  }
   TrainInfo info = {.name = s->name,
                     .d = slots->d,
                     .feature = slots->feature,
@@ -385,6 +403,7 @@ static Fitted *learn(Run *r, uint32_t stage, const Estimator *est, const Slots *
                     .option = s->options,
                     .noption = s->noptions,
                     .offset = has_offset(s, est),
+                    .start = start ? start->fitted[start->model]->model : NULL,
                     .rows = rows,
                     .seed = r->p->seed,
                     .task = s->task};
@@ -409,6 +428,7 @@ static Fitted *learn(Run *r, uint32_t stage, const Estimator *est, const Slots *
   if (one.it)
     one.it->free(one.it);
   mem_free(name);
+  bundle_free(start);
   return st ? NULL : f;
 }
 

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "stdlib/linear/linear.h"
+#include "stdlib/registry.h"
 #include "vm/blas.h"
 #include "vm/kernel/dot.h"
 #include "vm/kernel/math.h"
@@ -25,12 +27,17 @@ typedef struct LinFit {
   Arena arena;
   char **feature;
   double *lower, *upper; /* d each, of b */
+  double *from, from0;   /* d: where to start, or NULL */
+  char remark[160];
   char name[128];
   Space space;
   uint64_t rows;
   double weight;      /* of the rows as given, without class weights */
   uint32_t nconstant;
-  enum { WAIT_START, WAIT_MOMENTS, WAIT_SUMS, FINISHED } wait;
+  enum { WAIT_START, WAIT_MOMENTS, WAIT_SUMS, WAIT_CURVATURE, FINISHED } wait;
+  const char *no_errors;     /* why there are no standard errors; NULL: there are */
+  double *error, error0;     /* d */
+  double freedom;            /* of Student's t; 0: normal */
   Newton *newton;
   Lbfgs *lbfgs;
 } LinFit;
@@ -155,6 +162,18 @@ static Status place_column(LinFit *f, const Moments *m, uint32_t j, Err *e) {
   return ST_OK;
 }
 
+/* The coefficients of option `from`, as near as the bounds allow. */
+static void warm_point(const LinFit *f, LinPoint *start) {
+  const Space *s = &f->space;
+  start->a = f->from0;
+  for (uint32_t j = 0; j < f->d; j++) {
+    double beta = linear_moves(s, j) ? f->from[j] / s->inv[j] : 0;
+    start->beta[j] = beta < s->lo[j] ? s->lo[j] : beta > s->hi[j] ? s->hi[j] : beta;
+    start->a += f->from[j] * s->shift[j];
+  }
+  start->a = s->intercept ? start->a : 0;
+}
+
 /* The best constant model, and the size of what there is to predict. */
 static void start_point(LinFit *f, const Moments *m, LinPoint *start) {
   Space *s = &f->space;
@@ -173,9 +192,11 @@ static void start_point(LinFit *f, const Moments *m, LinPoint *start) {
     double lo = s->lo[j], hi = s->hi[j];
     start->beta[j] = lo > 0 ? lo : hi < 0 ? hi : 0;
   }
+  if (f->from)
+    warm_point(f, start);
   if (s->offset && s->inv[last] != 0)
     start->beta[last] = 1 / s->inv[last];
-  for (uint32_t j = 0; j < f->d && s->intercept; j++)
+  for (uint32_t j = 0; j < f->d && s->intercept && !f->from; j++)
     start->a -= start->beta[j] * s->center[j];
 }
 
@@ -230,12 +251,17 @@ static Status start_solver(LinFit *f, const LinPoint *start, Err *e) {
 }
 
 static Status ask(LinFit *f, Jobs *jobs, Err *e) {
-  bool products = f->newton && newton_need(f->newton) == NEED_PRODUCTS;
+  bool last = f->wait == WAIT_CURVATURE;
+  bool products = !last && f->newton && newton_need(f->newton) == NEED_PRODUCTS;
   bool hess = f->newton && newton_need(f->newton) == NEED_HESSIAN;
   Job *job = jobs_add(jobs, products ? &linear_products : &linear_gradient);
   if (!job)
     return err_memory(e);
-  f->wait = WAIT_SUMS;
+  f->wait = last ? f->wait : WAIT_SUMS;
+  if (last)
+    linear_gradient_par(&f->space, &newton_result(f->newton)->best, true, &job->par);
+  if (last)
+    return job->par.bad ? err_memory(e) : ST_OK;
   if (products)
     return newton_ask_products(f->newton, &job->par, e);
   linear_gradient_par(&f->space, f->newton ? newton_point(f->newton) : lbfgs_point(f->lbfgs), hess, &job->par);
@@ -278,6 +304,61 @@ static Status take_products(LinFit *f, Bytes result, Err *e) {
   return newton_products(f->newton, (const double *)(const void *)result.p, e);
 }
 
+/* Why standard errors mean nothing here; NULL: they do. */
+static const char *errors_undefined(const LinFit *f) {
+  const SolveResult *r = f->newton ? newton_result(f->newton) : lbfgs_result(f->lbfgs);
+  uint32_t p = f->o.intercept;
+  for (uint32_t j = 0; j < f->d; j++)
+    p += linear_moves(&f->space, j);
+  if (f->o.l1 > 0 || f->o.l2 > 0)
+    return "the fit is penalised";
+  if (f->space.kinks)
+    return "there are bounds on coefficients";
+  if (!f->newton)
+    return "solver lbfgs has no Hessian";
+  if (!r->converged)
+    return "the fit has not converged";
+  if (p > INFERENCE_WIDTH)
+    return "there are more than 2048 features";
+  if (f->loss == LOSS_LOGISTIC && (f->o.balanced || f->o.positive_weight != 1))
+    return "the classes are reweighted";
+  return f->loss == LOSS_SQUARED && f->rows <= p ? "there are not more rows than coefficients" : NULL;
+}
+
+/* at: with a Hessian, or NULL for the solver's own. */
+static Status finish_errors(LinFit *f, const Sums *at, Err *e) {
+  Curvature c;
+  const SolveResult *r = newton_result(f->newton);
+  f->wait = FINISHED;
+  if (!newton_curvature(f->newton, at, &c))
+    f->no_errors = "features are combinations of others";
+  else if (!linear_curvature_sound(&c))
+    f->no_errors = "features are too near to combinations of others";
+  if (f->no_errors)
+    return ST_OK;
+  f->error = arena_alloc(&f->arena, ((size_t)f->d + 1) * sizeof *f->error);
+  if (!f->error)
+    return err_memory(e);
+  double dispersion = 1;
+  if (f->loss == LOSS_SQUARED) {
+    f->freedom = (double)f->rows - c.m - f->o.intercept;
+    dispersion = r->nobjective ? 2 * r->objective[r->nobjective - 1] * f->space.total / f->freedom : 0;
+  }
+  return linear_errors(&f->space, &c, dispersion, f->error, &f->error0, e);
+}
+
+/* The solver is done. Logistic loss: its Hessian is of a point before the last; one more pass gives it at the solution. */
+static Status begin_errors(LinFit *f, Err *e) {
+  f->wait = FINISHED;
+  f->no_errors = errors_undefined(f);
+  if (f->no_errors)
+    return ST_OK;
+  if (f->loss == LOSS_SQUARED)
+    return finish_errors(f, NULL, e);
+  f->wait = WAIT_CURVATURE;
+  return ST_OK;
+}
+
 static Status take_sums(LinFit *f, const Buf *result, Err *e) {
   bool hess = f->newton && newton_need(f->newton) == NEED_HESSIAN;
   if (result->n != linear_sums_doubles(f->d, hess) * sizeof(double))
@@ -287,8 +368,17 @@ static Status take_sums(LinFit *f, const Buf *result, Err *e) {
   SolveState state = SOLVE_DONE;
   Status st = f->newton ? newton_step(f->newton, &sums, &state, e) : lbfgs_step(f->lbfgs, &sums, &state, e);
   if (!st && state == SOLVE_DONE)
-    f->wait = FINISHED;
+    st = begin_errors(f, e);
   return st;
+}
+
+/* The sums at the solution, with a Hessian. */
+static Status take_curvature(LinFit *f, const Buf *result, Err *e) {
+  if (result->n != linear_sums_doubles(f->d, true) * sizeof(double))
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.gradient for model `%s` is damaged", f->name);
+  Sums sums;
+  linear_sums_at((double *)(void *)result->p, f->d, true, &sums);
+  return finish_errors(f, &sums, e);
 }
 
 static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err *e) {
@@ -302,6 +392,8 @@ static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err 
     return err_set(e, ST_FAULT, "CML0601", NULL, "model `%s` got %u results for one job", f->name, nout);
   if (f->wait == WAIT_MOMENTS)
     st = take_moments(f, buf_bytes(&out[0]), e);
+  else if (f->wait == WAIT_CURVATURE)
+    st = take_curvature(f, &out[0], e);
   else if (f->newton && newton_need(f->newton) == NEED_PRODUCTS)
     st = take_products(f, buf_bytes(&out[0]), e);
   else
@@ -320,6 +412,33 @@ static Status copy_features(LinFit *f, const TrainInfo *t, Err *e) {
     if (!(f->feature[j] = arena_strdup(&f->arena, t->feature[j])))
       return err_memory(e);
   return ST_OK;
+}
+
+/* The coefficients of another model, by feature name; what it does not have starts at 0. */
+static Status copy_start(LinFit *f, const Model *from, Err *e) {
+  const Tensor *b = model_tensor(from, "coefficients"), *b0 = model_tensor(from, "intercept");
+  const Estimator *mine = f->loss == LOSS_SQUARED ? &linear_regression : &logistic_regression;
+  if (from->est != mine || !b || b->rows != 1 || b->cols != from->d || !b0 || b0->cols != 1)
+    return err_set(e, ST_DATA, "CML0446", "Name the bundle of a model of the same kind, or leave `from` out.",
+                   "model `%s` cannot start from a model of %s%s", f->name, from->est->name, from->nclass ? " with several classes" : "");
+  Map known = {0};
+  uint32_t used = 0;
+  f->from = arena_alloc64(&f->arena, ((size_t)f->d + 1) * sizeof *f->from);
+  Status st = f->from ? ST_OK : err_memory(e);
+  for (uint32_t j = 0; j < from->d && !st; j++)
+    if (map_add(&known, from->feature[j], strlen(from->feature[j]), NULL) != j)
+      st = err_memory(e);
+  for (uint32_t j = 0; j < f->d && !st; j++) {
+    int64_t at = map_find(&known, f->feature[j], strlen(f->feature[j]));
+    f->from[j] = at >= 0 ? b->v[at] : 0;
+    used += at >= 0;
+  }
+  map_free(&known);
+  f->from0 = b0->v[0];
+  if (!st && used < from->d)
+    snprintf(f->remark, sizeof f->remark, "%u of the %u features of the model it starts from are not among its own and were left aside",
+             from->d - used, from->d);
+  return st;
 }
 
 static const IrOption *option_named(const TrainInfo *t, const char *name) {
@@ -379,6 +498,8 @@ Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e) {
   f->o.balanced = loss == LOSS_LOGISTIC && option_num(o, n, "class_weight") == 1;
   f->o.positive_weight = loss == LOSS_LOGISTIC ? option_num(o, n, "positive_weight") : 1;
   Status st = copy_features(f, t, e);
+  if (!st && t->start)
+    st = copy_start(f, t->start, e);
   if (!st)
     st = bounds_of(f, t, "lower", f->lower, e);
   if (!st)
@@ -450,6 +571,15 @@ static double coefficient(const LinFit *f, double beta, uint32_t j) {
   return beta == s->lo[j] ? f->lower[j] : beta == s->hi[j] ? f->upper[j] : beta * s->inv[j];
 }
 
+static void say_inference(const LinFit *f, Model *m) {
+  if (f->no_errors)
+    snprintf(m->inference, sizeof m->inference, "none: %s", f->no_errors);
+  else if (f->loss == LOSS_SQUARED)
+    snprintf(m->inference, sizeof m->inference, "Student's t, %.0f degrees of freedom", f->freedom);
+  else
+    snprintf(m->inference, sizeof m->inference, "normal, from the information at the solution");
+}
+
 Status linear_finish(Iter *it, Model *m, Err *e) {
   LinFit *f = (LinFit *)it;
   if (f->wait != FINISHED)
@@ -473,6 +603,11 @@ Status linear_finish(Iter *it, Model *m, Err *e) {
     st = model_add_tensor(m, "intercept", 1, 1, &b0, e);
   if (st)
     return st;
+  if (!f->no_errors)
+    st = linear_add_errors(m, b, b0, f->error, f->error0, f->freedom, e);
+  if (st)
+    return st;
+  say_inference(f, m);
   m->iterations = r->iterations;
   m->converged = r->converged;
   m->objective = r->objective; /* handed over */
@@ -485,6 +620,9 @@ Status linear_finish(Iter *it, Model *m, Err *e) {
   snprintf(m->warning, sizeof m->warning, "%s", r->why);
   if (f->nconstant)
     linear_note_constant(&f->space, f->feature, f->nconstant, m);
+  size_t have = strlen(m->warning);
+  if (f->remark[0])
+    snprintf(m->warning + have, sizeof m->warning - have, "%s%s", have ? "; " : "", f->remark);
   return ST_OK;
 }
 

@@ -204,6 +204,28 @@ Status lbfgs_step(Lbfgs *l, const Sums *at, SolveState *state, Err *e);
 SolveResult *lbfgs_result(Lbfgs *l);
 void lbfgs_free(Lbfgs *l);
 
+/* ---- inference.c, chance.c: standard errors of fits without penalty and bounds ---- */
+
+enum { INFERENCE_WIDTH = 2048 }; /* up to this many columns: the inverse costs about as much as three factorings */
+
+typedef struct Curvature { /* at the solution, of the active columns; as newton.c has it */
+  uint32_t m;
+  const uint32_t *active;
+  const double *factor;    /* m x m: lower Cholesky factor of A */
+  const double *scale, *h; /* m */
+  double h00;
+} Curvature;
+/* at: sums with a Hessian at the solution, or NULL: the one the solver has (squared loss). False: there is none. */
+bool newton_curvature(Newton *n, const Sums *at, Curvature *out);
+bool linear_curvature_sound(const Curvature *c);
+Status linear_errors(const Space *s, const Curvature *c, double dispersion, double *error, double *error0, Err *e);
+/* The tensors std_error, p_value, low_95, high_95, each also for the intercept; NaN where undefined. freedom 0: normal. */
+Status linear_add_errors(Model *m, const double *b, double b0, const double *error, double error0, double freedom, Err *e);
+
+double chance_t(double t, double freedom); /* P(|T| > |t|) */
+double chance_normal(double z);
+double chance_quantile(double p, double freedom); /* the inverse; freedom 0: normal */
+
 /* ---- fit.c: the Iter of both estimators ---- */
 
 extern const char linear_separated[]; /* the warning for perfectly separated classes */

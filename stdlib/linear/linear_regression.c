@@ -18,6 +18,8 @@ static const Option options[] = {
     {"upper", OPT_EACH, INFINITY, -INFINITY, INFINITY, NULL, "The greatest value of coefficients (of features as they are)."},
     {"offset", OPT_EXPR, 0, 0, 0, NULL,
      "A number of each row that is added to the prediction, in training and when predicting: offset = log(exposure)."},
+    {"from", OPT_STRING, 0, 0, 0, NULL,
+     "A bundle to start from, by names of features: the same model as without, sooner. Relative to the program's folder."},
     {"solver", OPT_ENUM, 0, 0, 0, "auto|newton|lbfgs", "auto: newton up to 4096 columns, lbfgs above."},
     {"max_iterations", OPT_INT, 1000, 1, 1e6, NULL, "Most iterations; newton needs 2 or 3 here."},
     {"tolerance", OPT_FLOAT, 1e-8, 0, 1, NULL,
@@ -51,6 +53,13 @@ static const char doc[] =
     "l2 = regParam (1 - elasticNetParam) / (deviation of the target, denominator n - 1) * n / (n - 1).\n"
     "glmnet(lambda, alpha): l1 = lambda alpha, l2 = lambda (1 - alpha) / (deviation of the target, denominator n);\n"
     "lower.limits, upper.limits: lower, upper. R's lm(weights, offset): the data's weight, offset.\n"
+    "\n"
+    "Inference.  Without penalty, bounds and reweighted classes, for up to 2048 features that are no combinations of others: std_error,\n"
+    "p_value and the 95 % interval (low_95, high_95) of each coefficient, as R's lm(weights): dispersion RSS / (n - p), Student's t\n"
+    "with n - p degrees of freedom, n the rows with a weight above 0. They are in the report of --json; `inference` there says on what they\n"
+    "rest, or why there are none. Constant features have none.\n"
+    "\n"
+    "Example.  model m = linear_regression(price ~ f, l1 = 0.01, lower = [distance = 0], offset = log(exposure))\n"
     "\n"
     "Reported.  Coefficients, intercept, iterations, the objective after each, whether it converged and if\n"
     "not why.\n";

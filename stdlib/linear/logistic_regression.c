@@ -24,6 +24,8 @@ static const Option options[] = {
     {"upper", OPT_EACH, INFINITY, -INFINITY, INFINITY, NULL, "The greatest value of coefficients (of features as they are)."},
     {"offset", OPT_EXPR, 0, 0, 0, NULL,
      "A number of each row that is added to the log odds, in training and when predicting: offset = log(exposure)."},
+    {"from", OPT_STRING, 0, 0, 0, NULL,
+     "A bundle to start from, by names of features: the same model as without, sooner. Relative to the program's folder."},
     {"solver", OPT_ENUM, 0, 0, 0, "auto|newton|lbfgs", "auto: newton up to 4096 columns, lbfgs above."},
     {"max_iterations", OPT_INT, 1000, 1, 1e6, NULL, "Most iterations; newton needs 4 to 10, lbfgs may need hundreds."},
     {"tolerance", OPT_FLOAT, 1e-8, 0, 1, NULL,
@@ -72,6 +74,13 @@ static const char doc[] =
     "Several classes: scikit-learn's LogisticRegression of more than two classes, Spark's family = \"multinomial\",\n"
     "glmnet(family = \"multinomial\", type.multinomial = \"ungrouped\"), with the same conversions.\n"
     "\n"
+    "Inference.  With two classes, without penalty, bounds and reweighted classes, for up to 2048 features that are no combinations of others: std_error,\n"
+    "p_value and the 95 % interval (low_95, high_95) of each coefficient, as R's glm(binomial, weights): weights count as cases, and\n"
+    "coefficients over errors are normal. They are in the report of --json; `inference` there says on what they rest, or why there\n"
+    "are none. Constant features have none.\n"
+    "\n"
+    "Example.  model m = logistic_regression(late ~ f, l1 = 0.01, lower = [distance = 0], offset = log(exposure))\n"
+    "\n"
     "Reported.  Coefficients (log odds per unit of a feature), intercept, iterations, the objective after\n"
     "each, whether it converged and if not why.\n";
 
@@ -100,7 +109,7 @@ const Estimator logistic_regression = {
     .name = "logistic_regression",
     .tasks = TASK_BIT(TASK_BINARY) | TASK_BIT(TASK_MULTICLASS),
     .option = options,
-    .two_class = "positive_weight|threshold|lower|upper|offset",
+    .two_class = "positive_weight|threshold|lower|upper|offset|from",
     .doc = doc,
     .begin = begin,
     .finish = finish,

@@ -477,6 +477,19 @@ static void shorten(Newton *n, double f, SolveState *state) {
   *state = SOLVE_MORE;
 }
 
+bool newton_curvature(Newton *n, const Sums *at, Curvature *out) {
+  if (n->s->kinks || n->basis)
+    return false;
+  if (at) {
+    double *copy = take((size_t)n->m * n->m, sizeof *copy);
+    build_matrix(n, at);
+    n->have_factor = copy && linear_cholesky(n->blas, n->a, copy, n->m);
+    mem_free(copy);
+  }
+  *out = (Curvature){n->m, n->active, n->a, n->scale, n->h, n->h00};
+  return n->have_factor;
+}
+
 Status newton_step(Newton *n, const Sums *at, SolveState *state, Err *e) {
   double f = objective(n, at);
   *state = SOLVE_DONE;

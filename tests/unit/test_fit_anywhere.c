@@ -27,7 +27,7 @@ static char dir[64];
 
 static const char head[] =
     "cml-ir 1\n"
-    "program \"t.cml\" seed 0 fitted 5\n"
+    "program \"t.cml\" seed 0 fitted 7\n"
     "source \"d\" {\n"
     "  input \"csv\" \"d.csv\"\n"
     "  column \"a\" float\n"
@@ -75,18 +75,18 @@ static int values(Buf *b, bool logistic, bool wide) {
   return logistic ? n + 1 : n;
 }
 
-static void options(Buf *b, const Option *o, double solver, double l2, const char *indent) {
+static void options(Buf *b, const Option *o, double solver, double l1, double l2, const char *indent) {
   for (; o->name; o++)
-    buf_printf(b, "%sset \"%s\" %.17g\n", indent, o->name, !strcmp(o->name, "solver") ? solver : !strcmp(o->name, "l2") ? l2 : o->def);
+    buf_printf(b, "%sset \"%s\" %.17g\n", indent, o->name, !strcmp(o->name, "solver") ? solver : !strcmp(o->name, "l2") ? l2 : !strcmp(o->name, "l1") ? l1 : o->def);
 }
 
 /* A model and its evaluation by every metric that fits, whole and by k. */
-static void model(Buf *b, int number, const Estimator *est, bool wide, double solver, double l2) {
+static void model(Buf *b, int number, const Estimator *est, bool wide, double solver, double l1, double l2) {
   buf_printf(b, "train \"m%d\" from \"d.rows\" part 0 {\n", number);
   int target = values(b, (est->tasks & TASK_BIT(TASK_BINARY)), wide);
   buf_printf(b, "  out slot \"a\" %%0\n  out slot \"b\" %%1\n%s  out target %%%d\n", wide ? "  out slot \"k\" %4\n" : "", target);
   buf_printf(b, "  estimator \"%s\"\n", est->name);
-  options(b, est->option, solver, l2, "  ");
+  options(b, est->option, solver, l1, l2, "  ");
   buf_printf(b, "  fitted $%d\n  target \"t\"\n%s}\n", number, (est->tasks & TASK_BIT(TASK_BINARY)) ? "  task binary\n" : "");
   buf_printf(b, "evaluate \"m%d.test\" from \"d.rows\" part 1 {\n", number);
   target = values(b, (est->tasks & TASK_BIT(TASK_BINARY)), wide);
@@ -99,7 +99,7 @@ static void model(Buf *b, int number, const Estimator *est, bool wide, double so
       continue;
     for (int by = 0; by < 2; by++) {
       buf_printf(b, "  metric \"%s\" text \"t\"%s {\n", stdlib_metrics[i]->name, by ? " by \"k\" top 0" : "");
-      options(b, stdlib_metrics[i]->option, 0, 0, "    ");
+      options(b, stdlib_metrics[i]->option, 0, 0, 0, "    ");
       buf_text(b, "  }\n");
     }
   }
@@ -136,11 +136,13 @@ static int tear_down(void **state) {
 
 static void program(Buf *b) {
   buf_text(b, head);
-  model(b, 0, &logistic_regression, true, 0, 1e-4);
-  model(b, 1, &logistic_regression, false, 0, 0);
-  model(b, 2, &linear_regression, true, 0, 0); /* all indicators and an intercept: collinear */
-  model(b, 3, &linear_regression, false, 2, 1e-3);
-  model(b, 4, &logistic_regression, true, 2, 1e-3);
+  model(b, 0, &logistic_regression, true, 0, 0, 1e-4);
+  model(b, 1, &logistic_regression, false, 0, 0, 0);
+  model(b, 2, &linear_regression, true, 0, 0, 0); /* all indicators and an intercept: collinear */
+  model(b, 3, &linear_regression, false, 2, 0, 1e-3);
+  model(b, 4, &logistic_regression, true, 2, 0, 1e-3);
+  model(b, 5, &logistic_regression, true, 0, 0.01, 1e-3);
+  model(b, 6, &linear_regression, true, 2, 0.01, 0);
 }
 
 /* All bytes that come out of a run. */
@@ -176,9 +178,9 @@ static void run(bool loopback, uint32_t threads, uint64_t memory, const Buf *tex
         buf_f64(all, m->v[k].cell[c]);
     }
   }
-  uint32_t n = 0; /* three classifiers and two regressions, each metric whole and by k */
+  uint32_t n = 0; /* four classifiers and three regressions, each metric whole and by k */
   for (int i = 0; stdlib_metrics[i]; i++)
-    n += stdlib_metrics[i]->tasks & TASK_BIT(TASK_BINARY) ? 3 * 2 : 2 * 2;
+    n += stdlib_metrics[i]->tasks & TASK_BIT(TASK_BINARY) ? 4 * 2 : 3 * 2;
   assert_int_equal(r.nmetric, n);
   run_free(&r);
   x->close(x);
