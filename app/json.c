@@ -173,9 +173,11 @@ static void by_features(Json *j, const char *key, const Model *m, const double *
 /* A number for each class, or a row by features for each class or cluster. */
 static bool by_rows(Json *j, const Model *m, const Tensor *t) {
   char number[16];
-  bool one = m->nclass && t->rows == 1 && t->cols == m->nclass && strcmp(t->name, "coefficients");
+  bool clusters = m->task == TASK_CLUSTER && !strcmp(t->name, "centers") && t->cols == m->d;
+  bool of_clusters = m->task == TASK_CLUSTER && (!strcmp(t->name, "sizes") || !strcmp(t->name, "weights")) && t->rows == 1;
+  bool one = of_clusters || (m->nclass && t->rows == 1 && t->cols == m->nclass && strcmp(t->name, "coefficients"));
   bool classes = m->nclass && t->rows == m->nclass && t->cols == m->d;
-  if (!one && !classes && (m->task != TASK_CLUSTER || t->rows < 1 || t->cols != m->d))
+  if (!one && !classes && !clusters)
     return false;
   json_open(j, t->name, '{');
   for (uint32_t i = 0; i < (one ? t->cols : t->rows); i++) {
@@ -195,7 +197,8 @@ static void json_tensors(Json *j, const Model *m) {
     const Tensor *t = &m->tensor[i];
     if (by_rows(j, m, t))
       continue;
-    bool by_feature = t->rows == 1 && t->cols == m->d && (m->d != 1 || strncmp(t->name, "intercept", 9) != 0);
+    bool by_feature = t->rows == 1 && t->cols == m->d && m->task != TASK_CLUSTER &&
+                      (m->d != 1 || strncmp(t->name, "intercept", 9) != 0);
     if (t->rows == 1 && t->cols == 1 && !by_feature) {
       json_number(j, t->name, t->v[0]);
     } else if (by_feature) {

@@ -82,6 +82,9 @@ static void print_models(const Report *r, const Paint *p) {
     fprintf(p->out, "%smodel%s  %-14s %s, %u feature%s, ", p->bold, p->end, s->name, s->estimator, m->d, m->d == 1 ? "" : "s");
     if (m->nclass)
       fprintf(p->out, "%u classes, ", m->nclass);
+    const Tensor *centers = m->task == TASK_CLUSTER ? model_tensor(m, "centers") : NULL;
+    if (centers)
+      fprintf(p->out, "%u cluster%s, ", centers->rows, centers->rows == 1 ? "" : "s");
     fprintf(p->out, "%s rows\n", grouped(a, m->rows));
     fprintf(p->out, "%22s%s, %u iteration%s%s", "", m->solver, m->iterations, m->iterations == 1 ? "" : "s", m->converged ? "" : ", not converged");
     if (m->nobjective) {

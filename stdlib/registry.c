@@ -2,6 +2,7 @@
 /* The lists. A new estimator or metric is one line here and one file beside its family. */
 #include "stdlib/registry.h"
 
+#include "stdlib/cluster/measure.h"
 #include "stdlib/linear/multinomial.h"
 #include "stdlib/metric/metric.h"
 #include "vm/agg.h"
@@ -9,6 +10,7 @@
 const Estimator *const stdlib_estimators[] = {
     &linear_regression,
     &logistic_regression,
+    &kmeans,
     NULL,
 };
 
@@ -21,6 +23,7 @@ const Metric *const stdlib_metrics[] = {
     &metric_rmse,     &metric_mae,       &metric_r2,        &metric_explained_variance,
     &metric_bias,     &metric_mape,      &metric_quantile_loss, &metric_median_absolute_error,
     &metric_max_error, &metric_msle,     &metric_rmsle,
+    &metric_silhouette, &metric_inertia, &metric_davies_bouldin, &metric_calinski_harabasz,
     NULL,
 };
 
@@ -31,6 +34,9 @@ const Pass *const stdlib_passes[] = {
     &softmax_classes,
     &softmax_moments,
     &softmax_gradient,
+    &cluster_sample,
+    &cluster_assign,
+    &cluster_measure,
     &metric_sums,
     &metric_ranks,
     &metric_bins,

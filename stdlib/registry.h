@@ -8,6 +8,7 @@
 
 extern const Estimator linear_regression;
 extern const Estimator logistic_regression;
+extern const Estimator kmeans;
 
 extern const Estimator *const stdlib_estimators[]; /* each list ends with NULL */
 extern const Metric *const stdlib_metrics[];

@@ -6,10 +6,10 @@ unit_tests = \
   tests/unit/test_agg tests/unit/test_bundle tests/unit/test_check tests/unit/test_descent \
   tests/unit/test_dot tests/unit/test_engine tests/unit/test_engine_csv tests/unit/test_exec \
   tests/unit/test_fit_anywhere tests/unit/test_fitted tests/unit/test_fmt tests/unit/test_inference \
-  tests/unit/test_interp tests/unit/test_interp_ops tests/unit/test_linear tests/unit/test_logistic \
-  tests/unit/test_math tests/unit/test_matrix tests/unit/test_metric tests/unit/test_multinomial \
-  tests/unit/test_num tests/unit/test_parse tests/unit/test_penalties tests/unit/test_run \
-  tests/unit/test_text tests/unit/test_tree
+  tests/unit/test_interp tests/unit/test_interp_ops tests/unit/test_kmeans tests/unit/test_linear \
+  tests/unit/test_logistic tests/unit/test_math tests/unit/test_matrix tests/unit/test_metric \
+  tests/unit/test_multinomial tests/unit/test_num tests/unit/test_parse tests/unit/test_penalties \
+  tests/unit/test_run tests/unit/test_text tests/unit/test_tree
 fuzz_replays = \
   tests/fuzz/replay_bundle tests/fuzz/replay_fitted tests/fuzz/replay_ir tests/fuzz/replay_parser
 
@@ -30,6 +30,7 @@ tests_unit_test_fmt_LDADD = $(LANG_LIBS) $(UNIT_LIBS)
 tests_unit_test_inference_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_interp_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_interp_ops_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_kmeans_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_linear_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_logistic_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_math_LDADD = $(VM_LIBS) $(UNIT_LIBS)
@@ -81,9 +82,9 @@ tests/golden.log tests/doc.log tests/laws.log tests/examples.log tests/oracle.lo
 tests/fuzz.log: $(fuzz_replays)
 
 tests_extra = \
-  examples/cars examples/flights examples/movies tests/README.md tests/doc.sh tests/examples.sh \
-  tests/fuzz.sh tests/fuzz/seeds tests/golden tests/golden.sh tests/laws.sh tests/layers.sh \
-  tests/lsan.supp tests/oracle tests/oracle.sh tests/unit/agg_kit.h tests/unit/engine_data.h \
-  tests/unit/exec_passes.h tests/unit/interp_kit.h tests/unit/linear_oracle.h \
+  examples/airports examples/cars examples/flights examples/movies tests/README.md tests/doc.sh \
+  tests/examples.sh tests/fuzz.sh tests/fuzz/seeds tests/golden tests/golden.sh tests/laws.sh \
+  tests/layers.sh tests/lsan.supp tests/oracle tests/oracle.sh tests/unit/agg_kit.h \
+  tests/unit/engine_data.h tests/unit/exec_passes.h tests/unit/interp_kit.h tests/unit/linear_oracle.h \
   tests/unit/linear_reference.h tests/unit/scan.h
 EXTRA_DIST += $(tests_extra) tests/unit/run

@@ -120,7 +120,7 @@ static bool check_rows(const MomentsPar *par, const Panel *p, double *w, uint8_t
   bool good = true;
   for (uint32_t r = 0; r < p->n; r++) {
     double weight = p->weight ? p->weight[r] : 1;
-    double y = p->y[r];
+    double y = p->y ? p->y[r] : 0;
     w[r] = weight;
     cls[r] = par->classes && y == 1;
     if (!(weight >= 0 && weight <= 1e150)) {
@@ -213,10 +213,10 @@ static Status moments_map(const void *par, const Panel *p, void *partial, Ctx *c
   double sum_y = 0;
   for (uint32_t r = 0; r < p->n; r++) {
     group[cls[r]] += w[r];
-    sum_y += w[r] * p->y[r];
+    sum_y += p->y ? w[r] * p->y[r] : 0;
     m->rows[cls[r]] += w[r] > 0;
   }
-  if (!m->classes && group[0] > 0) {
+  if (p->y && !m->classes && group[0] > 0) {
     double mean = sum_y / group[0], m2 = 0, total = m->weight[0];
     for (uint32_t r = 0; r < p->n; r++)
       m2 += w[r] * ((p->y[r] - mean) * (p->y[r] - mean));

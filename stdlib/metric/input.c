@@ -191,6 +191,17 @@ static void row_error(Ctx *ctx, const Panel *p, uint32_t r, const char *column, 
   row_errors_add(ctx->errors, &one);
 }
 
+Status metric_slices(const MetricPar *p, const Panel *panel, Map *slices, size_t size, uint32_t *slot, Ctx *ctx) {
+  if (p->groups) {
+    number_groups(p, panel, slot);
+    return ST_OK;
+  }
+  if (p->slice >= 0)
+    return number_slices(&panel->out[p->slice], panel->n, slices, size, slot, ctx);
+  memset(slot, 0, panel->n * sizeof *slot); /* there is one */
+  return metric_slot(slices, "", 0, size, ctx->err) ? ST_OK : ctx->err->code;
+}
+
 Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t size, MetricRows *out, Ctx *ctx) {
   uint32_t n = panel->n;
   double *v = arena_alloc(ctx->scratch, (3 * (size_t)n + 1) * sizeof *v);
@@ -228,11 +239,5 @@ Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t s
   }
   if (out->bad || n == 0)
     return ST_OK;
-  if (p->groups) {
-    number_groups(p, panel, out->slot);
-    return ST_OK;
-  }
-  if (p->slice >= 0)
-    return number_slices(&panel->out[p->slice], n, slices, size, out->slot, ctx);
-  return metric_slot(slices, "", 0, size, ctx->err) ? ST_OK : ctx->err->code; /* slot is all 0: the only one */
+  return metric_slices(p, panel, slices, size, out->slot, ctx);
 }

@@ -89,6 +89,8 @@ void *metric_par_open(Bytes par, Err *e);
 void metric_par_close(void *par);
 /* Reads a panel; adds the slices it meets to `slices`, whose new entries get `size` zeroed bytes as val. */
 Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t size, MetricRows *out, Ctx *ctx);
+/* Numbers the slices or groups of a panel's rows, as metric_rows does. */
+Status metric_slices(const MetricPar *p, const Panel *panel, Map *slices, size_t size, uint32_t *slot, Ctx *ctx);
 void *metric_slot(Map *slices, const void *key, size_t n, size_t size, Err *e); /* finds or adds */
 void metric_slots_free(Map *slices);                                            /* with their vals */
 /* The slice of everything, and groups, exist without rows, too. */

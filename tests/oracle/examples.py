@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pipelines of examples/ in pandas and scikit-learn, independently: where the thresholds of their `expect` lines come from.
 
-Usage: examples.py [flights|cars|movies ...]    from the project's folder, after scripts/setup. Prints metrics on held-out rows. The splits are
+Usage: examples.py [flights|cars|movies|airports ...]    from the project's folder, after scripts/setup. Prints metrics on held-out rows. The splits are
 other ones than cml's, so that figures differ by their sampling error; the thresholds leave room for it.
 """
 import sys
@@ -9,9 +9,11 @@ import sys
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from sklearn.cluster import KMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, mean_squared_error, r2_score, roc_auc_score
+from sklearn.metrics import davies_bouldin_score, silhouette_score
 from sklearn.model_selection import KFold, train_test_split
 from sklearn.preprocessing import OneHotEncoder
 
@@ -112,6 +114,21 @@ def movies():
     print(f"movies, 20 splits: auc {s[:, 0].mean():.3f} ({s[:, 0].min():.3f}..{s[:, 0].max():.3f})  log_loss {s[:, 1].mean():.3f}")
 
 
+def airports():
+    d = pd.read_csv("examples/data/airports.csv")
+    lat, lon = np.radians(d.latitude.to_numpy()), np.radians(d.longitude.to_numpy())
+    u = np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    scores = []
+    for seed in range(20):
+        train, test = train_test_split(u, test_size=0.2, random_state=seed)
+        m = KMeans(8, n_init=10, random_state=seed).fit(train)
+        label = m.predict(test)
+        scores.append([silhouette_score(test, label, metric="cosine"), davies_bouldin_score(test, label)])
+    s = np.array(scores)
+    print(f"airports, 20 splits: silhouette {s[:, 0].mean():.3f} ({s[:, 0].min():.3f}..{s[:, 0].max():.3f})  "
+          f"davies_bouldin {s[:, 1].mean():.3f} ({s[:, 1].min():.3f}..{s[:, 1].max():.3f})")
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ["flights", "cars", "movies"]:
-        {"flights": flights, "cars": cars, "movies": movies}[name]()
+    for name in sys.argv[1:] or ["flights", "cars", "movies", "airports"]:
+        {"flights": flights, "cars": cars, "movies": movies, "airports": airports}[name]()

@@ -57,7 +57,7 @@ static inline void scan_panel(const ScanRows *s, uint32_t from, uint32_t n, Pane
     cols[k] = s->out[k];
     if (cols[k].constant)
       continue;
-    size_t size = cols[k].type == IR_BOOL ? 1 : cols[k].type == IR_STR ? 4 : 8;
+    size_t size = cols[k].type == IR_BOOL ? 1 : cols[k].type == IR_STR ? 4 : cols[k].type == IR_VEC ? 8 * (size_t)cols[k].width : 8;
     cols[k].b += size * from;
     if (cols[k].null)
       cols[k].null += from;

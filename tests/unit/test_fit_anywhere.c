@@ -27,7 +27,7 @@ static char dir[64];
 
 static const char head[] =
     "cml-ir 1\n"
-    "program \"t.cml\" seed 0 fitted 7\n"
+    "program \"t.cml\" seed 0 fitted 9\n"
     "source \"d\" {\n"
     "  input \"csv\" \"d.csv\"\n"
     "  column \"a\" float\n"
@@ -106,6 +106,25 @@ static void model(Buf *b, int number, const Estimator *est, bool wide, double so
   buf_text(b, "}\n");
 }
 
+/* The same for clusters, which have no target. */
+static void clusters(Buf *b, int number, bool wide, int metric) {
+  const char *slots = "  out slot \"a\" %0\n  out slot \"b\" %1\n", *third = wide ? "  out slot \"k\" %4\n" : "";
+  buf_printf(b, "train \"m%d\" from \"d.rows\" part 0 {\n", number);
+  values(b, false, wide);
+  buf_printf(b, "%s%s  estimator \"kmeans\"\n", slots, third);
+  buf_printf(b, "  set \"k\" 5\n  set \"metric\" %d\n  set \"start\" 0\n  set \"restarts\" 2\n", metric);
+  buf_printf(b, "  set \"max_iterations\" 4\n  set \"tolerance\" 1e-4\n  fitted $%d\n  task cluster\n}\n", number);
+  buf_printf(b, "evaluate \"m%d.test\" from \"d.rows\" part 1 {\n", number);
+  int n = values(b, false, wide);
+  buf_printf(b, "  %%%d = scores %%0 %%1%s i=%d names=[\"a\", \"b\"%s] : vec\n", n + 1, wide ? " %4" : "", number, wide ? ", \"k\"" : "");
+  buf_printf(b, "  %%%d = col s=\"k\" : str\n  out score %%%d\n%s%s", n + 2, n + 1, slots, third);
+  buf_printf(b, "  out column \"k\" category %%%d\n  fitted $%d\n  task cluster\n  train \"m%d\"\n", n + 2, number, number);
+  for (int i = 0; stdlib_metrics[i]; i++)
+    for (int by = 0; by < 2 && (stdlib_metrics[i]->tasks & TASK_BIT(TASK_CLUSTER)); by++)
+      buf_printf(b, "  metric \"%s\" text \"t\"%s {\n  }\n", stdlib_metrics[i]->name, by ? " by \"k\" top 0" : "");
+  buf_text(b, "}\n");
+}
+
 static int set_up(void **state) {
   (void)state;
   char path[128];
@@ -143,6 +162,8 @@ static void program(Buf *b) {
   model(b, 4, &logistic_regression, true, 2, 0, 1e-3);
   model(b, 5, &logistic_regression, true, 0, 0.01, 1e-3);
   model(b, 6, &linear_regression, true, 2, 0.01, 0);
+  clusters(b, 7, true, 0);
+  clusters(b, 8, false, 1);
 }
 
 /* All bytes that come out of a run. */
@@ -162,7 +183,7 @@ static void run(bool loopback, uint32_t threads, uint64_t memory, const Buf *tex
     fail_msg("%s %s", e.where, e.cause);
   for (uint32_t i = 0; i < r.nfitted; i++) {
     const Model *m = r.fitted[i]->model;
-    assert_true(m->converged);
+    assert_true(m->converged || m->task == TASK_CLUSTER);
     assert_int_equal(fitted_save(r.fitted[i], all, &e), ST_OK);
   }
   for (uint32_t i = 0; i < r.nmetric; i++) {
@@ -178,9 +199,9 @@ static void run(bool loopback, uint32_t threads, uint64_t memory, const Buf *tex
         buf_f64(all, m->v[k].cell[c]);
     }
   }
-  uint32_t n = 0; /* four classifiers and three regressions, each metric whole and by k */
+  uint32_t n = 0; /* four classifiers, three regressions, two models of clusters, each metric whole and by k */
   for (int i = 0; stdlib_metrics[i]; i++)
-    n += stdlib_metrics[i]->tasks & TASK_BIT(TASK_BINARY) ? 4 * 2 : 3 * 2;
+    n += stdlib_metrics[i]->tasks & TASK_BIT(TASK_CLUSTER) ? 2 * 2 : stdlib_metrics[i]->tasks & TASK_BIT(TASK_BINARY) ? 4 * 2 : 3 * 2;
   assert_int_equal(r.nmetric, n);
   run_free(&r);
   x->close(x);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The nearest centre of many rows, exactly.
+ *
+ * The answer is defined without regard to how it is found: of all centres that with the least near_distance,
+ * of several the first. near_distance has one order of operations for every machine, panel and layout.
+ * Finding it is fast all the same: products of rows and centres in single precision, moved to the middle of
+ * the centres and scaled, rule out every centre whose distance is above the least by more than twice the
+ * largest possible error; mostly one is left. Only where several are left, and for the winner, distances are
+ * computed in double precision. */
+#ifndef STDLIB_CLUSTER_NEAREST_H
+#define STDLIB_CLUSTER_NEAREST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+typedef struct NearRows { /* a view: dense rows, or compressed ones as in Matrix */
+  uint32_t n, d;
+  const double *a;    /* n x d, or NULL */
+  const uint32_t *ptr, *col;
+  const double *val;
+  /* The distance is |u|^2 - 2 u c + |c|^2 where that does not cancel, the same for dense and sparse rows bit
+   * by bit. direct (dense only): always the sum of squared differences, which is faster. */
+  bool direct;
+} NearRows;
+
+typedef struct NearCenters {
+  uint32_t k, d, groups;
+  const double *c;    /* k x d; not owned */
+  double *cc;         /* squared lengths */
+  double *origin;     /* dense: the middle of the centres; NULL: 0 */
+  double scale;       /* of single precision: a power of two */
+  double reach;       /* length of the longest (c - origin) * scale */
+  float *pack;        /* groups x d x 16: -2 (c - origin) * scale, centres beside one another */
+  float *first;       /* groups x 16: |(c - origin) * scale|^2; infinite where there is no centre */
+  bool exact;         /* magnitudes that single precision cannot do: always compare distances */
+} NearCenters;
+
+/* c must outlive the result. Sparse: origin 0. */
+Status near_centers(NearCenters *out, const double *c, uint32_t k, uint32_t d, bool sparse, Err *e);
+void near_free(NearCenters *c);
+
+/* index[i] and distance2[i], the squared distance, for every row. scratch may be NULL: slower, the same bits. */
+void near_find(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index, double *distance2);
+/* The squared distance of row i from a point of d numbers and squared length cc. uu: of the row. */
+double near_distance(const NearRows *rows, uint32_t i, double uu, const double *c, double cc);
+double near_square(const NearRows *rows, uint32_t i); /* squared length of row i */
+
+typedef struct NearKernels { /* one instruction set; all give the same answers of near_find */
+  const char *isa;
+  /* `rows` (a multiple of NEAR_TILE) of d floats: the least score, the next one, and the centre of the least */
+  void (*tile)(const float *f, uint32_t rows, uint32_t d, const float *pack, const float *first, uint32_t groups,
+               float *best, float *second, uint32_t *index);
+  double (*square)(const double *x, const double *y, uint32_t d); /* sum of (x - y)^2, canonical order */
+} NearKernels;
+enum { NEAR_TILE = 12, NEAR_LANES = 16 };
+const NearKernels *near_kernels(int isa); /* K_ISA_* of vm/kernel/math.h; NULL where the machine has it not */
+
+#endif
