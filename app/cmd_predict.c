@@ -8,7 +8,7 @@
 #include "vm/score.h"
 
 static const Flag flags[] = {
-    {"--in", NULL, "FILE", "rows to score: .parquet, .csv or .tsv (also compressed), or a glob", false},
+    {"--in", NULL, "FILE", "rows to score: .parquet, .csv, .tsv or .json (text also compressed), or a glob", false},
     {"--out", NULL, "FILE", "where predictions go: .parquet or .csv; written whole or not at all", false},
     {"--keep", NULL, "NAMES", "input columns to write before the predictions, separated by commas; all (default) or none", false},
     {"--option", NULL, "NAME=VALUE", "option of the input, as in `from csv(..)`: header=false; may be repeated", true},
@@ -29,6 +29,13 @@ static const char *format_of(const char *path) {
   for (size_t i = 0; i < sizeof text / sizeof *text; i++)
     if (ends_with(path, text[i]))
       return "csv";
+  const char *const json[] = {".json", ".jsonl", ".ndjson"};
+  for (size_t i = 0; i < sizeof json / sizeof *json; i++) {
+    const char *at = strstr(path, json[i]);
+    size_t n = strlen(json[i]);
+    if (ends_with(path, json[i]) || (at && (!strcmp(at + n, ".gz") || !strcmp(at + n, ".zst"))))
+      return "json";
+  }
   return NULL;
 }
 
@@ -68,7 +75,7 @@ static Status prepare(const App *app, Arena *a, const Args *args, ScoreJob *j, E
     return usage("`--out` ends in .parquet or .csv");
   j->in = (EngineSource){.format = format_of(in), .path = in, .dir = "."};
   if (!j->in.format)
-    return usage("`--in` ends in .parquet, .csv or .tsv");
+    return usage("`--in` ends in .parquet, .csv, .tsv, .json, .jsonl or .ndjson (text also in .gz or .zst)");
   uint32_t pairs = 0;
   j->in.option = args_defines(a, args, &pairs, e);
   j->in.noption = pairs;

@@ -28,6 +28,11 @@ static void explain_source(Explain *x, const Stage *s) {
   buf_printf(x->o, "data %s   from ", s->name);
   for (uint32_t i = 0; i < s->ninput; i++)
     buf_printf(x->o, "%s%s(\"%s\")", i ? ", " : "", s->input[i].format, s->input[i].path);
+  for (uint32_t i = 0; i < s->ninput; i++)
+    if (strcmp(s->input[i].format, "sql") == 0) {
+      buf_printf(x->o, "\n    %-10srun by DuckDB: what it computes is DuckDB's own, so the bits depend on it", "query");
+      break;
+    }
   buf_printf(x->o, "\n    %-10s", "reads");
   for (uint32_t i = 0; i < s->ncolumn; i++)
     buf_printf(x->o, "%s%s: %s%s", i ? ", " : "", s->column[i].name, kind_name((Kind)s->column[i].kind), s->column[i].nullable ? "?" : "");

@@ -3,6 +3,7 @@
  * order. */
 #include <string.h>
 
+#include "base/buf.h"
 #include "lang/check.h"
 
 /* ---- Schema ---- */
@@ -322,6 +323,91 @@ static bool source_options(Ctx *x, const CatFormat *f, const Arg *args, TSource 
   return good;
 }
 
+/* The end of a param in braces that begins at `{`, or NULL: DuckDB has braces of its own, {'a': 1}. */
+static const char *param_end(const char *open) {
+  size_t n = 0;
+  for (const char *p = open + 1; (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' ||
+                                 (n && *p >= '0' && *p <= '9');
+       p++)
+    n++;
+  return n && open[n + 1] == '}' ? open + n + 1 : NULL;
+}
+
+static bool bind_param(Ctx *x, Options *o, const Expr *e, const char *name) {
+  Check *c = x->c;
+  ParamInfo *info = table_get(&c->param, name);
+  if (!info) {
+    Near near = {.arena = c->a};
+    near_table(&near, &c->param);
+    const char *remedy = near_remedy(&near, name);
+    ctx_error(x, "CML0223", e->span, remedy ? remedy : arena_printf(c->a, "declare `param %s: int`", name),
+              "`{%s}` names no param", name);
+    return false;
+  }
+  info->used = true;
+  if (!info->param)
+    return false;
+  const Node *v = info->param->value;
+  const char *key = arena_printf(c->a, "$%s %s", name, type_name(v->type.kind));
+  for (uint32_t i = 0; i < o->n; i += 2)
+    if (strcmp(o->s->option[i], key) == 0)
+      return true; /* it stands twice in the query */
+  PUSH(c->a, o->s->option, o->n, o->cap, key);
+  PUSH(c->a, o->s->option, o->n, o->cap, option_text(c->a, v));
+  return true;
+}
+
+/* A line of a query into `out`, $name where {name} stands. */
+static bool query_line(Ctx *x, Options *o, const Expr *e, char *quote, Buf *out) {
+  Check *c = x->c;
+  bool good = true;
+  if (e->kind != E_STRING || !e->name[0]) {
+    if (e->kind != E_ERROR)
+      ctx_error(x, "CML0223", e->span, "write it in quotes, or its lines as a list: sql([\"select *\", \"from 'a.parquet'\"])",
+                "the query of a source is a text");
+    return false;
+  }
+  for (const char *p = e->name; *p; p++) {
+    const char *end = *p == '{' ? param_end(p) : NULL;
+    if (*p == *quote)
+      *quote = 0;
+    else if (!*quote && (*p == '\'' || *p == '"'))
+      *quote = *p;
+    if (!end) {
+      buf_u8(out, (uint8_t)*p);
+      continue;
+    }
+    char *name = arena_strndup(c->a, p + 1, (size_t)(end - p - 1));
+    if (*quote) {
+      ctx_error(x, "CML0223", e->span,
+                arena_printf(c->a, "write {%s} without quotes; for a path `from read_parquet({%s})`", name, name),
+                "a param in a query is a value, and `{%s}` stands inside quotes", name);
+      good = false;
+    } else {
+      good &= bind_param(x, o, e, name);
+      buf_printf(out, "$%s", name);
+    }
+    p = end;
+  }
+  return good;
+}
+
+/* sql("select ... {since} ..."), or its lines as a list: params become bound values, never text of the query. */
+static const char *query_text(Ctx *x, Options *o, const Expr *e) {
+  Buf out = {0};
+  char quote = 0;
+  bool list = e->kind == E_LIST && e->args, good = true;
+  Arg only = {.value = (Expr *)(uintptr_t)e};
+  for (const Arg *g = list ? e->args : &only; g; g = g->next) {
+    good &= query_line(x, o, g->value, &quote, &out);
+    if (g->next)
+      buf_u8(&out, '\n');
+  }
+  const char *text = good ? arena_strdup(x->c->a, buf_str(&out)) : NULL;
+  buf_free(&out);
+  return text;
+}
+
 /* csv("a.csv", header = false), or csv(["a.csv", "b.csv"]): an input for each path. */
 static bool read_input(Ctx *x, DataInfo *d, const Expr *e, const char *part, Span span, uint32_t *cap) {
   Check *c = x->c;
@@ -341,8 +427,17 @@ static bool read_input(Ctx *x, DataInfo *d, const Expr *e, const char *part, Spa
     return false;
   }
   TSource s = {.part = part, .format = f->name, .span = span};
-  bool good = source_options(x, f, e->args->next, &s);
   const Expr *path = e->args->value;
+  if (strcmp(f->name, "sql") == 0) {
+    Options o = {.format = f, .s = &s};
+    bool plain = source_options(x, f, e->args->next, &s);
+    s.path = query_text(x, &o, path);
+    s.noption = o.n / 2;
+    if (s.path)
+      PUSH(c->a, d->t->source, d->t->nsource, *cap, s);
+    return s.path && plain;
+  }
+  bool good = source_options(x, f, e->args->next, &s);
   bool list = path->kind == E_LIST && path->args;
   Arg only = {.value = (Expr *)(uintptr_t)path};
   for (const Arg *g = list ? path->args : &only; g; g = g->next) {

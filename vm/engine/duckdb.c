@@ -165,9 +165,15 @@ Status duck_exec(Duck *d, const char *sql, Err *e) {
 }
 
 Status duck_query(Duck *d, DuckQuery *q, const char *sql, Err *e) {
+  return duck_query_bound(d, q, sql, NULL, NULL, e);
+}
+
+Status duck_query_bound(Duck *d, DuckQuery *q, const char *sql, DuckBind bind, const void *ctx, Err *e) {
   memset(q, 0, sizeof *q);
   if (d->prepare(d->con, sql, &q->stmt) != DuckDBSuccess) {
     failed(DUCKDB_ERROR_INVALID, d->prepare_error(q->stmt), e);
+  } else if (bind && !bind(d, q->stmt, ctx)) {
+    failed(DUCKDB_ERROR_INVALID, "a param cannot be given to the query", e);
   } else if (d->pending_prepared_streaming(q->stmt, &q->pending) != DuckDBSuccess) {
     failed(DUCKDB_ERROR_INVALID, q->pending ? d->pending_error(q->pending) : NULL, e);
   } else {

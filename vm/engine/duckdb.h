@@ -24,7 +24,8 @@
  * there is no other way to read a result larger than memory. */
 #define DUCK_FUNCTIONS(F)                                                                                        \
   F(create_config) F(set_config) F(destroy_config) F(open_ext) F(close) F(connect) F(disconnect) F(free)         \
-  F(query) F(prepare) F(prepare_error) F(destroy_prepare)                                                        \
+  F(query) F(prepare) F(prepare_error) F(destroy_prepare) F(bind_parameter_index) F(bind_boolean) F(bind_int64)  \
+  F(bind_double) F(bind_varchar_length) F(bind_date) F(bind_timestamp)                                                        \
   F(pending_prepared_streaming) F(pending_error) F(execute_pending) F(destroy_pending)                           \
   F(result_error) F(result_error_type) F(destroy_result) F(fetch_chunk) F(destroy_data_chunk)                    \
   F(column_count) F(column_name) F(column_type) F(column_logical_type) F(destroy_logical_type)                   \
@@ -63,6 +64,9 @@ Status duck_exec(Duck *d, const char *sql, Err *e);
 
 /* Starts a query; its columns are known (result.*) when it returns. Failing leaves nothing to end. */
 Status duck_query(Duck *d, DuckQuery *q, const char *sql, Err *e);
+/* The same; `bind` gives the statement its values. */
+typedef bool (*DuckBind)(Duck *d, duckdb_prepared_statement stmt, const void *ctx);
+Status duck_query_bound(Duck *d, DuckQuery *q, const char *sql, DuckBind bind, const void *ctx, Err *e);
 /* The next chunk, or NULL at the end; the caller destroys it. */
 Status duck_chunk(Duck *d, DuckQuery *q, duckdb_data_chunk *out, Err *e);
 void duck_end(Duck *d, DuckQuery *q);

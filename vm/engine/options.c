@@ -14,6 +14,16 @@ static const Option parquet_options[] = {
     {NULL, OPT_BOOL, 0, 0, 0, NULL, NULL},
 };
 
+static const Option json_options[] = {
+    {"null", OPT_STRING, 0, 0, 0, NULL, "A text that stands for a missing value, or a list of several; null always does."},
+    {"trim", OPT_BOOL, 0, 0, 1, NULL, "Whether blanks around texts are dropped; around dates they always are."},
+    {"dates", OPT_STRING, 0, 0, 0, NULL,
+     "The form of dates, or a list tried in order: \"%d.%m.%Y\"; %Y %y %m %b %d; without it YYYY-MM-DD."},
+    {"timestamps", OPT_STRING, 0, 0, 0, NULL,
+     "The form of timestamps, or a list: \"%m/%d/%Y %I:%M %p\"; also %H %S %f %z; without it ISO 8601. UTC where none is written."},
+    {NULL, OPT_BOOL, 0, 0, 0, NULL, NULL},
+};
+
 static const Option csv_options[] = {
     {"header", OPT_BOOL, 1, 0, 1, NULL, "Whether the first record holds the names of the columns."},
     {"delimiter", OPT_STRING, 0, 0, 0, NULL,
@@ -39,6 +49,13 @@ static const Option csv_options[] = {
 const Format engine_formats[] = {
     {"parquet", parquet_options, "Apache Parquet: typed columns, read by column."},
     {"csv", csv_options, "Text with one record a line, also compressed (.gz, .zst)."},
+    {"json", json_options,
+     "Objects, one a line, one behind the other or in one array, also compressed (.gz, .zst). Objects inside objects are columns "
+     "with dotted names: `address.city`. Lists cannot be read."},
+    {"sql", parquet_options,
+     "One SELECT in DuckDB's SQL over files beside the program: sql(\"select * from 'a.parquet' where day > {since}\"). A param in braces "
+     "is a bound value, never text. Rows are in the order of the ORDER BY at the end of the query, else sorted by all columns. It only "
+     "reads: no other statement, no network, no settings."},
     {NULL, NULL, NULL},
 };
 
@@ -172,7 +189,7 @@ static Status csv_settle(Options *o, const Given *given, Err *e) {
 static const struct {
   const char *name;
   const FormatOps *ops;
-} formats[] = {{"parquet", &parquet_ops}, {"csv", &csv_ops}};
+} formats[] = {{"parquet", &parquet_ops}, {"csv", &csv_ops}, {"json", &json_ops}, {"sql", &sql_ops}};
 
 static Status find_format(const char *name, Options *o, Err *e) {
   char all[200] = "";
@@ -188,29 +205,43 @@ static Status find_format(const char *name, Options *o, Err *e) {
   return err_set(e, ST_PROGRAM, "CML0407", all, "no format is called `%s`", name);
 }
 
+static Status no_option(const char *format, const char *name, Err *e) {
+  char remedy[60];
+  snprintf(remedy, sizeof remedy, "`cmlc doc %s` lists them.", format);
+  return err_set(e, ST_PROGRAM, "CML0407", remedy, "%s has no option `%s`", format, name);
+}
+
+static Status set_option(Arena *a, Options *o, const char *format, const char *name, const char *v, Given *given,
+                         Err *e) {
+  bool ok = true, known = false;
+  if (o->ops == &sql_ops)
+    return sql_option(name, e);
+  if (o->ops == &csv_ops || (o->ops == &json_ops && strcmp(name, "decimal") != 0))
+    known = set_text(a, &o->text, name, v, given, &ok, e);
+  if (o->ops == &csv_ops && !known)
+    known = set_csv(&o->csv, name, v, given, &ok);
+  if (!known)
+    return no_option(format, name, e);
+  if (e->code != ST_OK || ok)
+    return e->code;
+  char remedy[60];
+  snprintf(remedy, sizeof remedy, "`cmlc doc %s` says what it takes.", format);
+  return err_set(e, ST_PROGRAM, "CML0407", remedy, "%s cannot take %s = \"%.60s\"", format, name, v);
+}
+
 Status source_options(Arena *a, const EngineSource *s, Options *o, Err *e) {
   static const char *const empty[] = {""};
   Given given = {0};
-  *o = (Options){.text = {.decimal = '.', .null = {empty, 1}}};
+  *o = (Options){.text = {.decimal = '.'}};
   if (find_format(s->format, o, e) != ST_OK)
     return e->code;
-  bool csv = o->ops == &csv_ops;
-  csv_defaults(&o->csv, s->path);
+  if (o->ops == &csv_ops) {
+    o->text.null = (Words){empty, 1};
+    csv_defaults(&o->csv, s->path);
+  }
   for (uint32_t i = 0; i < s->noption; i++) {
-    const char *name = s->option[2 * i], *v = s->option[2 * i + 1];
-    bool ok = true;
-    if (!csv || (!set_text(a, &o->text, name, v, &given, &ok, e) && !set_csv(&o->csv, name, v, &given, &ok))) {
-      char remedy[60];
-      snprintf(remedy, sizeof remedy, "`cmlc doc %s` lists them.", s->format);
-      return err_set(e, ST_PROGRAM, "CML0407", remedy, "%s has no option `%s`", s->format, name);
-    }
-    if (e->code == ST_OK && !ok) {
-      char remedy[60];
-      snprintf(remedy, sizeof remedy, "`cmlc doc %s` says what it takes.", s->format);
-      err_set(e, ST_PROGRAM, "CML0407", remedy, "%s cannot take %s = \"%.60s\"", s->format, name, v);
-    }
-    if (e->code != ST_OK)
+    if (set_option(a, o, s->format, s->option[2 * i], s->option[2 * i + 1], &given, e) != ST_OK)
       return e->code;
   }
-  return csv ? csv_settle(o, &given, e) : ST_OK;
+  return o->ops == &csv_ops ? csv_settle(o, &given, e) : ST_OK;
 }

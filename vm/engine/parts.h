@@ -12,6 +12,7 @@
 #ifndef VM_ENGINE_PARTS_H
 #define VM_ENGINE_PARTS_H
 
+#include "base/map.h"
 #include "vm/engine.h"
 #include "vm/engine/duckdb.h"
 
@@ -107,6 +108,8 @@ struct Reader {
   const Input *in; /* whose file is being read */
   IrColumn *col;   /* that the files have */
   uint32_t ncol;
+  Map names;       /* JSON: of col */
+  uint64_t share;  /* memory of DuckDB */
   uint32_t *at;    /* of a column that is wanted: its number in col, or UINT32_MAX: the number of the input */
   uint32_t nwant;
   const char **file;
@@ -139,6 +142,7 @@ Status reader_file_error(const char *file, const char *what, Err *e);
  * r->chunk_at, into all columns under construction at row `at`. `total`, `end` may be NULL. */
 typedef struct FormatOps {
   const char *what; /* for messages: "CSV" */
+  bool no_files;    /* the source says itself what is read: path is not a path */
   Status (*columns)(Arena *a, const EngineSource *s, const Options *o, const char *const *file, uint32_t nfile,
                     EngineColumn **out, uint32_t *n, Err *e);
   Status (*total)(Reader *r, const char *file, Err *e); /* adds the rows of a file to r->total */
@@ -147,7 +151,15 @@ typedef struct FormatOps {
   Status (*end)(Reader *r, Err *e);   /* after the last row of a file */
   Status (*error)(Reader *r, Err *e); /* DuckDB's report while reading -> ours */
 } FormatOps;
-extern const FormatOps csv_ops, parquet_ops;
+extern const FormatOps csv_ops, parquet_ops, json_ops, sql_ops;
+
+/* Typed results of DuckDB (reader_parquet.c): columns of a query; is every wanted column of a type that can be read
+ * as the one that is wanted, and which; rows. */
+Status typed_columns(Duck *d, DuckQuery *q, Arena *a, EngineColumn **out, uint32_t *n, Err *e);
+Status typed_check(Reader *r, const char *file, Err *e);
+Status typed_convert(Reader *r, uint32_t m, uint32_t at, Err *e);
+
+Status sql_option(const char *name, Err *e); /* a bound value of a query: "$name type"; nothing else is one */
 
 /* ---- times.c ---- */
 

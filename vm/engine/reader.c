@@ -88,17 +88,34 @@ Status engine_files(Arena *a, const EngineSource *s, const char ***out, uint32_t
   *out = NULL;
   *n = 0;
   for (; s; s = s->next) {
+    Options o;
+    if (source_options(a, s, &o, e) != ST_OK)
+      break;
+    if (o.ops->no_files)
+      continue;
     if (glob_files(a, s->dir, s->path, &file, &more, e) != ST_OK || add_files(a, out, n, file, more, e) != ST_OK)
       break;
   }
   return e->code;
 }
 
+/* The files of one input; what is no file has one name for messages. */
+static Status input_files(Arena *a, const EngineSource *s, const Options *o, const char ***file, uint32_t *n, Err *e) {
+  if (!o->ops->no_files)
+    return glob_files(a, s->dir, s->path, file, n, e);
+  *file = NEWN(a, const char *, 1);
+  *n = 1;
+  if (!*file)
+    return err_memory(e);
+  (*file)[0] = "the query";
+  return ST_OK;
+}
+
 Status engine_columns(Arena *a, const EngineSource *s, EngineColumn **out, uint32_t *n, Err *e) {
   Options o;
   const char **file;
   uint32_t nfile;
-  if (source_options(a, s, &o, e) != ST_OK || glob_files(a, s->dir, s->path, &file, &nfile, e) != ST_OK)
+  if (source_options(a, s, &o, e) != ST_OK || input_files(a, s, &o, &file, &nfile, e) != ST_OK)
     return e->code;
   return o.ops->columns(a, s, &o, file, nfile, out, n, e);
 }
@@ -128,7 +145,8 @@ static Status add_input(Reader *r, const EngineSource *s, Input *in, Err *e) {
   in->source = *s;
   in->source.path = arena_strdup(a, s->path);
   in->source.format = arena_strdup(a, s->format);
-  bool ok = declared && option && in->source.path && in->source.format;
+  in->source.dir = arena_strdup(a, s->dir ? s->dir : "");
+  bool ok = declared && option && in->source.dir && in->source.path && in->source.format;
   for (uint32_t i = 0; ok && i < s->ncolumn; i++)
     ok = (declared[i] = arena_strdup(a, s->column[i])) != NULL;
   for (uint32_t i = 0; ok && i < 2 * s->noption; i++)
@@ -139,9 +157,8 @@ static Status add_input(Reader *r, const EngineSource *s, Input *in, Err *e) {
   in->source.option = option;
   in->source.next = NULL;
   if (source_options(a, &in->source, &in->opt, e) == ST_OK &&
-      glob_files(a, s->dir, in->source.path, &file, &n, e) == ST_OK)
+      input_files(a, &in->source, &in->opt, &file, &n, e) == ST_OK)
     add_files(a, &r->file, &r->nfile, file, n, e);
-  in->source.dir = NULL; /* the caller's; the files are known */
   in->end = r->nfile;
   return e->code;
 }
@@ -209,7 +226,7 @@ Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, ui
   if (st == ST_OK)
     st = copy_columns(r, col, ncol, e);
   if (st == ST_OK)
-    st = duck_open(&r->duck, share, 1, e);
+    st = duck_open(&r->duck, r->share = share, 1, e);
   if (st == ST_OK)
     st = count_rows(r, e);
   if (st == ST_OK)
@@ -235,6 +252,7 @@ void reader_close(Reader *r) {
   }
   for (uint32_t k = 0; k < r->ncol && r->build; k++)
     build_free(&r->build[k]);
+  map_free(&r->names);
   arena_free(&r->mem);
   mem_free(r);
 }

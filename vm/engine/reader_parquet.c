@@ -127,6 +127,25 @@ static Status mark_full(Duck *d, const char *sql, EngineColumn *c, uint32_t n, E
   return e->code;
 }
 
+Status typed_columns(Duck *d, DuckQuery *q, Arena *a, EngineColumn **out, uint32_t *n, Err *e) {
+  uint32_t count = (uint32_t)d->column_count(&q->result);
+  EngineColumn *c = NEWN(a, EngineColumn, count ? count : 1);
+  if (!c)
+    return err_memory(e);
+  for (uint32_t k = 0; k < count; k++) {
+    duckdb_type type = d->column_type(&q->result, k);
+    c[k].name = arena_strdup(a, d->column_name(&q->result, k));
+    c[k].kind = kind_of_type(type);
+    c[k].why = c[k].kind < 0 ? type_name(type) : NULL;
+    c[k].nullable = true;
+    if (!c[k].name)
+      return err_memory(e);
+  }
+  *out = c;
+  *n = count;
+  return ST_OK;
+}
+
 /* Names and types of one file. */
 static Status file_columns(Duck *d, Arena *a, const char *file, EngineColumn **out, uint32_t *n, Err *e) {
   Buf sql = {0};
@@ -138,23 +157,9 @@ static Status file_columns(Duck *d, Arena *a, const char *file, EngineColumn **o
   buf_free(&sql);
   if (st != ST_OK)
     return reader_file_error(file, "Parquet", e);
-  uint32_t count = (uint32_t)d->column_count(&q.result);
-  EngineColumn *c = NEWN(a, EngineColumn, count ? count : 1);
-  if (!c)
-    st = err_memory(e);
-  for (uint32_t k = 0; st == ST_OK && k < count; k++) {
-    duckdb_type type = d->column_type(&q.result, k);
-    c[k].name = arena_strdup(a, d->column_name(&q.result, k));
-    c[k].kind = kind_of_type(type);
-    c[k].why = c[k].kind < 0 ? type_name(type) : NULL;
-    c[k].nullable = true;
-    if (!c[k].name)
-      st = err_memory(e);
-  }
+  typed_columns(d, &q, a, out, n, e);
   duck_end(d, &q);
-  *out = c;
-  *n = count;
-  return st;
+  return e->code;
 }
 
 static Status parquet_columns(Arena *a, const EngineSource *s, const Options *o, const char *const *file,
@@ -243,7 +248,7 @@ static Status explain_open(Reader *r, const char *file, Err *e) {
   return e->code;
 }
 
-static Status check_types(Reader *r, const char *file, Err *e) {
+Status typed_check(Reader *r, const char *file, Err *e) {
   Duck *d = &r->duck;
   for (uint32_t k = 0; k < r->ncol; k++) {
     SourceType *t = &r->type[k];
@@ -288,7 +293,7 @@ static Status parquet_open(Reader *r, Err *e) {
   buf_free(&sql);
   if (st != ST_OK)
     return explain_open(r, file, e);
-  return check_types(r, file, e);
+  return typed_check(r, file, e);
 }
 
 /* ---- Values ---- */
@@ -474,7 +479,7 @@ static bool convert(Reader *r, uint32_t k, duckdb_vector vec, uint64_t from, uin
   return ok && reader_nulls(r, k, validity, from, m, at);
 }
 
-static Status parquet_convert(Reader *r, uint32_t m, uint32_t at, Err *e) {
+Status typed_convert(Reader *r, uint32_t m, uint32_t at, Err *e) {
   for (uint32_t k = 0; k < r->ncol; k++) {
     if (!convert(r, k, r->duck.data_chunk_get_vector(r->chunk, k), r->chunk_at, m, at))
       return err_memory(e);
@@ -490,5 +495,5 @@ const FormatOps parquet_ops = {.what = "Parquet",
                                .columns = parquet_columns,
                                .total = parquet_total,
                                .open = parquet_open,
-                               .convert = parquet_convert,
+                               .convert = typed_convert,
                                .error = parquet_error};
