@@ -122,6 +122,7 @@ extern const Command commands[]; /* ends with name == NULL */
 int cmd_run(const App *app, int argc, char **argv);
 int cmd_check(const App *app, int argc, char **argv);
 int cmd_explain(const App *app, int argc, char **argv);
+int cmd_schema(const App *app, int argc, char **argv);
 int cmd_predict(const App *app, int argc, char **argv);
 int cmd_fmt(const App *app, int argc, char **argv);
 int cmd_doc(const App *app, int argc, char **argv);

@@ -22,23 +22,6 @@ static bool ends_with(const char *s, const char *end) {
   return n >= k && strcmp(s + n - k, end) == 0;
 }
 
-static const char *format_of(const char *path) {
-  if (ends_with(path, ".parquet") || ends_with(path, ".pq"))
-    return "parquet";
-  const char *const text[] = {".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst"};
-  for (size_t i = 0; i < sizeof text / sizeof *text; i++)
-    if (ends_with(path, text[i]))
-      return "csv";
-  const char *const json[] = {".json", ".jsonl", ".ndjson"};
-  for (size_t i = 0; i < sizeof json / sizeof *json; i++) {
-    const char *at = strstr(path, json[i]);
-    size_t n = strlen(json[i]);
-    if (ends_with(path, json[i]) || (at && (!strcmp(at + n, ".gz") || !strcmp(at + n, ".zst"))))
-      return "json";
-  }
-  return NULL;
-}
-
 static Status split_names(Arena *a, const char *list, ScoreJob *j, Err *e) {
   uint32_t n = 0, cap = 0;
   const char **v = NULL;
@@ -73,7 +56,7 @@ static Status prepare(const App *app, Arena *a, const Args *args, ScoreJob *j, E
     return usage("`--memory` is a size of at least 64M, like 512M or 2G");
   if (!ends_with(out, ".parquet") && !ends_with(out, ".csv"))
     return usage("`--out` ends in .parquet or .csv");
-  j->in = (EngineSource){.format = format_of(in), .path = in, .dir = "."};
+  j->in = (EngineSource){.format = engine_format_of(in), .path = in, .dir = "."};
   if (!j->in.format)
     return usage("`--in` ends in .parquet, .csv, .tsv, .json, .jsonl or .ndjson (text also in .gz or .zst)");
   uint32_t pairs = 0;

@@ -18,6 +18,9 @@ typedef struct Format { /* csv, parquet: the options of `from NAME(...)` */
 } Format;
 extern const Format engine_formats[]; /* ends with name == NULL */
 
+/* The format that the ending of a file's name says, compressed or not ("x.csv.gz": csv), or NULL. */
+const char *engine_format_of(const char *path);
+
 typedef struct EngineSource EngineSource;
 struct EngineSource {
   const char *format, *path, *dir; /* path may be a glob; relative to dir unless absolute */

@@ -10,8 +10,8 @@ libvm_a_SOURCES = \
   vm/bundle_write.c vm/column.c vm/column.h vm/engine.h vm/engine/build.c vm/engine/duckdb.c \
   vm/engine/duckdb.h vm/engine/glob.c vm/engine/options.c vm/engine/parts.h vm/engine/reader.c \
   vm/engine/reader_csv.c vm/engine/reader_json.c vm/engine/reader_parquet.c vm/engine/reader_sql.c \
-  vm/engine/size.c vm/engine/text.c vm/engine/times.c vm/engine/writer.c vm/estimator.h vm/exec.h \
-  vm/exec/cols.c vm/exec/cols.h vm/exec/exec.c vm/exec/home.c vm/exec/home.h vm/exec/jobset.c \
+  vm/engine/size.c vm/engine/text.c vm/engine/times.c vm/engine/whole.c vm/engine/writer.c vm/estimator.h \
+  vm/exec.h vm/exec/cols.c vm/exec/cols.h vm/exec/exec.c vm/exec/home.c vm/exec/home.h vm/exec/jobset.c \
   vm/exec/jobset.h vm/exec/local.c vm/exec/loopback.c vm/exec/store.c vm/exec/store.h vm/exec/task.c \
   vm/exec/task.h vm/exec/tree.c vm/exec/tree.h vm/fitted.c vm/fitted.h vm/interp.c vm/interp.h vm/ir.h \
   vm/ir_names.h vm/ir_print.c vm/ir_read.c vm/ir_verify.c vm/matrix.c vm/op.h vm/op_check.c vm/op_cmp.c \

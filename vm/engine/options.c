@@ -168,6 +168,21 @@ static bool set_csv(CsvOptions *o, const char *name, const char *v, Given *given
   return true;
 }
 
+const char *engine_format_of(const char *path) {
+  static const char *const known[][2] = {{".parquet", "parquet"}, {".pq", "parquet"},  {".csv", "csv"},    {".tsv", "csv"},
+                                         {".json", "json"},       {".jsonl", "json"}, {".ndjson", "json"}};
+  static const char *const packed[] = {"", ".gz", ".zst"};
+  char end[20];
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    for (size_t k = 0; k < (strcmp(known[i][1], "parquet") == 0 ? 1 : 3); k++) {
+      snprintf(end, sizeof end, "%s%s", known[i][0], packed[k]);
+      if (ends(path, end))
+        return known[i][1];
+    }
+  }
+  return NULL;
+}
+
 static void csv_defaults(CsvOptions *o, const char *path) {
   bool tab = ends(path, ".tsv") || ends(path, ".tsv.gz") || ends(path, ".tsv.zst");
   o->header = true;

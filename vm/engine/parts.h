@@ -161,6 +161,11 @@ Status typed_convert(Reader *r, uint32_t m, uint32_t at, Err *e);
 
 Status sql_option(const char *name, Err *e); /* a bound value of a query: "$name type"; nothing else is one */
 
+/* ---- whole.c ---- */
+
+/* A compressed file that was cut off, damaged, or is of a kind that is not read. */
+Status whole_check(const char *file, Err *e);
+
 /* ---- times.c ---- */
 
 bool form_check(const char *form, bool time); /* "%d.%m.%Y": says day, month, year, and letters that are known */

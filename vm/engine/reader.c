@@ -117,7 +117,12 @@ Status engine_columns(Arena *a, const EngineSource *s, EngineColumn **out, uint3
   uint32_t nfile;
   if (source_options(a, s, &o, e) != ST_OK || input_files(a, s, &o, &file, &nfile, e) != ST_OK)
     return e->code;
-  return o.ops->columns(a, s, &o, file, nfile, out, n, e);
+  if (o.ops->columns(a, s, &o, file, nfile, out, n, e) != ST_DATA || o.ops->no_files)
+    return e->code;
+  Err why = {0}; /* a file that was cut off fails in many ways */
+  if (whole_check(file[0], &why) != ST_OK)
+    *e = why;
+  return e->code;
 }
 
 const EngineSource *engine_source(Arena *a, const Stage *s, const char *dir) {
@@ -359,6 +364,8 @@ Status reader_next(Reader *r, Block **out, RowErrors *errors, Err *e) {
       r->any = false;
       while (r->at_file >= r->in->end)
         r->in++;
+      if (!r->in->opt.ops->no_files && whole_check(r->file[r->at_file], e) != ST_OK)
+        return e->code;
       if (r->in->opt.ops->open(r, e) != ST_OK)
         return e->code;
     }
