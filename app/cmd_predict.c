@@ -58,7 +58,7 @@ static Status prepare(const App *app, Arena *a, const Args *args, ScoreJob *j, E
     return usage("`--out` ends in .parquet or .csv");
   j->in = (EngineSource){.format = engine_format_of(in), .path = in, .dir = "."};
   if (!j->in.format)
-    return usage("`--in` ends in .parquet, .csv, .tsv, .json, .jsonl or .ndjson (text also in .gz or .zst)");
+    return usage("`--in` ends in .parquet, .csv, .tsv, .json, .jsonl, .ndjson or .libsvm (text also in .gz or .zst)");
   uint32_t pairs = 0;
   j->in.option = args_defines(a, args, &pairs, e);
   j->in.noption = pairs;

@@ -9,15 +9,15 @@ libvm_a_SOURCES = \
   vm/agg_text.c vm/agg_vector.c vm/agg_vocab.c vm/blas.c vm/blas.h vm/bundle.h vm/bundle_read.c \
   vm/bundle_write.c vm/column.c vm/column.h vm/engine.h vm/engine/build.c vm/engine/duckdb.c \
   vm/engine/duckdb.h vm/engine/glob.c vm/engine/options.c vm/engine/parts.h vm/engine/reader.c \
-  vm/engine/reader_csv.c vm/engine/reader_json.c vm/engine/reader_parquet.c vm/engine/reader_sql.c \
-  vm/engine/size.c vm/engine/text.c vm/engine/times.c vm/engine/whole.c vm/engine/writer.c vm/estimator.h \
-  vm/exec.h vm/exec/cols.c vm/exec/cols.h vm/exec/exec.c vm/exec/home.c vm/exec/home.h vm/exec/jobset.c \
-  vm/exec/jobset.h vm/exec/local.c vm/exec/loopback.c vm/exec/store.c vm/exec/store.h vm/exec/task.c \
-  vm/exec/task.h vm/exec/tree.c vm/exec/tree.h vm/fitted.c vm/fitted.h vm/interp.c vm/interp.h vm/ir.h \
-  vm/ir_names.h vm/ir_print.c vm/ir_read.c vm/ir_verify.c vm/matrix.c vm/op.h vm/op_check.c vm/op_cmp.c \
-  vm/op_curve.c vm/op_dict.c vm/op_key.c vm/op_num.c vm/op_sparse.c vm/op_str.c vm/op_text.c vm/op_time.c \
-  vm/op_vec.c vm/op_vector.c vm/ops.c vm/ops.def vm/ops.h vm/run.c vm/run.h vm/score.c vm/score.h \
-  vm/shape.c vm/shape.h vm/written.c vm/written.h
+  vm/engine/reader_csv.c vm/engine/reader_json.c vm/engine/reader_libsvm.c vm/engine/reader_parquet.c \
+  vm/engine/reader_sql.c vm/engine/size.c vm/engine/text.c vm/engine/times.c vm/engine/whole.c \
+  vm/engine/writer.c vm/estimator.h vm/exec.h vm/exec/cols.c vm/exec/cols.h vm/exec/exec.c vm/exec/home.c \
+  vm/exec/home.h vm/exec/jobset.c vm/exec/jobset.h vm/exec/local.c vm/exec/loopback.c vm/exec/store.c \
+  vm/exec/store.h vm/exec/task.c vm/exec/task.h vm/exec/tree.c vm/exec/tree.h vm/fitted.c vm/fitted.h \
+  vm/interp.c vm/interp.h vm/ir.h vm/ir_names.h vm/ir_print.c vm/ir_read.c vm/ir_verify.c vm/matrix.c \
+  vm/op.h vm/op_check.c vm/op_cmp.c vm/op_curve.c vm/op_dict.c vm/op_key.c vm/op_num.c vm/op_sparse.c \
+  vm/op_str.c vm/op_text.c vm/op_time.c vm/op_vec.c vm/op_vector.c vm/ops.c vm/ops.def vm/ops.h vm/run.c \
+  vm/run.h vm/score.c vm/score.h vm/shape.c vm/shape.h vm/written.c vm/written.h
 libkernel_a_SOURCES = \
   vm/kernel/dot.c vm/kernel/dot.h vm/kernel/math.c vm/kernel/math.h vm/kernel/math_inline.h \
   vm/kernel/math_trig.h

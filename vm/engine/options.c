@@ -46,12 +46,21 @@ static const Option csv_options[] = {
     {NULL, OPT_BOOL, 0, 0, 0, NULL, NULL},
 };
 
+static const Option libsvm_options[] = {
+    {"width", OPT_INT, 0, 0, LIBSVM_MAX, NULL, "How many features there are; 0: as many as the first file has, which is read for it."},
+    {"zero_based", OPT_BOOL, 0, 0, 1, NULL, "Whether indices count from 0; f1 is the first feature in both cases."},
+    {NULL, OPT_BOOL, 0, 0, 0, NULL, NULL},
+};
+
 const Format engine_formats[] = {
     {"parquet", parquet_options, "Apache Parquet: typed columns, read by column."},
     {"csv", csv_options, "Text with one record a line, also compressed (.gz, .zst)."},
     {"json", json_options,
      "Objects, one a line, one behind the other or in one array, also compressed (.gz, .zst). Objects inside objects are columns "
      "with dotted names: `address.city`. Lists cannot be read."},
+    {"libsvm", libsvm_options,
+     "Lines `label index:value ...`, also compressed (.gz, .zst): the columns `label`, `qid` where rows have one, and `f1` .. `fN`, 0 where a "
+     "line is silent. Indices ascend in a line; `#` begins a comment. At most 10,000 features."},
     {"sql", parquet_options,
      "One SELECT in DuckDB's SQL over files beside the program: sql(\"select * from 'a.parquet' where day > {since}\"). A param in braces "
      "is a bound value, never text. Rows are in the order of the ORDER BY at the end of the query, else sorted by all columns. It only "
@@ -170,7 +179,8 @@ static bool set_csv(CsvOptions *o, const char *name, const char *v, Given *given
 
 const char *engine_format_of(const char *path) {
   static const char *const known[][2] = {{".parquet", "parquet"}, {".pq", "parquet"},  {".csv", "csv"},    {".tsv", "csv"},
-                                         {".json", "json"},       {".jsonl", "json"}, {".ndjson", "json"}};
+                                         {".json", "json"},       {".jsonl", "json"}, {".ndjson", "json"},
+                                         {".libsvm", "libsvm"},   {".svm", "libsvm"}};
   static const char *const packed[] = {"", ".gz", ".zst"};
   char end[20];
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -181,6 +191,16 @@ const char *engine_format_of(const char *path) {
     }
   }
   return NULL;
+}
+
+static bool set_libsvm(LibsvmOptions *o, const char *name, const char *v, bool *ok) {
+  if (strcmp(name, "width") == 0)
+    *ok = num_parse_i64(v, strlen(v), &o->features) && o->features >= 0 && o->features <= LIBSVM_MAX;
+  else if (strcmp(name, "zero_based") == 0)
+    *ok = as_bool(v, &o->zero_based);
+  else
+    return false;
+  return true;
 }
 
 static void csv_defaults(CsvOptions *o, const char *path) {
@@ -204,7 +224,7 @@ static Status csv_settle(Options *o, const Given *given, Err *e) {
 static const struct {
   const char *name;
   const FormatOps *ops;
-} formats[] = {{"parquet", &parquet_ops}, {"csv", &csv_ops}, {"json", &json_ops}, {"sql", &sql_ops}};
+} formats[] = {{"parquet", &parquet_ops}, {"csv", &csv_ops}, {"json", &json_ops}, {"libsvm", &libsvm_ops}, {"sql", &sql_ops}};
 
 static Status find_format(const char *name, Options *o, Err *e) {
   char all[200] = "";
@@ -235,6 +255,8 @@ static Status set_option(Arena *a, Options *o, const char *format, const char *n
     known = set_text(a, &o->text, name, v, given, &ok, e);
   if (o->ops == &csv_ops && !known)
     known = set_csv(&o->csv, name, v, given, &ok);
+  if (o->ops == &libsvm_ops)
+    known = set_libsvm(&o->libsvm, name, v, &ok);
   if (!known)
     return no_option(format, name, e);
   if (e->code != ST_OK || ok)

@@ -46,11 +46,18 @@ typedef struct CsvOptions {
   uint32_t skip;
 } CsvOptions;
 
+enum { LIBSVM_MAX = 10000 }; /* features: each is a column */
+typedef struct LibsvmOptions {
+  int64_t features; /* 0: as many as the first file has */
+  bool zero_based;
+} LibsvmOptions;
+
 struct FormatOps;
 typedef struct Options { /* of one input, read; everything lies in the arena */
   const struct FormatOps *ops;
   TextOptions text;
   CsvOptions csv;
+  LibsvmOptions libsvm;
 } Options;
 Status source_options(Arena *a, const EngineSource *s, Options *out, Err *e);
 
@@ -151,7 +158,7 @@ typedef struct FormatOps {
   Status (*end)(Reader *r, Err *e);   /* after the last row of a file */
   Status (*error)(Reader *r, Err *e); /* DuckDB's report while reading -> ours */
 } FormatOps;
-extern const FormatOps csv_ops, parquet_ops, json_ops, sql_ops;
+extern const FormatOps csv_ops, parquet_ops, json_ops, libsvm_ops, sql_ops;
 
 /* Typed results of DuckDB (reader_parquet.c): columns of a query; is every wanted column of a type that can be read
  * as the one that is wanted, and which; rows. */

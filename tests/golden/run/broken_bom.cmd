@@ -1,0 +1,2 @@
+$ { printf "\357\273\277"; sed "s/$/\r/" whole.csv; } > bom.csv
+run {}

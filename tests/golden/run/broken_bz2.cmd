@@ -1,0 +1,2 @@
+$ cp whole.csv x.csv.bz2
+run {} -q

@@ -1,0 +1,2 @@
+$ cp whole.csv name.csv.gz
+run {} -q

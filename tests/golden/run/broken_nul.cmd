@@ -1,0 +1,2 @@
+$ { cat whole.csv; printf "7\0,2\n"; } > nul.csv
+run {} -q

@@ -1,0 +1,2 @@
+$ head -c 300 broken.parquet > cut.parquet
+run {} -q

@@ -1,0 +1,3 @@
+run {} -q
+$ cat svm-out.csv
+schema libsvm.txt --format libsvm
