@@ -1,2 +1,3 @@
 $ { printf "\357\273\277"; sed "s/$/\r/" whole.csv; } > bom.csv
-run {}
+run {} -q
+schema bom.csv
