@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Characters; see unicode.h. Both tables are sorted and searched by halves. */
+/* Characters; see unicode.h. The tables are sorted and searched by halves. */
 #include "base/unicode.h"
 
 typedef struct CodeRange {
   uint32_t first, last;
 } CodeRange;
 
-typedef struct CaseRange { /* every step-th code point from first to last has its lower case `to` further */
+typedef struct CaseRange { /* every step-th code point from first to last has its other case `to` further */
   uint32_t first, last;
   int32_t step, to;
 } CaseRange;
@@ -57,18 +57,24 @@ bool unicode_is_word(uint32_t c) {
   return lo < sizeof words / sizeof *words && words[lo].first <= c;
 }
 
-uint32_t unicode_lower(uint32_t c) {
-  if (c < 0x80)
-    return c - 'A' < 26 ? c + 32 : c;
-  size_t lo = 0, n = sizeof letters / sizeof *letters;
+static uint32_t other_case(const CaseRange *table, size_t count, uint32_t c) {
+  size_t lo = 0, n = count;
   while (n) {
     size_t half = n / 2;
-    bool right = letters[lo + half].last < c;
+    bool right = table[lo + half].last < c;
     lo = right ? lo + half + 1 : lo;
     n = right ? n - half - 1 : half;
   }
-  if (lo == sizeof letters / sizeof *letters || c < letters[lo].first)
+  if (lo == count || c < table[lo].first)
     return c;
-  const CaseRange *r = &letters[lo];
+  const CaseRange *r = &table[lo];
   return (c - r->first) % (uint32_t)r->step ? c : (uint32_t)((int64_t)c + r->to);
+}
+
+uint32_t unicode_lower(uint32_t c) {
+  return c < 0x80 ? c - 'A' < 26 ? c + 32 : c : other_case(lower, sizeof lower / sizeof *lower, c);
+}
+
+uint32_t unicode_upper(uint32_t c) {
+  return c < 0x80 ? c - 'a' < 26 ? c - 32 : c : other_case(upper, sizeof upper / sizeof *upper, c);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Characters of UTF-8 texts: decoding, which ones make words, their lower case. The tables are those of one version of Unicode and part of
+/* Characters of UTF-8 texts: decoding, which ones make words, their lower and upper case. The tables are those of one version of Unicode and part of
  * the meaning of a program, so they change with a version of ours only (scripts/dev/unicode-table writes them). */
 #ifndef BASE_UNICODE_H
 #define BASE_UNICODE_H
@@ -17,5 +17,7 @@ uint32_t utf8_put(char *out, uint32_t c);
 bool unicode_is_word(uint32_t c);
 /* One code point to one (UnicodeData's simple mapping): no final sigma, dotted capital I becomes i. */
 uint32_t unicode_lower(uint32_t c);
+/* Likewise: sharp s, which has no single capital, stays. */
+uint32_t unicode_upper(uint32_t c);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls: native functions become N_CALL, aggregates N_AGG; `fn`s are expanded in check_fn.c. Read call_check
  * at the end first. */
+#include <math.h>
 #include <string.h>
 
 #include "lang/check.h"
@@ -151,10 +152,6 @@ static bool literals_fit(Ctx *x, const char *op, Node *const *arg, Span at) {
     ctx_error(x, "CML0205", at, "write a whole number from 1 to 8", "the degree of a polynomial lies in 1..8");
     return false;
   }
-  if (strcmp(op, "normalize.vec") == 0 && arg[1]->kind == N_LIT && !(arg[1]->f >= 1)) {
-    ctx_error(x, "CML0205", at, "write 1 for the sum of absolute values, 2 for the length", "the order of a norm is 1 or more");
-    return false;
-  }
   if (strcmp(op, "eigenvectors.mat") == 0 && arg[1]->kind == N_LIT && arg[1]->i < 1) {
     ctx_error(x, "CML0205", at, "write a whole number from 1 on", "the number of components is 1 or more");
     return false;
@@ -213,6 +210,22 @@ static Node *eigenvectors_node(Ctx *x, Node *const *arg, Type t, Span at) {
   return node_make(&c->nodes, &like);
 }
 
+/* The norm "max" as the number that the operation takes for its order; the parameter of a function that is checked on its own stays. */
+static Node *norm_order(Ctx *x, Node *norm, Span at) {
+  static const struct {
+    const char *name;
+    double order;
+  } known[] = {{"l1", 1}, {"l2", 2}, {"max", INFINITY}};
+  for (size_t i = 0; norm->kind == N_LIT && i < sizeof known / sizeof *known; i++)
+    if (strcmp(norm->s, known[i].name) == 0)
+      return node_float(&x->c->nodes, known[i].order, at);
+  if (norm->kind == N_COLUMN)
+    return norm;
+  ctx_error(x, "CML0205", at, "write \"l2\" for the length, \"l1\" for the sum of absolute values, \"max\" for the largest",
+            "there is no such norm");
+  return x->c->error;
+}
+
 /* An argument as the native takes it. */
 static Node *native_arg(Ctx *x, const NativeParam *p, const char *shown, Node *arg, Type bound, Span at) {
   NodeTab *t = &x->c->nodes;
@@ -255,6 +268,8 @@ Node *native_node(Ctx *x, const Native *f, const char *shown, Node *const *arg, 
   if (strcmp(op, "same") == 0)
     return cast[0];
   if (!literals_fit(x, op, cast, at) || !vector_result(x, shown, op, cast, n, &t, at))
+    return c->error;
+  if (strcmp(op, "normalize.vec") == 0 && node_is_error(cast[1] = norm_order(x, cast[1], at)))
     return c->error;
   if (strcmp(op, "eigenvectors.mat") == 0)
     return eigenvectors_node(x, cast, t, at);

@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/num.h"
+#include "base/unicode.h"
 #include "vm/op.h"
 
 enum { GROWN_MAX = 1 << 14 }; /* values in a growing dictionary before it starts anew */
@@ -228,24 +229,30 @@ COMPARE(ENDS_WITH_STR, str_ends, a.n >= b.n && !memcmp(a.p + (a.n - b.n), b.p, b
 
 /* ---- Text functions ---- */
 
-static void put_mapped(Buf *out, Str a, char first, char last, char delta) {
+/* Character by character; a byte that is no UTF-8 stays. */
+static void put_mapped(Buf *out, Str a, uint32_t (*fn)(uint32_t)) {
   char part[256];
-  for (uint32_t i = 0; i < a.n;) {
-    uint32_t n = 0;
-    for (; n < sizeof part && i < a.n; i++) {
-      char c = a.p[i];
-      part[n++] = c >= first && c <= last ? (char)(c + delta) : c;
+  const char *p = a.p, *end = a.p + a.n;
+  while (p < end) {
+    uint32_t n = 0, len;
+    while (n + 4 <= sizeof part && p < end) {
+      uint32_t c = utf8_at(p, end, &len);
+      if (len == 1 && c >= 0x80)
+        part[n++] = *p;
+      else
+        n += utf8_put(part + n, fn(c));
+      p += len;
     }
     buf_put(out, part, n);
   }
 }
 
 static void lower(const Item *x, Buf *out) {
-  put_mapped(out, x->s[0], 'A', 'Z', 'a' - 'A');
+  put_mapped(out, x->s[0], unicode_lower);
 }
 
 static void upper(const Item *x, Buf *out) {
-  put_mapped(out, x->s[0], 'a', 'z', 'A' - 'a');
+  put_mapped(out, x->s[0], unicode_upper);
 }
 
 static bool is_blank(char c) {

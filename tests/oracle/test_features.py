@@ -124,8 +124,8 @@ seen("    i = interact(one_hot(q), [c, e])", "interact", (onehot("q")[:, :, None
      [f"i={v}:{w}" for v in "LMS" for w in "ce"])
 seen("    i = interact(one_hot(q), one_hot(k))", "interact of two one-hot", (onehot("q")[:, :, None] * hot[:, None, :]).reshape(N, -1),
      [f"i={v}:{w}" for v in "LMS" for w in ["a b", "x", "y", "zé"]])
-for p, norm in [("1", "l1"), ("2", "l2"), ("1 / 0", "max")]:
-    seen(f"    v = normalize([b, c, e], p = {p})", f"normalize {norm}", fit(Normalizer(norm), ["b", "c", "e"]), ["v_b", "v_c", "v_e"])
+for norm in ["l1", "l2", "max"]:
+    seen(f'    v = normalize([b, c, e], norm = "{norm}")', f"normalize {norm}", fit(Normalizer(norm), ["b", "c", "e"]), ["v_b", "v_c", "v_e"])
 floats = ["a", "b", "c", "e", "pos", "skew", "big", "ties", "flat"]
 seen("    all = standardize(each float except [gap, hole, y])", "standardize(each float)", scaled(floats), ["all." + v for v in floats])
 holes = T[["gap", "hole"]].copy()

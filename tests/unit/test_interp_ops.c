@@ -146,19 +146,15 @@ static Val trimmed(Val x) {
   return x;
 }
 
-static Val cased(Val x, int (*fn)(int)) {
+/* Letters of ASCII and Latin-1 (two bytes: 0xc3 and 0x80 to 0x9e or 0xa0 to 0xbe), which is what the texts of this test have. */
+static Val cased(Val x, bool lower) {
   char s[200];
-  for (uint32_t i = 0; i < x.n; i++)
-    s[i] = (char)((unsigned char)x.p[i] < 128 ? fn(x.p[i]) : x.p[i]);
+  for (uint32_t i = 0; i < x.n; i++) {
+    unsigned char c = (unsigned char)x.p[i], base = i && (unsigned char)x.p[i - 1] == 0xc3 ? 0x80 : 'A';
+    unsigned char first = lower ? base : (unsigned char)(base + 32), last = (unsigned char)(first + (base == 'A' ? 25 : 30));
+    s[i] = (char)(c >= first && c <= last ? c ^ 32 : c);
+  }
   return val_str(s, x.n);
-}
-
-static int lower(int c) {
-  return c >= 'A' && c <= 'Z' ? c + 32 : c;
-}
-
-static int upper(int c) {
-  return c >= 'a' && c <= 'z' ? c - 32 : c;
 }
 
 static int level_of(Val x) {
@@ -225,9 +221,9 @@ static Val reference_str(const IrVal *v, const Val *a) {
   case OP_ENDS_WITH_STR:
     return val_b(a[0].n >= a[1].n && !memcmp(a[0].p + a[0].n - a[1].n, a[1].p, a[1].n));
   case OP_LOWER_STR:
-    return cased(a[0], lower);
+    return cased(a[0], true);
   case OP_UPPER_STR:
-    return cased(a[0], upper);
+    return cased(a[0], false);
   case OP_TRIM_STR:
     return trimmed(a[0]);
   case OP_LENGTH_STR:
