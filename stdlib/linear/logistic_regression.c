@@ -50,7 +50,7 @@ static const char doc[] =
     "                                      + l1 sum_kj |s_j b_kj| + (l2/2) sum_kj (s_j b_kj)^2,   f_ik = b0_k + sum_j b_kj x_ij\n"
     "with coefficients for each class k, all classes alike: there is no reference class, and b0 (without l1 also each b_j)\n"
     "adds up to 0 over the classes. The predictions are exp(f_k) / sum exp(f); the predicted class is the most probable,\n"
-    "the first of several. positive_weight, threshold, lower, upper and offset belong to two classes.\n"
+    "the first of several. positive_weight, threshold, lower, upper, offset and from belong to two classes.\n"
     "\n"
     "Bounds.  lower = 0 holds for all coefficients; lower = [distance = 0, `origin=ATL` = -1] for those of these slots and\n"
     "elements, the others being free. They are of the coefficients of features as they are, standardised or not.\n"
