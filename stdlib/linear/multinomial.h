@@ -41,14 +41,12 @@ void soft_sums_at(double *v, uint32_t d, uint32_t nclass, SoftSums *out);
 extern const Pass softmax_gradient;
 void softmax_gradient_par(const Space *s, uint32_t nclass, const double *mult, const double *theta, bool hess, Buf *par);
 
-/* The scores of one row become probabilities: for predictions, so separately rounded. */
-void softmax_row(double *f, uint32_t nclass);
+void multinomial_predict(const Model *m, const Matrix *x, double *out);
+Status multinomial_verify(const Model *m, Err *e);
 
 /* ---- multinomial.c ---- */
 
 Status multinomial_begin(const TrainInfo *t, Iter **out, Err *e);
 Status multinomial_finish(Iter *it, Model *m, Err *e);
-void multinomial_predict(const Model *m, const Matrix *x, double *out);
-Status multinomial_verify(const Model *m, Err *e);
 
 #endif

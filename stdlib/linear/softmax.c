@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The passes of multinomial logistic regression: classes counted, moments, and loss with gradient and Hessian.
+/* The passes of multinomial logistic regression: classes counted, moments, and loss with gradient and Hessian; and what a trained
+ * model says of rows.
  *
  * Per row: f_k for each class, e_k = exp(f_k - max f), p_k = e_k / sum e. Then
  *
@@ -539,7 +540,8 @@ const Pass softmax_gradient = {
 
 /* ---- predictions ---- */
 
-void softmax_row(double *f, uint32_t nclass) {
+/* The scores of one row become probabilities, separately rounded. */
+static void softmax_row(double *f, uint32_t nclass) {
   double most = f[0];
   for (uint32_t c = 1; c < nclass; c++)
     most = f[c] > most ? f[c] : most;
@@ -549,4 +551,42 @@ void softmax_row(double *f, uint32_t nclass) {
   double sum = k_sum(f, nclass);
   for (uint32_t c = 0; c < nclass; c++)
     f[c] /= sum;
+}
+
+void multinomial_predict(const Model *m, const Matrix *x, double *out) {
+  enum { ROWS = 256 };
+  const double *b = model_tensor(m, "coefficients")->v, *b0 = model_tensor(m, "intercept")->v;
+  double f[ROWS];
+  for (uint32_t from = 0; from < x->n; from += ROWS) {
+    uint32_t n = x->n - from < ROWS ? x->n - from : ROWS;
+    double *to = out + (size_t)from * m->nclass;
+    for (uint32_t c = 0; c < m->nclass; c++) {
+      const double *bc = b + (size_t)c * m->d;
+      for (uint32_t i = 0; i < n; i++)
+        f[i] = b0[c];
+      if (x->d && x->a)
+        k_gemv_rows(x->a + (size_t)from * x->d, n, x->d, bc, b0[c], f);
+      else if (x->d)
+        k_spmv_rows(x->ptr + from, x->col, x->val, n, bc, b0[c], f);
+      for (uint32_t i = 0; i < n; i++)
+        to[(size_t)i * m->nclass + c] = f[i];
+    }
+    for (uint32_t i = 0; i < n; i++)
+      softmax_row(to + (size_t)i * m->nclass, m->nclass);
+  }
+}
+
+Status multinomial_verify(const Model *m, Err *e) {
+  const char *const name[] = {"coefficients", "intercept"};
+  const uint32_t rows[] = {m->nclass, 1}, cols[] = {m->d, m->nclass};
+  for (int i = 0; i < 2; i++) {
+    const Tensor *t = model_tensor(m, name[i]);
+    bool good = t && t->rows == rows[i] && t->cols == cols[i];
+    for (size_t j = 0; good && j < (size_t)t->rows * t->cols; j++)
+      good = fabs(t->v[j]) < INFINITY;
+    if (!good)
+      return err_set(e, ST_DATA, "CML0455", "Write the bundle again.",
+                     "the model's tensor `%s` is missing, has the wrong size, or a value that is not finite", name[i]);
+  }
+  return ST_OK;
 }
