@@ -33,7 +33,6 @@ typedef struct LinFit {
   Space space;
   uint64_t rows;
   double weight;      /* of the rows as given, without class weights */
-  uint32_t nconstant;
   enum { WAIT_START, WAIT_MOMENTS, WAIT_SUMS, WAIT_CURVATURE, FINISHED } wait;
   const char *no_errors;     /* why there are no standard errors; NULL: there are */
   double *error, error0;     /* d */
@@ -128,6 +127,20 @@ static double fixed_value(const LinFit *f, uint32_t j) {
   return f->space.offset && j == f->d - 1 ? 1 : lo > 0 ? lo : hi < 0 ? hi : 0;
 }
 
+Status linear_place(Space *s, uint32_t j, const ColumnSums *c, const char *feature, const char *model, double *deviation,
+                    double *size, Err *e) {
+  *deviation = c->high > c->low ? sqrt(c->m2 / s->total) : 0;
+  *size = s->intercept ? *deviation : sqrt(c->m2 / s->total + c->mean * c->mean);
+  if (!(*size < 1e150 && fabs(c->low) < 1e150 && fabs(c->high) < 1e150))
+    return err_set(e, ST_DATA, "CML0437", "Scale the feature, or take its logarithm.",
+                   "feature `%s` of model `%s` is too large: its values reach %g", feature, model,
+                   fabs(c->low) > fabs(c->high) ? c->low : c->high);
+  bool constant = !(*size > 1e-150) || (!s->intercept && c->high == 0 && c->low == 0);
+  s->inv[j] = constant ? 0 : 1 / *size;
+  s->shift[j] = !s->intercept ? 0 : constant ? c->low : c->full ? c->mean : 0;
+  return ST_OK;
+}
+
 /* Scale, shift and penalty of column j. */
 static Status place_column(LinFit *f, const Moments *m, uint32_t j, Err *e) {
   Space *s = &f->space;
@@ -138,19 +151,10 @@ static Status place_column(LinFit *f, const Moments *m, uint32_t j, Err *e) {
     low = low < 0 ? low : 0;
     high = high > 0 ? high : 0;
   }
-  double deviation = high > low ? sqrt(m2 / s->total) : 0;
-  double size = s->intercept ? deviation : sqrt(m2 / s->total + mean * mean);
-  if (!(size < 1e150 && fabs(low) < 1e150 && fabs(high) < 1e150))
-    return err_set(e, ST_DATA, "CML0437", "Scale the feature, or take its logarithm.",
-                   "feature `%s` of model `%s` is too large: its values reach %g", f->feature[j], f->name,
-                   fabs(low) > fabs(high) ? low : high);
-  if (!(size > 1e-150) || (!s->intercept && high == 0 && low == 0)) {
-    f->nconstant += !(s->offset && j == f->d - 1); /* inv stays 0 */
-    s->shift[j] = s->intercept ? low : 0;
-    return ST_OK;
-  }
-  s->inv[j] = 1 / size;
-  s->shift[j] = s->intercept && full ? mean : 0;
+  ColumnSums c = {mean, m2, low, high, full};
+  double deviation, size;
+  if (linear_place(s, j, &c, f->feature[j], f->name, &deviation, &size, e) != ST_OK || s->inv[j] == 0)
+    return e->code;
   s->center[j] = (mean - s->shift[j]) * s->inv[j];
   if (s->offset && j == f->d - 1)
     return ST_OK;
@@ -551,14 +555,29 @@ double linear_intercept(double a, const double *b, const double *shift, uint32_t
   return sum + low;
 }
 
-void linear_note_constant(const Space *s, char *const *feature, uint32_t nconstant, Model *m) {
+/* "text#17", a place that words are hashed to: most of them are never met, which nobody needs to hear. */
+static bool is_hash_place(const char *name) {
+  const char *hash = strrchr(name, '#');
+  return hash && hash[1] && !hash[1 + strspn(hash + 1, "0123456789")] && !strchr(name, '=');
+}
+
+static bool is_constant(const Space *s, char *const *feature, uint32_t j) {
+  return s->inv[j] == 0 && !is_hash_place(feature[j]) && !(s->offset && j == s->d - 1);
+}
+
+void linear_note_constant(const Space *s, char *const *feature, Model *m) {
   size_t have = strlen(m->warning);
+  uint32_t n = 0;
   NameList list;
+  for (uint32_t j = 0; j < s->d; j++)
+    n += is_constant(s, feature, j);
+  if (!n)
+    return;
   snprintf(m->warning + have, sizeof m->warning - have, "%s%u constant feature%s got the coefficient 0:",
-           have ? "; " : "", nconstant, nconstant == 1 ? "" : "s");
+           have ? "; " : "", n, n == 1 ? "" : "s");
   names_begin(&list, m->warning, sizeof m->warning);
   for (uint32_t j = 0; j < s->d; j++)
-    if (s->inv[j] == 0)
+    if (is_constant(s, feature, j))
       names_add(&list, feature[j]);
   names_end(&list);
 }
@@ -618,8 +637,7 @@ Status linear_finish(Iter *it, Model *m, Err *e) {
   m->weight = f->weight;
   snprintf(m->solver, sizeof m->solver, "%s", f->newton ? "newton" : "lbfgs");
   snprintf(m->warning, sizeof m->warning, "%s", r->why);
-  if (f->nconstant)
-    linear_note_constant(&f->space, f->feature, f->nconstant, m);
+  linear_note_constant(&f->space, f->feature, m);
   size_t have = strlen(m->warning);
   if (f->remark[0])
     snprintf(m->warning + have, sizeof m->warning - have, "%s%s", have ? "; " : "", f->remark);

@@ -244,7 +244,14 @@ void names_end(NameList *l);
 
 /* b0 = a - sum of b_j shift_j, in twice the precision; the warning of constant columns (inv = 0) behind what m has */
 double linear_intercept(double a, const double *b, const double *shift, uint32_t d);
-void linear_note_constant(const Space *s, char *const *feature, uint32_t nconstant, Model *m);
+typedef struct ColumnSums { /* of a column, zeros that are not stored included */
+  double mean, m2, low, high;
+  bool full;               /* every row is stored: it may be shifted */
+} ColumnSums;
+/* Scale and shift of column j; inv is 0 where it is constant. */
+Status linear_place(Space *s, uint32_t j, const ColumnSums *c, const char *feature, const char *model, double *deviation,
+                    double *size, Err *e);
+void linear_note_constant(const Space *s, char *const *feature, Model *m);
 Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e);
 Status linear_finish(Iter *it, Model *m, Err *e);
 void linear_predict(const Model *m, const Matrix *x, double *out); /* f */

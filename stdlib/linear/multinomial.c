@@ -36,7 +36,6 @@ typedef struct MultFit {
   double *mult;          /* k */
   uint64_t rows;
   double weight;         /* of the rows as given */
-  uint32_t nconstant;
   enum { WAIT_START, WAIT_CLASSES, WAIT_MOMENTS, WAIT_SUMS, WAIT_PRODUCTS, FINISHED } wait;
   uint32_t m, m1, n;     /* varying columns; with the constant; k m1 */
   uint32_t *active;      /* m: their numbers */
@@ -117,18 +116,10 @@ static Status place_column(MultFit *f, const Moments *m, uint32_t j, Err *e) {
     low = low < 0 ? low : 0;
     high = high > 0 ? high : 0;
   }
-  double deviation = high > low ? sqrt(m2 / s->total) : 0;
-  double size = s->intercept ? deviation : sqrt(m2 / s->total + mean * mean);
-  if (!(size < 1e150 && fabs(low) < 1e150 && fabs(high) < 1e150))
-    return err_set(e, ST_DATA, "CML0437", "Scale the feature, or take its logarithm.",
-                   "feature `%s` of model `%s` is too large: its values reach %g", f->feature[j], f->name,
-                   fabs(low) > fabs(high) ? low : high);
-  if (!(size > 1e-150) || (!s->intercept && high == 0 && low == 0)) {
-    f->nconstant++; /* inv stays 0 */
-    return ST_OK;
-  }
-  s->inv[j] = 1 / size;
-  s->shift[j] = s->intercept && full ? mean : 0;
+  ColumnSums c = {mean, m2, low, high, full};
+  double deviation, size;
+  if (linear_place(s, j, &c, f->feature[j], f->name, &deviation, &size, e) != ST_OK || s->inv[j] == 0)
+    return e->code;
   s->center[j] = s->intercept ? (mean - s->shift[j]) * s->inv[j] : 0;
   s->penalty[j] = f->o.l2 * s->inv[j] * s->inv[j] * (f->o.standardize ? deviation * deviation : 1);
   f->active[f->m] = j;
@@ -761,7 +752,6 @@ Status multinomial_finish(Iter *it, Model *m, Err *e) {
   m->weight = f->weight;
   snprintf(m->solver, sizeof m->solver, "%s", f->lbfgs ? "lbfgs" : f->l1_of ? "proximal newton" : "newton");
   snprintf(m->warning, sizeof m->warning, "%s", r->why);
-  if (f->nconstant)
-    linear_note_constant(&f->space, f->feature, f->nconstant, m);
+  linear_note_constant(&f->space, f->feature, m);
   return ST_OK;
 }
