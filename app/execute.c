@@ -116,9 +116,8 @@ static Status on_bundle(void *ctx, const Program *p, uint32_t stage, const char 
   h->report.run = so_far;
   h->report.data = h->digests->v;
   h->report.ndata = h->digests->n;
-  const Estimator *est = catalog_estimator(h->app->registry, train->estimator);
   Json j = {.out = &options};
-  json_options(&j, NULL, train->options, train->noptions, est ? est->option : NULL);
+  json_model_options(&j, NULL, &h->report, (uint32_t)s->train);
   j = (Json){.out = &metrics};
   json_evaluations(&j, NULL, &h->report, s->train);
   j = (Json){.out = &data};

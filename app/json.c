@@ -139,6 +139,21 @@ void json_options(Json *j, const char *key, const IrOption *v, uint32_t n, const
   json_close(j, '}');
 }
 
+void json_model_options(Json *j, const char *key, const Report *r, uint32_t train) {
+  const Stage *s = &r->program->stage[train], *from;
+  const Estimator *est = catalog_estimator(r->registry, s->estimator);
+  const double *threshold = report_threshold(r, train, &from);
+  IrOption *v = threshold ? mem_alloc((s->noptions + 1) * sizeof *v) : NULL;
+  for (uint32_t i = 0; v && i < s->noptions; i++) {
+    v[i] = s->options[i];
+    v[i].num = strcmp(v[i].name, "threshold") ? v[i].num : *threshold;
+  }
+  if (threshold && !v)
+    j->out->bad = true;
+  json_options(j, key, v ? v : s->options, s->noptions, est ? est->option : NULL);
+  mem_free(v);
+}
+
 static void json_data(Json *j, const Report *r) {
   json_open(j, "data", '{');
   for (uint32_t i = 0; i < r->run->ndata; i++) {
@@ -220,7 +235,6 @@ static void json_models(Json *j, const Report *r) {
     if (!f || f->type != IR_MODEL)
       continue;
     const Model *m = f->model;
-    const Estimator *est = catalog_estimator(r->registry, s->estimator);
     json_open(j, s->name, '{');
     json_text(j, "estimator", s->estimator);
     json_text(j, "task", task_name[s->task]);
@@ -231,7 +245,7 @@ static void json_models(Json *j, const Report *r) {
         json_text(j, NULL, m->class[k]);
       json_close(j, ']');
     }
-    json_options(j, "options", s->options, s->noptions, est ? est->option : NULL);
+    json_model_options(j, "options", r, i);
     json_open(j, "features", '[');
     for (uint32_t k = 0; k < m->d; k++)
       json_text(j, NULL, m->feature[k]);

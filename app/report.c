@@ -70,6 +70,19 @@ static void print_data(const Report *r, const Paint *p) {
   }
 }
 
+const double *report_threshold(const Report *r, uint32_t train, const Stage **from) {
+  for (uint32_t i = 0; i < r->program->nstage; i++) {
+    const Stage *s = &r->program->stage[i];
+    for (uint32_t k = 0; s->train == (int32_t)train && k < s->nmetric; k++) {
+      int32_t id = s->metric[k].fitted;
+      *from = s;
+      if (id >= 0 && (uint32_t)id < r->run->nfitted && r->run->fitted[id])
+        return &r->run->fitted[id]->f;
+    }
+  }
+  return NULL;
+}
+
 /* The largest coefficients by themselves say little; how many there are and how the fit went is what one looks at. */
 static void print_models(const Report *r, const Paint *p) {
   char a[NUM_MAX];
@@ -92,6 +105,12 @@ static void print_models(const Report *r, const Paint *p) {
       fprintf(p->out, ", objective %.9s", a);
     }
     fprintf(p->out, "\n");
+    const Stage *from;
+    const double *threshold = report_threshold(r, i, &from);
+    if (threshold) {
+      num_print_f64(a, *threshold, true);
+      fprintf(p->out, "%22sthreshold %s (%s)\n", "", a, from->name);
+    }
   }
 }
 

@@ -24,6 +24,8 @@ typedef struct Report {
   uint32_t ndata;
 } Report;
 
+/* The threshold that was chosen for the model of a train stage, and the evaluation it comes from; NULL: none was. */
+const double *report_threshold(const Report *r, uint32_t train, const Stage **from);
 void report_print(const Report *r, FILE *out, bool colour);
 void report_json(const Report *r, Buf *out);
 
@@ -56,6 +58,7 @@ void diagnostics_add(Diagnostics *d, const Diags *of, const char *path, const Er
 void diagnostics_end(Diagnostics *d);
 
 void json_options(Json *j, const char *key, const IrOption *v, uint32_t n, const Option *spec);
+void json_model_options(Json *j, const char *key, const Report *r, uint32_t train); /* with a threshold that was chosen */
 /* The metrics of evaluations; `train` >= 0: only of that model. */
 void json_evaluations(Json *j, const char *key, const Report *r, int32_t train);
 

@@ -207,6 +207,8 @@ static void explain_evaluate(Explain *x, const Stage *s) {
     buf_printf(x->o, "    %s%s%s", s->metric[i].text, s->metric[i].by ? " by " : "", s->metric[i].by ? s->metric[i].by : "");
     if (s->metric[i].top)
       buf_printf(x->o, " top %lld", (long long)s->metric[i].top);
+    if (s->metric[i].fitted >= 0)
+      buf_printf(x->o, " -> $%d, the threshold of %s", s->metric[i].fitted, x->p->stage[s->train].name);
     buf_text(x->o, "\n");
   }
   for (uint32_t i = 0; i < s->nexpect; i++)

@@ -317,9 +317,13 @@ static void prog_predictions(Lower *l, Build *b, const TModel *m) {
   const Stage *t = &l->p->stage[l->train[model_number(l, m)]];
   const char *const *name = prediction_column[m->task];
   uint32_t p = prog_score(b, m, t->fitted), arg[2] = {p, 0}, n;
+  int32_t chosen = l->threshold[model_number(l, m)];
+  IrVal *at;
   switch (m->task) {
   case TASK_BINARY:
-    prog_step(b, "const.f64", NULL, 0, &arg[1])->f = option_of(t->options, t->noptions, "threshold", 0.5);
+    at = prog_step(b, chosen < 0 ? "const.f64" : "fitted.f64", NULL, 0, &arg[1]);
+    at->i = chosen < 0 ? 0 : chosen;
+    at->f = chosen < 0 ? option_of(t->options, t->noptions, "threshold", 0.5) : 0;
     prog_step(b, "ge.f64", arg, 2, &n);
     prog_out(b, OUT_COLUMN, name[0], KIND_FLOAT, p);
     prog_out(b, OUT_COLUMN, name[1], KIND_BOOL, n);
@@ -370,16 +374,24 @@ static void lower_expect(Lower *l, const TExpect *x, IrExpect *out) {
   prog_place(&b, x->span, &out->line, &out->col);
 }
 
-static void lower_metric(Lower *l, Build *b, const TMetric *m, const Stage *train, IrMetric *out) {
-  *out = (IrMetric){.name = m->metric->name, .text = m->text, .top = m->top};
+/* A metric's threshold is the model's, unless it says so: a number, or a fitted value. */
+static void lower_threshold(const Lower *l, const TMetric *m, const TModel *model, double *number, int32_t *fitted) {
+  const Stage *train = &l->p->stage[l->train[model_number(l, model)]];
+  for (uint32_t k = 0; k < m->noption; k++)
+    if (strcmp(m->option[k].name, "threshold") == 0)
+      return;
+  *number = option_of(train->options, train->noptions, "threshold", *number);
+  *fitted = l->threshold[model_number(l, model)];
+}
+
+static void lower_metric(Lower *l, Build *b, const TMetric *m, const TModel *model, IrMetric *out) {
+  *out = (IrMetric){.name = m->metric->name, .text = m->text, .top = m->top, .fitted = -1, .threshold = -1, .vs_threshold = -1};
   out->option = options_of(l, m->metric->options, m->option, m->noption, &out->noption);
-  for (uint32_t i = 0; i < out->noption; i++) { /* a metric's threshold is the model's, unless it says so */
-    bool given = false;
-    for (uint32_t k = 0; k < m->noption; k++)
-      given |= strcmp(m->option[k].name, out->option[i].name) == 0;
-    if (!given && strcmp(out->option[i].name, "threshold") == 0)
-      out->option[i].num = option_of(train->options, train->noptions, "threshold", out->option[i].num);
-  }
+  for (uint32_t i = 0; i < out->noption; i++)
+    if (strcmp(out->option[i].name, "threshold") == 0) {
+      out->vs_number = out->option[i].num;
+      lower_threshold(l, m, model, &out->option[i].num, &out->threshold);
+    }
   if (!m->by)
     return;
   out->by = m->by->name;
@@ -397,12 +409,36 @@ static void lower_metric(Lower *l, Build *b, const TMetric *m, const Stage *trai
   prog_out(b, OUT_COLUMN, m->by->name, kind, val);
 }
 
+/* `threshold = best(..)`: an evaluation on the rows it is chosen on, whose one value is kept. */
+static void lower_best(Lower *l, uint32_t number) {
+  const TModel *m = l->tree->model[number];
+  const TBest *best = m->best;
+  const CatMetric *metric = best->metric;
+  const char *on = best->part ? arena_printf(l->arena, "%s.%s", best->data->name, best->part) : best->data->name;
+  uint32_t stage = lower_stage(l, STAGE_EVALUATE, arena_printf(l->arena, "%s threshold on %s", m->name, on), best->span);
+  Build b;
+  prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
+  prog_out(&b, OUT_SCORE, NULL, KIND_FLOAT, prog_score(&b, m, l->p->stage[l->train[number]].fitted));
+  prog_target(&b, m);
+  lower_stored(l, &b, stage);
+  Stage *s = &l->p->stage[stage];
+  s->from = lower_state(l, best->data)->rows;
+  s->part = lower_part_number(best->data, best->part);
+  s->seen = best->seen;
+  use_model(l, s, m);
+  s->metric = NEW(l->arena, IrMetric);
+  s->nmetric = 1;
+  l->threshold[number] = (int32_t)l->p->nfitted++;
+  *s->metric = (IrMetric){.name = metric->name, .text = arena_printf(l->arena, "%s(of = %s)", metric->name, best->text),
+                          .fitted = l->threshold[number], .threshold = -1, .vs_threshold = -1};
+  s->metric->option = options_of(l, metric->options, best->option, best->noption, &s->metric->noption);
+}
+
 static void lower_evaluate(Lower *l, const TEvaluate *v) {
   const Stage *t = &l->p->stage[l->train[model_number(l, v->model)]];
   uint32_t fitted = t->fitted;
   const char *on = v->part ? arena_printf(l->arena, "%s.%s", v->data->name, v->part) : v->data->name;
   uint32_t stage = lower_stage(l, STAGE_EVALUATE, arena_printf(l->arena, "%s on %s", v->model->name, on), v->span);
-  t = &l->p->stage[l->train[model_number(l, v->model)]];
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
   uint32_t score = prog_score(&b, v->model, fitted);
@@ -413,7 +449,7 @@ static void lower_evaluate(Lower *l, const TEvaluate *v) {
   Stage *s = &l->p->stage[stage];
   s->metric = NEWN(l->arena, IrMetric, v->nmetric + 1);
   for (uint32_t i = 0; i < v->nmetric; i++)
-    lower_metric(l, &b, &v->metric[i], t, &s->metric[s->nmetric++]);
+    lower_metric(l, &b, &v->metric[i], v->model, &s->metric[s->nmetric++]);
   s->expect = NEWN(l->arena, IrExpect, v->nexpect + 1);
   for (uint32_t i = 0; i < v->nexpect; i++)
     lower_expect(l, &v->expect[i], &s->expect[s->nexpect++]);
@@ -473,6 +509,8 @@ Program *lower_program(Arena *a, struct Diags *d, const Tree *t, uint64_t seed, 
     data_init(&l, &l.data[i], t->data[i]);
   l.train = NEWN(a, int32_t, t->nmodel + 1);
   l.score = NEWN(a, int32_t, t->nmodel + 1);
+  l.threshold = NEWN(a, int32_t, t->nmodel + 1);
+  memset(l.threshold, 0xff, sizeof(int32_t) * (t->nmodel + 1));
   memset(l.score, 0xff, sizeof(int32_t) * (t->nmodel + 1));
   for (uint32_t i = 0; i < t->nmodel; i++)
     data_open(&l, lower_state(&l, t->model[i]->data));
@@ -482,6 +520,9 @@ Program *lower_program(Arena *a, struct Diags *d, const Tree *t, uint64_t seed, 
   lower_fits(&l);
   for (uint32_t i = 0; i < t->nmodel; i++)
     lower_train(&l, i);
+  for (uint32_t i = 0; i < t->nmodel; i++)
+    if (t->model[i]->best)
+      lower_best(&l, i);
   for (uint32_t i = 0; i < t->nevaluate; i++)
     lower_evaluate(&l, &t->evaluate[i]);
   for (uint32_t i = 0; i < t->nexport; i++)

@@ -38,6 +38,7 @@ typedef struct Lower {
   DataState *data;
   int32_t *train;          /* by model: stage number */
   int32_t *score;
+  int32_t *threshold;      /* by model: number of the fitted value, or -1 */
   Err *e;
 } Lower;
 

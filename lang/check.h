@@ -194,6 +194,10 @@ void source_check(Ctx *x, DataInfo *d, const Item *from,
                   const Item *schema); /* from, schema, the file's own columns */
 void features_check(Check *c, FeaturesInfo *f);
 void model_check(Check *c, ModelInfo *m);
+bool best_written(const Arg *g); /* check_best.c: thresholds that are chosen */
+void best_check(Check *c, ModelInfo *m);
+void best_unseen(Check *c, const TModel *m, const TEvaluate *t, Span at);
+const CatMetric *metric_named(const Check *c, const char *name);
 void evaluate_check(Check *c, const Decl *decl);
 void export_check(Check *c, const Decl *decl);
 

@@ -22,7 +22,7 @@ static ModelInfo *model_named(Check *c, const Decl *decl) {
 
 /* ---- Metrics ---- */
 
-static const CatMetric *find_metric(const Check *c, const char *name) {
+const CatMetric *metric_named(const Check *c, const char *name) {
   for (const CatMetric *m = c->cat->metric; m && m->name; m++)
     if (strcmp(m->name, name) == 0)
       return m;
@@ -30,7 +30,7 @@ static const CatMetric *find_metric(const Check *c, const char *name) {
 }
 
 bool is_metric(const Check *c, const char *name) {
-  return find_metric(c, name) != NULL;
+  return metric_named(c, name) != NULL;
 }
 
 /* The first that is there says what it is about. */
@@ -71,7 +71,7 @@ static TMetric *read_metric(Ctx *x, const Expr *e) {
   Check *c = x->c;
   Near near = {.arena = c->a};
   Span at = e->name_span.file ? e->name_span : e->span;
-  const CatMetric *m = find_metric(c, e->name);
+  const CatMetric *m = metric_named(c, e->name);
   if (!m) {
     for (const CatMetric *o = c->cat->metric; o && o->name; o++)
       near_add(&near, o->name);
@@ -269,6 +269,7 @@ static bool rows_of(Check *c, const Decl *decl, ModelInfo *m, TEvaluate *t) {
     return false;
   }
   t->seen = !m->t->part || (data_leaves(d->t, m->t->part) & data_leaves(d->t, t->part)) != 0;
+  best_unseen(c, m->t, t, decl->on->span);
   return true;
 }
 

@@ -340,6 +340,8 @@ static void check_options(Check *c, ModelInfo *m) {
     Node *value = NULL;
     if (g->name && (strcmp(g->name, "on") == 0 || strcmp(g->name, "positive") == 0))
       continue;
+    if (best_written(g)) /* best_check, when the rows are known */
+      continue;
     TOption t = {.name = g->name, .span = g->value->span, .spec = g->name ? option_find(m->t->estimator->options, g->name) : NULL};
     if (t.spec && t.spec->kind == OPT_EXPR)
       continue; /* it reads columns: when these are known */
@@ -448,6 +450,7 @@ void model_check(Check *c, ModelInfo *m) {
   check_task_options(c, m);
   check_offset(c, m, &cap);
   check_rows(c, m);
+  best_check(c, m);
   if (m->t->target && !node_is_error(m->t->target))
     for (uint32_t i = 0; i < m->t->nblock; i++)
       for (uint32_t k = 0; k < m->t->block[i]->nslot; k++)

@@ -185,6 +185,17 @@ typedef struct TOption {
   Span span;
 } TOption;
 
+typedef struct TBest { /* `threshold = best(f1, on = d.valid)` */
+  const char *text;  /* what is to be best: "f1" */
+  const CatMetric *metric; /* best_threshold */
+  TOption *option;   /* of the metric best_threshold */
+  uint32_t noption;
+  const struct TData *data;
+  const char *part;
+  bool seen;         /* the training rows */
+  Span span;
+} TBest;
+
 typedef struct TModel {
   const char *name;
   const char *doc;
@@ -204,6 +215,7 @@ typedef struct TModel {
   uint32_t noption;
   const char *offset;      /* as written, or NULL: then the last block is a slot that is the offset */
   TFeatures *offset_block;
+  TBest *best;             /* the threshold is chosen, or NULL */
 } TModel;
 
 typedef struct TMetric {

@@ -53,7 +53,7 @@ typedef enum {
   OUT_WEIGHT,  /* rows: f64 */
   OUT_SLOT,    /* train, and evaluate where metrics read the features: a named slot of the feature vector: f64 or vec */
   OUT_TARGET,  /* train, evaluate: f64 (bool as 0/1, a class as its number); none of models without a target */
-  OUT_SCORE,   /* evaluate: f64 prediction or probability, or vec of what the model gives */
+  OUT_SCORE,   /* evaluate: f64 prediction or probability, or vec of what the model gives; with a name: of a model to compare with */
 } OutRole;
 
 typedef struct IrOut {
@@ -122,6 +122,11 @@ typedef struct IrMetric {
   uint32_t noption;
   const char *by;     /* OUT_COLUMN name, or NULL */
   int64_t top;        /* 0: all */
+  int32_t fitted;     /* >= 0: its value becomes this fitted value; -1 */
+  int32_t threshold;  /* >= 0: the option `threshold` is this fitted value; -1 */
+  const char *vs;     /* the model it is compared with: name of its OUT_SCORE; or NULL */
+  double vs_number;   /* the option `threshold` for that model, */
+  int32_t vs_threshold; /* or >= 0: this fitted value */
 } IrMetric;
 
 typedef struct IrExpect { /* a row program over one row: inputs `col "auc"` (nullable f64), one output COLUMN "ok" (bool) */

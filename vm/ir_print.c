@@ -194,6 +194,18 @@ static void print_evaluate(Buf *o, const Stage *s) {
       put_string(o, m->by);
       buf_printf(o, " top %lld", (long long)m->top);
     }
+    if (m->fitted >= 0)
+      buf_printf(o, " fitted $%d", m->fitted);
+    if (m->threshold >= 0)
+      buf_printf(o, " threshold $%d", m->threshold);
+    if (m->vs) {
+      buf_text(o, " vs ");
+      put_string(o, m->vs);
+      buf_text(o, " ");
+      put_f64(o, m->vs_number);
+      if (m->vs_threshold >= 0)
+        buf_printf(o, " $%d", m->vs_threshold);
+    }
     buf_text(o, " {\n");
     print_options(o, m->option, m->noption, "    ");
     buf_text(o, "  }\n");

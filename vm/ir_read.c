@@ -390,7 +390,7 @@ static void read_agg(In *in, Stage *s, uint32_t *cap) {
 }
 
 static void read_metric(In *in, Stage *s, uint32_t *cap) {
-  IrMetric m = {0};
+  IrMetric m = {.fitted = -1, .threshold = -1, .vs_threshold = -1};
   uint32_t ocap = 0;
   next(in);
   m.name = take_string(in);
@@ -405,6 +405,21 @@ static void read_metric(In *in, Stage *s, uint32_t *cap) {
       return (void)fail(in, "`top` is missing");
     next(in);
     m.top = take_int(in, 0, INT64_MAX);
+  }
+  if (is_word(in, "fitted")) {
+    next(in);
+    m.fitted = (int32_t)take_ref(in, T_FITTED);
+  }
+  if (is_word(in, "threshold")) {
+    next(in);
+    m.threshold = (int32_t)take_ref(in, T_FITTED);
+  }
+  if (is_word(in, "vs")) {
+    next(in);
+    m.vs = take_string(in);
+    m.vs_number = take_num(in);
+    if (in->tok == T_FITTED)
+      m.vs_threshold = (int32_t)take_ref(in, T_FITTED);
   }
   take_sign(in, '{');
   skip_lines(in);

@@ -234,6 +234,38 @@ static bool verify_unions(Verify *v) {
   return need(v, !s->early || (!s->nparts && !s->folds), "early rows are not divided yet");
 }
 
+static bool is_number(const Verify *v, int32_t fitted) {
+  return fitted < 0 || ((uint32_t)fitted < v->p->nfitted && v->fitted[fitted] == IR_F64);
+}
+
+/* Values that become fitted ones, thresholds, and the models that metrics compare with: each has its score. */
+static bool verify_metrics(Verify *v) {
+  const Stage *s = v->s;
+  for (uint32_t i = 0; i < s->nmetric; i++) {
+    const IrMetric *m = &s->metric[i];
+    bool found = !m->vs;
+    for (uint32_t k = 0; k < s->prog.nout; k++)
+      found |= s->prog.out[k].role == OUT_SCORE && s->prog.out[k].name && !strcmp(s->prog.out[k].name, m->vs ? m->vs : "");
+    if (!need(v, found && (!m->vs || !m->by), "a metric compares with a model that has no score, or in slices") ||
+        !need(v, is_number(v, m->threshold) && is_number(v, m->vs_threshold), "a threshold is no fitted number"))
+      return false;
+    if (m->fitted < 0)
+      continue;
+    if (!need(v, (uint32_t)m->fitted < v->p->nfitted && v->fitted[m->fitted] == (IrType)-1 && !m->by && !m->vs,
+              "a fitted value has no such number, or is fitted twice"))
+      return false;
+    v->fitted[m->fitted] = IR_F64;
+  }
+  return true;
+}
+
+static uint32_t own_scores(const RowProg *p) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < p->nout; i++)
+    n += p->out[i].role == OUT_SCORE && !p->out[i].name;
+  return n;
+}
+
 static bool verify_stage(Verify *v) {
   const Stage *s = v->s;
   const Stage *from = s->from >= 0 ? &v->p->stage[s->from] : NULL;
@@ -268,9 +300,9 @@ static bool verify_stage(Verify *v) {
   case STAGE_EVALUATE:
     return verify_expects(v) && need(v, seen, "an evaluation reads rows") &&
            verify_roles(v, 1u << OUT_SCORE | 1u << OUT_TARGET | 1u << OUT_COLUMN | 1u << OUT_SLOT) &&
-           need(v, count_role(&s->prog, OUT_SCORE) == 1 && count_role(&s->prog, OUT_TARGET) == (s->task != TASK_CLUSTER), "one score and one target") &&
+           need(v, own_scores(&s->prog) == 1 && count_role(&s->prog, OUT_TARGET) == (s->task != TASK_CLUSTER), "one score and one target") &&
            need(v, slots_fit_score(&s->prog), "slots are those that the score reads, or none") &&
-           verify_cols(v, &s->prog, NULL, 0, seen);
+           verify_cols(v, &s->prog, NULL, 0, seen) && verify_metrics(v);
   case STAGE_PREDICT:
     return need(v, seen && s->path, "predictions read rows and have a path") && verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, NULL, 0, seen);
   case STAGE_BUNDLE:

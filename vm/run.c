@@ -594,6 +594,43 @@ static Status run_expect(Run *r, uint32_t stage, uint32_t number, RunExpect *out
   return st;
 }
 
+/* The options of a metric, with the threshold that was chosen for its model. */
+static IrOption *metric_options(const Run *r, const IrMetric *q, int32_t fitted, Err *e) {
+  IrOption *v = mem_alloc((q->noption + 1) * sizeof *v);
+  const Fitted *f = fitted >= 0 && (uint32_t)fitted < r->env.n ? r->env.v[fitted] : NULL;
+  if (!v || (fitted >= 0 && !f)) {
+    mem_free(v);
+    if (v)
+      err_set(e, ST_FAULT, "CML0604", NULL, "the threshold of metric `%s` is not there", q->text);
+    else
+      err_memory(e);
+    return NULL;
+  }
+  for (uint32_t i = 0; i < q->noption; i++) {
+    v[i] = q->option[i];
+    if (f && !strcmp(v[i].name, "threshold"))
+      v[i].num = f->f;
+  }
+  return v;
+}
+
+/* The value of a metric becomes a fitted one. */
+static Status keep_value(Run *r, uint32_t stage, const IrMetric *q, const RunMetric *m, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  if (m->n != 1 || !m->v[0].defined) {
+    const char *why = m->n == 1 ? m->v[0].why : NULL;
+    err_set(e, ST_DATA, "CML0447", "Look at the filter and the split of the data, or give a number.",
+            "no threshold can be chosen for model `%s`: %s", r->p->stage[s->train].name, why ? why : "there are no rows");
+    return err_at(e, "%s:%u:%u", r->p->name, s->line, s->col);
+  }
+  Fitted *f = mem_alloc(sizeof *f);
+  if (!f)
+    return err_memory(e);
+  f->type = IR_F64;
+  f->f = m->v[0].value;
+  return put(r, (uint32_t)q->fitted, f, e);
+}
+
 static Status begin_metrics(Run *r, uint32_t stage, uint64_t rows, Looper *v, Err *e) {
   const Stage *s = &r->p->stage[stage];
   int32_t score = out_of(&s->prog, OUT_SCORE, NULL), target = out_of(&s->prog, OUT_TARGET, NULL);
@@ -603,18 +640,24 @@ static Status begin_metrics(Run *r, uint32_t stage, uint64_t rows, Looper *v, Er
   for (uint32_t i = 0; i < s->nmetric; i++) {
     const IrMetric *q = &s->metric[i];
     const Metric *m = metric_of(r->reg, q->name);
-    MetricInfo info = {.option = q->option,
+    IrOption *option = metric_options(r, q, q->threshold, e);
+    MetricInfo info = {.option = option,
                        .noption = q->noption,
                        .score = (uint32_t)score,
                        .target = (uint32_t)target,
                        .model = f->model,
                        .slice = q->by ? out_of(&s->prog, OUT_COLUMN, q->by) : -1,
                        .rows = rows};
-    if (!m)
-      return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no metric called `%s`", q->name);
-    if (!(m->tasks & TASK_BIT(s->task)))
-      return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "`%s` does not measure %s models", q->name, task_name[s->task]);
-    Status st = m->begin(m, &info, &v[i].it, e);
+    Status st = ST_OK;
+    if (!option)
+      st = e->code;
+    else if (!m)
+      st = err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no metric called `%s`", q->name);
+    else if (!(m->tasks & TASK_BIT(s->task)))
+      st = err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "`%s` does not measure %s models", q->name, task_name[s->task]);
+    else
+      st = m->begin(m, &info, &v[i].it, e);
+    mem_free(option);
     if (st)
       return st;
   }
@@ -634,6 +677,10 @@ static Status finish_metrics(Run *r, uint32_t stage, const Looper *v, Err *e) {
     for (int64_t top = s->metric[i].top; top > 0 && m->n > top;)
       mem_free(m->v[--m->n].slice);
     r->out->nmetric++;
+    if (s->metric[i].fitted >= 0)
+      st = keep_value(r, stage, &s->metric[i], m, e);
+    if (st)
+      return st;
   }
   return ST_OK;
 }

@@ -19,7 +19,8 @@ static const Option options[] = {
     {"positive_weight", OPT_FLOAT, 1, 1e-9, 1e9, NULL,
      "What the weights of rows of the positive class are multiplied with."},
     {"threshold", OPT_FLOAT, 0.5, 0, 1, NULL,
-     "From this probability on a prediction counts as positive; training does not use it."},
+     "From this probability on a prediction counts as positive; training does not use it. `best(f1, on = d.valid)`\n"
+     "      chooses it on a part: `cmlc doc best_threshold`."},
     {"lower", OPT_EACH, -INFINITY, -INFINITY, INFINITY, "upper", "The least value of coefficients (of features as they are)."},
     {"upper", OPT_EACH, INFINITY, -INFINITY, INFINITY, NULL, "The greatest value of coefficients (of features as they are)."},
     {"offset", OPT_EXPR, 0, 0, 0, NULL,
