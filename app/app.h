@@ -98,7 +98,7 @@ Status catalog_make(const App *app, Arena *a, bool no_data, Catalog *out, Err *e
 
 /* By name, in the registry; NULL: there is none. */
 const struct Estimator *catalog_estimator(const Registry *r, const char *name);
-const struct Metric *catalog_metric(const Registry *r, const char *name);
+const struct Metric *catalog_metric(const Registry *r, const char *name, ModelTask task); /* a name may have one for each task */
 
 /* ---- codes.c ---- */
 const char *code_page(const char *code); /* what `cmlc doc CML0430` prints: a code of the front end or of the runtime; NULL: there is none */

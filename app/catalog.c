@@ -53,9 +53,10 @@ const Estimator *catalog_estimator(const Registry *r, const char *name) {
   return NULL;
 }
 
-const Metric *catalog_metric(const Registry *r, const char *name) {
-  for (uint32_t i = 0; r->metric[i]; i++)
+const Metric *catalog_metric(const Registry *r, const char *name, ModelTask task) {
+  const Metric *m = NULL;
+  for (uint32_t i = 0; r->metric[i] && !(m && m->tasks & TASK_BIT(task)); i++)
     if (!strcmp(r->metric[i]->name, name))
-      return r->metric[i];
-  return NULL;
+      m = r->metric[i];
+  return m;
 }

@@ -124,9 +124,15 @@ static void list_estimators(const Doc *d) {
   }
 }
 
+/* A name that stands for several metrics is listed once. */
 static void list_metrics(const Doc *d) {
   printf("Metrics\n");
   for (const CatMetric *m = d->catalog.metric; m->name; m++) {
+    const CatMetric *first = d->catalog.metric;
+    while (strcmp(first->name, m->name) != 0)
+      first++;
+    if (first != m)
+      continue;
     printf("  %-28s ", m->name);
     print_gist(m->doc);
   }

@@ -268,11 +268,25 @@ static void json_models(Json *j, const Report *r) {
   json_close(j, '}');
 }
 
-static void metric_value(Json *j, const Report *r, const IrMetric *m, const MetricValue *v) {
+/* One object for each class, by name; a confusion by true, then predicted class. */
+static void json_table(Json *j, const char *key, const MetricValue *v, const Model *m) {
+  json_open(j, key, '{');
+  for (uint32_t i = 0; i < v->table_rows; i++) {
+    json_open(j, i < m->nclass ? m->class[i] : "(unseen)", '{');
+    for (uint32_t k = 0; k < v->table_columns; k++)
+      json_number(j, v->table_column ? v->table_column[k] : m->class[k], v->table[i * (size_t)v->table_columns + k]);
+    json_close(j, '}');
+  }
+  json_close(j, '}');
+}
+
+static void metric_value(Json *j, const Report *r, const Stage *s, const IrMetric *m, const MetricValue *v) {
   if (!v->defined) {
     json_null(j, m->text);
-  } else if (catalog_metric(r->registry, m->name)->scalar) {
+  } else if (catalog_metric(r->registry, m->name, s->task)->scalar) {
     json_number(j, m->text, v->value);
+  } else if (v->table) {
+    json_table(j, m->text, v, r->run->fitted[s->fitted]->model);
   } else {
     static const char *const cell[] = {"true_negative", "false_positive", "false_negative", "true_positive"};
     json_open(j, m->text, '{');
@@ -313,7 +327,7 @@ void json_evaluations(Json *j, const char *key, const Report *r, int32_t train) 
     if (im->by) {
       for (uint32_t k = 0; k < m->n; k++) {
         open_evaluation(j, r, s, im->by, m->v[k].slice, m->v[k].rows);
-        metric_value(j, r, im, &m->v[k]);
+        metric_value(j, r, s, im, &m->v[k]);
         close_evaluation(j);
       }
       continue;
@@ -327,7 +341,7 @@ void json_evaluations(Json *j, const char *key, const Report *r, int32_t train) 
     for (uint32_t k = i; k < r->run->nmetric; k++) {
       const RunMetric *o = &r->run->metric[k];
       if (o->stage == m->stage && !s->metric[o->metric].by && o->n)
-        metric_value(j, r, &s->metric[o->metric], &o->v[0]);
+        metric_value(j, r, s, &s->metric[o->metric], &o->v[0]);
     }
     close_evaluation(j);
   }

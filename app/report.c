@@ -128,9 +128,33 @@ static void print_confusion(FILE *out, const MetricValue *v) {
   fprintf(out, "    false      %16.10g %15.10g\n    true       %16.10g %15.10g\n", v->cell[0], v->cell[1], v->cell[2], v->cell[3]);
 }
 
+/* A line for each class; names of any length and script. */
+static void print_table(FILE *out, const MetricValue *v, const Model *m) {
+  int first = text_width("(unseen)");
+  for (uint32_t i = 0; i < m->nclass; i++)
+    first = text_width(m->class[i]) > first ? text_width(m->class[i]) : first;
+  for (uint32_t i = 0; i <= v->table_rows; i++) {
+    const char *name = i == 0 ? "" : i <= m->nclass ? m->class[i - 1] : "(unseen)";
+    fprintf(out, "    %s%*s", name, first - text_width(name), "");
+    for (uint32_t k = 0; k < v->table_columns; k++) {
+      const char *column = v->table_column ? v->table_column[k] : m->class[k];
+      int width = text_width(column) < 9 ? 9 : text_width(column);
+      double x = i ? v->table[(i - 1) * (size_t)v->table_columns + k] : 0;
+      if (i == 0)
+        fprintf(out, "  %*s%s", width - text_width(column), "", column);
+      else if (isnan(x))
+        fprintf(out, "  %*s", width, "null");
+      else
+        fprintf(out, v->table_column && k + 1 < v->table_columns ? "  %*.5f" : "  %*.10g", width, x);
+    }
+    fprintf(out, "\n");
+  }
+}
+
 static void print_metric(const Report *r, const Paint *p, const RunMetric *m) {
   const IrMetric *im = &r->program->stage[m->stage].metric[m->metric];
-  bool confusion = !catalog_metric(r->registry, im->name)->scalar;
+  const Stage *s = &r->program->stage[m->stage];
+  bool confusion = !catalog_metric(r->registry, im->name, s->task)->scalar;
   char a[NUM_MAX];
   if (im->by) {
     fprintf(p->out, "  %s by %s\n", im->text, im->by);
@@ -146,6 +170,11 @@ static void print_metric(const Report *r, const Paint *p, const RunMetric *m) {
       print_number(p->out, &m->v[k]);
       fprintf(p->out, "   %s%s rows%s\n", p->dim, grouped(a, m->v[k].rows), p->end);
     }
+  } else if (m->n && m->v[0].table) {
+    fprintf(p->out, "  %s\n", im->text);
+    print_table(p->out, &m->v[0], r->run->fitted[s->fitted]->model);
+  } else if (m->n && confusion && !m->v[0].defined) {
+    fprintf(p->out, "  %-26s%12s\n", im->text, "null");
   } else if (m->n && confusion) {
     fprintf(p->out, "  %s\n", im->text);
     print_confusion(p->out, &m->v[0]);

@@ -29,6 +29,15 @@ const CatMetric *metric_named(const Check *c, const char *name) {
   return NULL;
 }
 
+/* A name may stand for a metric of each task: the one that fits the model, else the first. */
+static const CatMetric *metric_for(const Check *c, const char *name, const ModelInfo *m) {
+  unsigned have = !m->t->estimator ? ~0u : m->broken ? m->t->estimator->tasks : TASK_BIT(m->t->task);
+  for (const CatMetric *o = c->cat->metric; o && o->name; o++)
+    if (strcmp(o->name, name) == 0 && (o->tasks & have))
+      return o;
+  return metric_named(c, name);
+}
+
 bool is_metric(const Check *c, const char *name) {
   return metric_named(c, name) != NULL;
 }
@@ -71,7 +80,7 @@ static TMetric *read_metric(Ctx *x, const Expr *e) {
   Check *c = x->c;
   Near near = {.arena = c->a};
   Span at = e->name_span.file ? e->name_span : e->span;
-  const CatMetric *m = metric_named(c, e->name);
+  const CatMetric *m = metric_for(c, e->name, x->eval->model);
   if (!m) {
     for (const CatMetric *o = c->cat->metric; o && o->name; o++)
       near_add(&near, o->name);
@@ -89,14 +98,15 @@ static TMetric *read_metric(Ctx *x, const Expr *e) {
   t->span = e->span;
   for (const Arg *g = e->kind == E_CALL ? e->args : NULL; g; g = g->next) {
     Node *value = NULL;
+    bool two = x->eval->model->t->task == TASK_MULTICLASS && !x->eval->model->broken;
+    if (two && g->name && strcmp(g->name, "threshold") == 0) {
+      ctx_error(x, "CML0221", g->name_span, "remove it; the class of a row is the one with the greatest probability",
+                "`%s` is an option for models with two classes", g->name);
+      return NULL;
+    }
     const Option *o = option_check(&closed, m->options, m->name, g, &value);
     if (!o)
       return NULL;
-    if (x->eval->model->t->task == TASK_MULTICLASS && !x->eval->model->broken && option_listed(m->two_class, o->name)) {
-      ctx_error(x, "CML0221", g->name_span, "remove it; the class of a row is the one with the greatest probability",
-                "`%s` is an option for models with two classes", o->name);
-      return NULL;
-    }
     const char *text = value->kind == N_LIT ? option_text(c->a, value) : source_text(c, g->value->span);
     t->text = arena_printf(c->a, t->noption ? "%s, %s = %s" : "%s(%s = %s", t->text, o->name, text);
     PUSH(c->a, t->option, t->noption, cap, ((TOption){.name = o->name, .spec = o, .value = value, .span = g->value->span}));

@@ -73,7 +73,10 @@ typedef struct MetricValue {
   bool defined;             /* false: null in reports */
   const char *why;          /* not defined: the reason, a constant: "the rows have one class only" */
   double value;             /* scalar metrics */
-  double cell[4];           /* confusion: tn, fp, fn, tp (weights) */
+  double cell[4];           /* confusion of two classes: tn, fp, fn, tp (weights) */
+  double *table;            /* tables of several classes, by rows; NaN: undefined. A line for each class, one more: unseen classes */
+  uint32_t table_rows, table_columns;
+  const char *const *table_column; /* names, constants; NULL: the classes */
 } MetricValue;
 
 typedef struct Metric {

@@ -461,11 +461,13 @@ static Status run_train(Run *r, uint32_t stage, Err *e) {
 
 /* ---- evaluate ---- */
 
-static const Metric *metric_of(const Registry *r, const char *name) {
-  for (uint32_t i = 0; r->metric && r->metric[i]; i++)
+/* A name may stand for a metric of each task; the last is taken where none fits. */
+static const Metric *metric_of(const Registry *r, const char *name, ModelTask task) {
+  const Metric *m = NULL;
+  for (uint32_t i = 0; r->metric && r->metric[i] && !(m && m->tasks & TASK_BIT(task)); i++)
     if (!strcmp(r->metric[i]->name, name))
-      return r->metric[i];
-  return NULL;
+      m = r->metric[i];
+  return m;
 }
 
 static int32_t out_of(const RowProg *g, OutRole role, const char *name) {
@@ -639,7 +641,7 @@ static Status begin_metrics(Run *r, uint32_t stage, uint64_t rows, Looper *v, Er
     return err_set(e, ST_FAULT, "CML0608", NULL, "stage `%s` gives no score or no target, or has no model", s->name);
   for (uint32_t i = 0; i < s->nmetric; i++) {
     const IrMetric *q = &s->metric[i];
-    const Metric *m = metric_of(r->reg, q->name);
+    const Metric *m = metric_of(r->reg, q->name, s->task);
     IrOption *option = metric_options(r, q, q->threshold, e);
     MetricInfo info = {.option = option,
                        .noption = q->noption,
@@ -668,14 +670,14 @@ static Status finish_metrics(Run *r, uint32_t stage, const Looper *v, Err *e) {
   const Stage *s = &r->p->stage[stage];
   for (uint32_t i = 0; i < s->nmetric; i++) {
     RunMetric *m = &r->out->metric[r->out->nmetric];
-    const Metric *q = metric_of(r->reg, s->metric[i].name);
+    const Metric *q = metric_of(r->reg, s->metric[i].name, s->task);
     *m = (RunMetric){.stage = stage, .metric = i};
     Status st = q->finish(v[i].it, &m->v, &m->n, e);
     if (st)
       return st;
     /* sorted by rows: the most frequent come first */
     for (int64_t top = s->metric[i].top; top > 0 && m->n > top;)
-      mem_free(m->v[--m->n].slice);
+      mem_free(m->v[--m->n].slice), mem_free(m->v[m->n].table);
     r->out->nmetric++;
     if (s->metric[i].fitted >= 0)
       st = keep_value(r, stage, &s->metric[i], m, e);
@@ -896,7 +898,7 @@ void run_free(RunResult *r) {
       fitted_free(r->fitted[i]);
   for (uint32_t i = 0; i < r->nmetric; i++) {
     for (uint32_t k = 0; k < r->metric[i].n; k++)
-      mem_free(r->metric[i].v[k].slice);
+      mem_free(r->metric[i].v[k].slice), mem_free(r->metric[i].v[k].table);
     mem_free(r->metric[i].v);
   }
   mem_free(r->stage);

@@ -23,6 +23,7 @@ static bool both_classes(const Sweep *s, MetricValue *v) {
 
 static void auc_value(const CurvePar *c, const Sweep *s, MetricValue *v) {
   (void)c;
+  v->cell[0] = s->pos; /* for averages over classes */
   if (!both_classes(s, v))
     return;
   v->value = twofold(&s->sum);

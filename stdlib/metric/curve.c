@@ -247,6 +247,8 @@ Status curve_begin(const Metric *m, const MetricInfo *i, const CurvePar *c, uint
   a->it.next = curve_next;
   a->it.free = curve_free;
   a->par = metric_par(m, i, c->kind == CURVE_MEDIAN ? RANK_ERROR : RANK_SCORE);
+  a->par.against_rest = c->against_rest;
+  a->par.class = c->class;
   a->curve = *c;
   a->rows = i->rows;
   a->most = most;

@@ -8,8 +8,9 @@
 #include "stdlib/metric/metric.h"
 
 MetricPar metric_par(const Metric *m, const MetricInfo *i, uint8_t kind) {
-  return (MetricPar){.kind = kind, .binary = i->model ? i->model->task == TASK_BINARY : m->tasks == TASK_BIT(TASK_BINARY), .score = i->score, .target = i->target, .slice = i->slice,
-                     .groups = i->groups};
+  ModelTask task = i->model ? i->model->task : m->tasks & TASK_BIT(TASK_BINARY) ? TASK_BINARY : TASK_REGRESSION;
+  return (MetricPar){.kind = kind, .binary = task == TASK_BINARY, .score = i->score, .target = i->target, .slice = i->slice,
+                     .groups = i->groups, .classes = task == TASK_MULTICLASS ? i->model->nclass : 0};
 }
 
 void metric_par_put(const MetricPar *p, Buf *out) {
@@ -17,6 +18,9 @@ void metric_par_put(const MetricPar *p, Buf *out) {
   buf_u8(out, p->binary);
   buf_f64(out, p->number);
   buf_u32(out, p->size);
+  buf_u32(out, p->classes);
+  buf_u8(out, p->against_rest);
+  buf_u32(out, p->class);
   buf_u32(out, p->score);
   buf_u32(out, p->target);
   buf_u32(out, (uint32_t)p->slice);
@@ -36,6 +40,9 @@ void *metric_par_open(Bytes par, Err *e) {
   p->binary = rd_u8(&r) != 0;
   p->number = rd_f64(&r);
   p->size = rd_u32(&r);
+  p->classes = rd_u32(&r);
+  p->against_rest = rd_u8(&r) != 0;
+  p->class = rd_u32(&r);
   p->score = rd_u32(&r);
   p->target = rd_u32(&r);
   p->slice = (int32_t)rd_u32(&r);
@@ -43,7 +50,9 @@ void *metric_par_open(Bytes par, Err *e) {
   p->low = rd_u32(&r);
   p->high = rd_u32(&r);
   bool sizes = p->size <= METRIC_SIZE_MAX && (p->size > 0 || p->kind != SUM_BINS) && p->groups <= METRIC_SIZE_MAX &&
-               (p->slice < 0 || !p->groups);
+               (p->slice < 0 || !p->groups) && p->classes <= CLASSES_MAX && p->class <= p->classes &&
+               (p->classes || (p->kind != SUM_CLASSES && p->kind != SUM_TABLE && p->kind != SUM_TOP)) &&
+               (p->slice < 0 || p->kind != SUM_TABLE);
   if (!rd_done(&r) || p->kind >= SUM_KINDS || !sizes) {
     err_set(e, ST_FAULT, "CML0601", NULL, "the parameters of a metric are damaged");
     mem_free(p);
@@ -202,6 +211,22 @@ Status metric_slices(const MetricPar *p, const Panel *panel, Map *slices, size_t
   return metric_slot(slices, "", 0, size, ctx->err) ? ST_OK : ctx->err->code;
 }
 
+/* Probabilities of all classes and the number of the true one; or one class against the rest. NULL: no error. */
+static const char *class_row(const MetricPar *p, const Col *target, uint32_t r, MetricRows *out, const char **column) {
+  const double *prob = out->prob + r * out->step;
+  *column = "prediction";
+  for (uint32_t k = 0; k < p->classes; k++)
+    if (!(fabs(prob[k]) < INFINITY))
+      return "the prediction is not a finite number";
+  *column = "target";
+  double *y = &out->y[r];
+  if (!number_at(target, r, y) || !(*y >= -1 && *y < p->classes && *y == floor(*y)))
+    return "the target is not the number of a class";
+  out->score[r] = p->against_rest ? prob[p->class] : 0;
+  *y = p->against_rest ? *y == p->class : *y;
+  return NULL;
+}
+
 Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t size, MetricRows *out, Ctx *ctx) {
   uint32_t n = panel->n;
   double *v = arena_alloc(ctx->scratch, (3 * (size_t)n + 1) * sizeof *v);
@@ -216,12 +241,20 @@ Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t s
   out->weighted = panel->weight != NULL;
   out->bad = false;
   const Col *score = &panel->out[p->score], *target = &panel->out[p->target];
+  if (p->classes && (score->type != IR_VEC || score->is_hot || score->width != p->classes || p->class >= p->classes))
+    return err_set(ctx->err, ST_FAULT, "CML0601", NULL, "a metric asks for %u classes of a column that has not so many", p->classes);
+  out->prob = p->classes ? score->f : NULL;
+  out->step = p->classes && !score->constant ? p->classes : 0;
   for (uint32_t r = 0; r < n; r++) {
     const char *column = NULL, *text = NULL;
     out->w[r] = panel->weight ? panel->weight[r] : 1;
     if (!(out->w[r] >= 0 && out->w[r] <= 1e150)) {
       column = "weight";
       text = "the weight is not a number from 0 to 1e150";
+    } else if (p->classes) {
+      text = class_row(p, target, r, out, &column);
+      if (!text)
+        continue;
     } else if (!number_at(score, r, &out->score[r]) || !(fabs(out->score[r]) < INFINITY)) {
       column = "prediction";
       text = "the prediction is not a finite number";

@@ -36,6 +36,9 @@ typedef enum { /* what metric.sums adds up in Slice.v: terms.c */
   SUM_PINBALL,   /* v[0]: w (q (y - f) or (1 - q) (f - y)), q: `number` */
   SUM_LOG_ERROR, /* v[0]: w (log1p y - log1p f)^2; v[1]: weight of rows where one is -1 or less */
   SUM_GREATEST,  /* v[0]: the greatest |y - f| */
+  SUM_CLASSES,   /* several classes: see multiclass.c */
+  SUM_TABLE,     /* v: weight by true class (K + 1 of them) and predicted class (K) */
+  SUM_TOP,       /* v[0]: weight of rows whose class is among the `size` most probable */
   SUM_KINDS
 } SumKind;
 
@@ -67,7 +70,10 @@ typedef struct MetricPar { /* of all metric passes */
   uint8_t kind;           /* SumKind or RankKind */
   bool binary;
   double number;          /* threshold, or q */
-  uint32_t size;          /* SUM_BINS: ranges */
+  uint32_t size;          /* SUM_BINS: ranges; SUM_TOP: classes */
+  uint32_t classes;       /* K probabilities a row, and y is a number from -1 to K - 1; or 0 */
+  bool against_rest;      /* score and y are made of this class against the others */
+  uint32_t class;
   uint32_t score, target; /* outputs of the row program */
   int32_t slice;          /* or -1 */
   uint32_t groups;        /* or 0; then there is no slice */
@@ -79,6 +85,8 @@ enum { METRIC_SIZE_MAX = 1000 };
 typedef struct MetricRows { /* a panel's rows, checked; n each */
   bool weighted, bad;     /* bad: some row has a data error; nothing is to be added */
   double *w, *score, *y;
+  const double *prob;     /* of several classes: row r at r * step */
+  size_t step;
   uint32_t *slot;         /* entry of the Map */
 } MetricRows;
 
@@ -167,6 +175,8 @@ typedef struct CurvePar {
   double top;                       /* CURVE_TOP: the share looked at */
   int what;                         /* CURVE_BEST: index of what is best (threshold.c) */
   double false_positive, false_negative; /* CURVE_BEST: costs */
+  bool against_rest;                /* of several classes */
+  uint32_t class;
 } CurvePar;
 
 typedef struct Sweep { /* of one slice, while scores go by downwards */
@@ -197,6 +207,9 @@ enum {
 extern const Metric metric_auc, metric_pr_auc, metric_ks, metric_lift, metric_gain, metric_best_threshold;
 extern const Metric metric_log_loss, metric_brier, metric_accuracy, metric_precision, metric_recall, metric_f1,
     metric_specificity, metric_npv, metric_balanced_accuracy, metric_mcc, metric_confusion, metric_ece, metric_mce;
+extern const Metric multiclass_accuracy, multiclass_log_loss, multiclass_brier, multiclass_balanced_accuracy,
+    multiclass_mcc, multiclass_precision, multiclass_recall, multiclass_f1, multiclass_top_k, multiclass_per_class,
+    multiclass_confusion, multiclass_auc;
 extern const Metric metric_rmse, metric_mae, metric_r2, metric_mape, metric_explained_variance, metric_quantile_loss,
     metric_median_absolute_error, metric_max_error, metric_msle, metric_rmsle, metric_bias;
 

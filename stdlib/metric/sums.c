@@ -13,7 +13,7 @@ static size_t slice_size(const MetricPar *p) {
 
 static size_t sums_size(const void *par) {
   const MetricPar *p = par;
-  return (p->groups ? p->groups : 64) * slice_size(p);
+  return (p->groups ? p->groups : p->slice >= 0 ? 64 : 1) * slice_size(p);
 }
 
 static void *sums_init(const void *par, Err *e) {

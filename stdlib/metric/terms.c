@@ -20,15 +20,73 @@ uint32_t sums_width(const MetricPar *p) {
     return 2;
   case SUM_BINS:
     return 3 * p->size;
+  case SUM_CLASSES:
+    return 3 * (p->classes + 1);
+  case SUM_TABLE:
+    return (p->classes + 1) * p->classes;
   default:
     return 1;
   }
 }
 
+/* ---- Several classes ---- */
+
+/* The most probable class, of equal ones the first. */
+static uint32_t said(const double *prob, uint32_t n) {
+  uint32_t best = 0;
+  for (uint32_t k = 1; k < n; k++)
+    best = prob[k] > prob[best] ? k : best;
+  return best;
+}
+
+/* How many classes are more probable than class y. */
+static uint32_t place_of(const double *prob, uint32_t n, uint32_t y) {
+  uint32_t before = 0;
+  for (uint32_t k = 0; k < n; k++)
+    before += prob[k] > prob[y] || (prob[k] == prob[y] && k < y);
+  return before;
+}
+
+static double brier_of(const double *prob, uint32_t n, double y) {
+  double sum = 0;
+  for (uint32_t k = 0; k < n; k++)
+    sum += (prob[k] - (k == y)) * (prob[k] - (k == y));
+  return sum;
+}
+
+/* at: the class that is predicted; x: what its kind adds. */
+static void class_terms(const MetricPar *p, const MetricRows *rows, uint32_t n, double *x, uint32_t *at) {
+  for (uint32_t r = 0; r < n; r++) {
+    const double *prob = rows->prob + r * rows->step;
+    if (p->kind == SUM_CLASSES || p->kind == SUM_TABLE)
+      at[r] = said(prob, p->classes);
+    else if (p->kind == SUM_TOP)
+      x[r] = rows->y[r] >= 0 && place_of(prob, p->classes, (uint32_t)rows->y[r]) < p->size;
+    else if (p->kind == SUM_BRIER)
+      x[r] = brier_of(prob, p->classes, rows->y[r]);
+  }
+}
+
+static void add_class(const MetricPar *p, const MetricRows *rows, uint32_t r, uint32_t at, Slice *s) {
+  uint32_t y = rows->y[r] < 0 ? p->classes : (uint32_t)rows->y[r];
+  if (p->kind == SUM_TABLE) {
+    twofold_add(&s->v[y * p->classes + at], rows->w[r]);
+    return;
+  }
+  twofold_add(&s->v[3 * y + 1], rows->w[r]);
+  twofold_add(&s->v[3 * at + 2], rows->w[r]);
+  if (y == at)
+    twofold_add(&s->v[3 * y], rows->w[r]);
+}
+
+/* ---- Two classes, and numbers ---- */
+
 /* Minus the logarithm of the probability given to the true class. */
-static void log_losses(const MetricRows *rows, uint32_t n, double *x) {
+static void log_losses(const MetricPar *p, const MetricRows *rows, uint32_t n, double *x) {
   for (uint32_t r = 0; r < n; r++) {
     double given = rows->y[r] == 1 ? rows->score[r] : 1 - rows->score[r];
+    if (p->classes)
+      given = rows->y[r] < 0 ? 0 : rows->prob[r * rows->step + (size_t)rows->y[r]];
     x[r] = given < CLIP ? CLIP : given > 1 - CLIP ? 1 - CLIP : given;
   }
   k_log(x, x, n);
@@ -56,9 +114,13 @@ Status terms_of(const MetricPar *p, const MetricRows *rows, uint32_t n, double *
   const double *f = rows->score, *y = rows->y;
   memset(at, 0, n * sizeof *at);
   if (p->kind == SUM_LOG_LOSS)
-    log_losses(rows, n, x);
+    log_losses(p, rows, n, x);
   if (p->kind == SUM_LOG_ERROR)
     return log_errors(rows, n, x, at, ctx);
+  if (p->classes && !p->against_rest) {
+    class_terms(p, rows, n, x, at);
+    return ST_OK;
+  }
   for (uint32_t r = 0; r < n; r++) {
     double q = y[r] - f[r];
     switch ((SumKind)p->kind) {
@@ -129,6 +191,10 @@ void terms_add(const MetricPar *p, const MetricRows *rows, uint32_t r, const dou
     twofold_add(&s->v[3 * at[r]], w);
     twofold_add(&s->v[3 * at[r] + 1], w * y);
     twofold_add(&s->v[3 * at[r] + 2], w * f);
+    return;
+  case SUM_CLASSES:
+  case SUM_TABLE:
+    add_class(p, rows, r, at[r], s);
     return;
   case SUM_GREATEST:
     s->v[0].hi = w > 0 && x[r] > s->v[0].hi ? x[r] : s->v[0].hi;

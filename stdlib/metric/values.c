@@ -8,7 +8,7 @@
 
 void metric_values_free(MetricValue *v, uint32_t n) {
   for (uint32_t i = 0; v && i < n; i++)
-    mem_free(v[i].slice);
+    mem_free(v[i].slice), mem_free(v[i].table);
   mem_free(v);
 }
 

@@ -100,6 +100,41 @@ def regression(target, predicted, w):
     return out
 
 
+def classes(key, n, k, weighted, unseen):
+    """Probabilities of k classes and the true one, which is sometimes -1: a class of no model."""
+    p = np.stack([uniform(key * 100 + j, n) ** 2 for j in range(k)], axis=1)
+    p = np.floor(p * 16) / 16 + 1 / 64  # exact in binary, with ties
+    y = np.floor(uniform(key * 100 + 50, n) * k).astype(int)
+    y = np.where(uniform(key * 100 + 51, n) < 0.5, np.argmax(p, axis=1), y)
+    if unseen:
+        y[np.arange(n) % 17 == 3] = -1
+    w = 0.25 + 3 * uniform(key * 100 + 52, n) if weighted else np.ones(n)
+    return p, y, w
+
+
+def multiclass(p, y, w, k):
+    hard, rows, known = np.argmax(p, axis=1), np.arange(len(y)), y >= 0
+    given = np.where(known, p[rows, np.maximum(y, 0)], 0)
+    outcome = (np.arange(k)[None, :] == y[:, None]).astype(float)
+    before = np.sum(p > given[:, None], axis=1) + np.sum((p == given[:, None]) & (np.arange(k)[None, :] < y[:, None]), axis=1)
+    out = {
+        "accuracy": sk.accuracy_score(y, hard, sample_weight=w),
+        "log_loss": np.average(-np.log(np.clip(given, 2**-52, 1 - 2**-52)), weights=w),
+        "brier": np.average(np.sum((p - outcome) ** 2, axis=1), weights=w),
+        "mcc": sk.matthews_corrcoef(y, hard, sample_weight=w),
+        "balanced_accuracy": sk.balanced_accuracy_score(y, hard, sample_weight=w),
+        "top_k_accuracy": np.average(known & (before < 2), weights=w),
+    }
+    for name, f in [("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)]:
+        for average in ["macro", "weighted", "micro"]:
+            out[name + "." + average] = f(y, hard, sample_weight=w, average=average, zero_division=0)
+    auc = np.array([sk.roc_auc_score(y == j, p[:, j], sample_weight=w) for j in range(k)])
+    size = np.array([w[y == j].sum() for j in range(k)])
+    out["auc.macro"] = auc.mean()
+    out["auc.weighted"] = np.sum(auc * size) / size.sum()
+    return out
+
+
 def show(values):
     return " ".join(f"{k} {float(v)!r}" for k, v in values.items())
 
@@ -124,3 +159,10 @@ if __name__ == "__main__":
                       "r2": sk.r2_score(target[m], predicted[m], sample_weight=w[m])}
             values["median_absolute_error"] = sk.median_absolute_error(target[m], predicted[m], sample_weight=w[m])
             print("slice", key, level, int(m.sum()), repr(float(w[m].sum())), show(values))
+    for key, n, k, weighted, unseen in [(11, 2000, 4, 0, 0), (12, 3000, 3, 1, 0), (13, 1500, 6, 1, 1), (14, 60, 5, 0, 1)]:
+        p, y, w = classes(key, n, k, weighted, unseen)
+        print("classes", key, n, k, weighted, unseen, show(multiclass(p, y, w, k)))
+        report = sk.precision_recall_fscore_support(y, np.argmax(p, axis=1), sample_weight=w, labels=list(range(k)), zero_division=0)
+        print("per_class", key, " ".join(repr(float(v)) for v in np.stack(report, axis=1).ravel()))
+        cells = sk.confusion_matrix(np.where(y < 0, k, y), np.argmax(p, axis=1), sample_weight=w, labels=list(range(k + 1)))
+        print("confusion", key, " ".join(repr(float(v)) for v in cells[: k + unseen, :k].ravel()))

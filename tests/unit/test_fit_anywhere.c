@@ -95,7 +95,8 @@ static void model(Buf *b, int number, const Estimator *est, bool wide, double so
   buf_printf(b, "  out score %%%d\n  out target %%%d\n  out column \"k\" category %%%d\n", target + 1, target, target + 2);
   buf_printf(b, "  fitted $%d\n%s  train \"m%d\"\n", number, (est->tasks & TASK_BIT(TASK_BINARY)) ? "  task binary\n" : "", number);
   for (int i = 0; stdlib_metrics[i]; i++) {
-    if (!(stdlib_metrics[i]->tasks & est->tasks))
+    ModelTask task = est->tasks & TASK_BIT(TASK_BINARY) ? TASK_BINARY : TASK_REGRESSION;
+    if (!(stdlib_metrics[i]->tasks & TASK_BIT(task)))
       continue;
     for (int by = 0; by < 2; by++) {
       buf_printf(b, "  metric \"%s\" text \"t\"%s {\n", stdlib_metrics[i]->name, by ? " by \"k\" top 0" : "");
@@ -201,7 +202,10 @@ static void run(bool loopback, uint32_t threads, uint64_t memory, const Buf *tex
   }
   uint32_t n = 0; /* four classifiers, three regressions, two models of clusters, each metric whole and by k */
   for (int i = 0; stdlib_metrics[i]; i++)
-    n += stdlib_metrics[i]->tasks & TASK_BIT(TASK_CLUSTER) ? 2 * 2 : stdlib_metrics[i]->tasks & TASK_BIT(TASK_BINARY) ? 4 * 2 : 3 * 2;
+    n += stdlib_metrics[i]->tasks & TASK_BIT(TASK_BINARY)       ? 4 * 2
+         : stdlib_metrics[i]->tasks & TASK_BIT(TASK_REGRESSION) ? 3 * 2
+         : stdlib_metrics[i]->tasks & TASK_BIT(TASK_CLUSTER)    ? 2 * 2
+                                                                : 0;
   assert_int_equal(r.nmetric, n);
   run_free(&r);
   x->close(x);

@@ -90,17 +90,22 @@ static MetricValue one(Data *t, const Metric *m, double threshold) {
   return out;
 }
 
-/* The metrics of models with a target, one after the other; those of clusters are in test_kmeans.c. */
+/* Not of several classes, nor of clusters. */
+static bool of_numbers(const Metric *m) {
+  return m->tasks & (TASK_BIT(TASK_BINARY) | TASK_BIT(TASK_REGRESSION));
+}
+
+/* Those, one after the other; those of clusters are in test_kmeans.c. */
 static const Metric *targeted(int number) {
   for (int i = 0; stdlib_metrics[i]; i++)
-    if (stdlib_metrics[i]->tasks != TASK_BIT(TASK_CLUSTER) && number-- == 0)
+    if (of_numbers(stdlib_metrics[i]) && number-- == 0)
       return stdlib_metrics[i];
   return NULL;
 }
 
 static const Metric *find(const char *name) {
   for (int i = 0; stdlib_metrics[i]; i++)
-    if (strcmp(stdlib_metrics[i]->name, name) == 0)
+    if (strcmp(stdlib_metrics[i]->name, name) == 0 && of_numbers(stdlib_metrics[i]))
       return stdlib_metrics[i];
   return NULL;
 }
@@ -171,6 +176,167 @@ static void test_scikit_learn(void **state) {
   fclose(f);
   drop(&t);
   assert_true(cases >= 7 && slices >= 28);
+}
+
+/* ---- Several classes ---- */
+
+typedef struct Classes {
+  ScanRows rows;
+  Col col[3]; /* probabilities, class, a slice */
+  double *w;
+  Model model;
+  Estimator est;
+} Classes;
+
+static void make_classes(Classes *t, uint64_t key, uint32_t n, uint32_t k, int weighted, int unseen) {
+  memset(t, 0, sizeof *t);
+  t->col[0] = (Col){.type = IR_VEC, .width = k, .f = malloc((size_t)n * k * sizeof(double))};
+  t->col[1] = (Col){.type = IR_F64, .f = malloc((n + 1) * sizeof(double))};
+  t->col[2] = (Col){.type = IR_I64, .i = calloc(n + 1, sizeof(int64_t))};
+  t->w = malloc((n + 1) * sizeof(double));
+  for (uint32_t i = 0; i < n; i++) {
+    double *p = t->col[0].f + (size_t)i * k;
+    uint32_t best = 0;
+    for (uint32_t j = 0; j < k; j++) {
+      double u = scan_random(key * 100 + j, i);
+      p[j] = floor(u * u * 16) / 16 + 1.0 / 64;
+      best = p[j] > p[best] ? j : best;
+    }
+    double other = floor(scan_random(key * 100 + 50, i) * k);
+    t->col[1].f[i] = unseen && i % 17 == 3 ? -1 : scan_random(key * 100 + 51, i) < 0.5 ? best : other;
+    t->w[i] = 0.25 + 3 * scan_random(key * 100 + 52, i);
+    t->col[2].i[i] = i % 3;
+  }
+  t->rows = (ScanRows){.n = n, .out = t->col, .nout = 3, .weight = weighted ? t->w : NULL};
+  t->model = (Model){.est = &t->est, .task = TASK_MULTICLASS, .nclass = k, .nout = k};
+}
+
+static void drop_classes(Classes *t) {
+  for (int i = 0; i < 3; i++)
+    free(t->col[i].f);
+  free(t->w);
+}
+
+static MetricValue *of_classes(Classes *t, const Metric *m, double average, int32_t slice, uint32_t groups, uint32_t *n) {
+  IrOption option[4];
+  uint32_t noption = 0;
+  Iter *it = NULL;
+  Err e = {0};
+  MetricValue *v;
+  for (const Option *o = m->option; o && o->name; o++)
+    option[noption++] = (IrOption){.name = o->name, .num = strcmp(o->name, "average") ? o->def : average};
+  MetricInfo info = {.option = option, .noption = noption, .score = 0, .target = 1, .model = &t->model, .slice = slice,
+                     .groups = groups, .rows = t->rows.n};
+  assert_int_equal(m->begin(m, &info, &it, &e), ST_OK);
+  if (scan_run(&t->rows, it, &e))
+    fail_msg("%s: %s", m->name, e.cause);
+  assert_int_equal(m->finish(it, &v, n, &e), ST_OK);
+  it->free(it);
+  return v;
+}
+
+static const Metric *find_classes(const char *name) {
+  for (int i = 0; stdlib_metrics[i]; i++)
+    if (strcmp(stdlib_metrics[i]->name, name) == 0 && stdlib_metrics[i]->tasks & TASK_BIT(TASK_MULTICLASS))
+      return stdlib_metrics[i];
+  return NULL;
+}
+
+static void same_table(Classes *t, const char *name, const char *text) {
+  uint32_t n;
+  int more = 0;
+  double want;
+  MetricValue *v = of_classes(t, find_classes(name), 0, -1, 0, &n);
+  assert_true(n == 1 && v->defined && v->table);
+  for (uint32_t i = 0; sscanf(text, " %lf%n", &want, &more) == 1; text += more, i++) {
+    assert_true(i < v->table_rows * v->table_columns);
+    near(name, isnan(v->table[i]) ? 0 : v->table[i], want);
+  }
+  metric_values_free(v, n);
+}
+
+static void test_classes(void **state) {
+  (void)state;
+  FILE *f = oracle_open("metrics.txt");
+  static char line[16384];
+  char name[64];
+  Classes t = {0};
+  int cases = 0;
+  while (fgets(line, sizeof line, f)) {
+    uint64_t key;
+    uint32_t n, k;
+    int weighted, unseen, at = 0;
+    double value;
+    if (sscanf(line, "classes %lu %u %u %d %d%n", &key, &n, &k, &weighted, &unseen, &at) == 5) {
+      if (cases++)
+        drop_classes(&t);
+      make_classes(&t, key, n, k, weighted, unseen);
+      for (int more = 0; sscanf(line + at, " %63s %lf%n", name, &value, &more) == 2; at += more) {
+        char *dot = strchr(name, '.');
+        double average = !dot ? 0 : strcmp(dot, ".weighted") == 0 ? 1 : strcmp(dot, ".micro") == 0 ? 2 : 0;
+        if (dot)
+          *dot = 0;
+        if (!find_classes(name))
+          fail_msg("no metric %s", name);
+        uint32_t nv;
+        MetricValue *v = of_classes(&t, find_classes(name), average, -1, 0, &nv);
+        assert_true(nv == 1 && v->defined);
+        near(name, v->value, value);
+        metric_values_free(v, nv);
+      }
+    }
+    if (sscanf(line, "per_class %lu%n", &key, &at) == 1)
+      same_table(&t, "per_class", line + at);
+    if (sscanf(line, "confusion %lu%n", &key, &at) == 1)
+      same_table(&t, "confusion", line + at);
+  }
+  fclose(f);
+  drop_classes(&t);
+  assert_true(cases >= 4);
+}
+
+/* One class, no rows, slices and groups; a target that is no class, a probability that is no number. */
+static void test_classes_edges(void **state) {
+  (void)state;
+  for (int i = 0; stdlib_metrics[i]; i++) {
+    const Metric *m = stdlib_metrics[i];
+    Classes t;
+    uint32_t n;
+    if (!(m->tasks & TASK_BIT(TASK_MULTICLASS)))
+      continue;
+    make_classes(&t, 21, 90, 3, 1, 1);
+    for (uint32_t r = 0; r < 90; r += 3)
+      t.col[1].f[r] = 1;
+    MetricValue *v = of_classes(&t, m, 0, m->scalar ? 2 : -1, 0, &n);
+    assert_int_equal(n, m->scalar ? 3 : 1);
+    bool one = !strcmp(m->name, "auc") || !strcmp(m->name, "mcc") || !strcmp(m->name, "balanced_accuracy");
+    assert_true(v[0].defined == !(one && m->scalar)); /* slice 0 has one class */
+    metric_values_free(v, n);
+    v = of_classes(&t, m, 0, -1, 5, &n);
+    assert_int_equal(n, 6);
+    metric_values_free(v, n);
+    t.rows.n = 0;
+    v = of_classes(&t, m, 0, -1, 0, &n);
+    assert_true(n == 1 && !v->defined && v->why);
+    metric_values_free(v, n);
+    drop_classes(&t);
+  }
+  for (int k = 0; k < 4; k++) {
+    Classes t;
+    Iter *it = NULL;
+    Err e = {0};
+    make_classes(&t, 22, 50, 3, 0, 0);
+    if (k == 0)
+      t.col[0].f[3 * 20 + 2] = NAN;
+    else
+      t.col[1].f[20] = k == 1 ? 3 : k == 2 ? -2 : 0.5;
+    MetricInfo info = {.score = 0, .target = 1, .model = &t.model, .slice = -1, .rows = 50};
+    assert_int_equal(multiclass_accuracy.begin(&multiclass_accuracy, &info, &it, &e), ST_OK);
+    assert_int_equal(scan_run(&t.rows, it, &e), ST_DATA);
+    assert_int_equal(t.rows.errors.v[0].pos, 20);
+    it->free(it);
+    drop_classes(&t);
+  }
 }
 
 /* The definition, over all pairs. */
@@ -515,6 +681,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_scikit_learn), cmocka_unit_test(test_auc_pairs),    cmocka_unit_test(test_auc_ranges),
       cmocka_unit_test(test_cuts),         cmocka_unit_test(test_undefined),    cmocka_unit_test(test_clipping),
+      cmocka_unit_test(test_classes),      cmocka_unit_test(test_classes_edges),
       cmocka_unit_test(test_magnitudes),   cmocka_unit_test(test_curve_ranges), cmocka_unit_test(test_groups),
       cmocka_unit_test(test_slice_types),  cmocka_unit_test(test_bad_rows),     cmocka_unit_test(test_damaged),
   };
