@@ -296,6 +296,25 @@ static void metric_value(Json *j, const Report *r, const Stage *s, const IrMetri
   }
 }
 
+static void number_or_null(Json *j, const char *key, double value, bool known) {
+  if (known)
+    json_number(j, key, value);
+  else
+    json_null(j, key);
+}
+
+static void json_difference(Json *j, const IrMetric *im, const RunMetric *m) {
+  const Paired *d = &m->paired;
+  json_open(j, im->text, '{');
+  number_or_null(j, "value", m->v[0].value, m->v[0].defined);
+  number_or_null(j, "other", d->other, m->difference.defined);
+  number_or_null(j, "difference", d->difference, m->difference.defined);
+  number_or_null(j, "low", d->low, d->known);
+  number_or_null(j, "high", d->high, d->known);
+  number_or_null(j, "p", d->p, d->known);
+  json_close(j, '}');
+}
+
 static void open_evaluation(Json *j, const Report *r, const Stage *s, const char *by, const char *value, uint64_t rows) {
   const Stage *data = &r->program->stage[s->from];
   json_open(j, NULL, '{');
@@ -340,7 +359,9 @@ void json_evaluations(Json *j, const char *key, const Report *r, int32_t train) 
     open_evaluation(j, r, s, NULL, NULL, m->v[0].rows);
     for (uint32_t k = i; k < r->run->nmetric; k++) {
       const RunMetric *o = &r->run->metric[k];
-      if (o->stage == m->stage && !s->metric[o->metric].by && o->n)
+      if (o->stage == m->stage && s->metric[o->metric].vs && o->n)
+        json_difference(j, &s->metric[o->metric], o);
+      else if (o->stage == m->stage && !s->metric[o->metric].by && o->n)
         metric_value(j, r, s, &s->metric[o->metric], &o->v[0]);
     }
     close_evaluation(j);

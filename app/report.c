@@ -151,6 +151,19 @@ static void print_table(FILE *out, const MetricValue *v, const Model *m) {
   }
 }
 
+/* " +0.02 (95 % 0.01 to 0.03, p 0.002)" */
+static void print_difference(const Paint *p, const IrMetric *im, const RunMetric *m) {
+  const Paired *d = &m->paired;
+  if (!im->vs || !m->v[0].defined)
+    return;
+  if (!m->difference.defined)
+    fprintf(p->out, "   difference null");
+  else if (!d->known)
+    fprintf(p->out, "   %+.5g %s(too few rows for an interval)%s", d->difference, p->dim, p->end);
+  else
+    fprintf(p->out, "   %+.5g %s(95 %% %.5g to %.5g, p %.2g)%s", d->difference, p->dim, d->low, d->high, d->p, p->end);
+}
+
 static void print_metric(const Report *r, const Paint *p, const RunMetric *m) {
   const IrMetric *im = &r->program->stage[m->stage].metric[m->metric];
   const Stage *s = &r->program->stage[m->stage];
@@ -181,6 +194,7 @@ static void print_metric(const Report *r, const Paint *p, const RunMetric *m) {
   } else if (m->n) {
     fprintf(p->out, "  %-26s", im->text);
     print_number(p->out, &m->v[0]);
+    print_difference(p, im, m);
     fprintf(p->out, "\n");
   }
 }

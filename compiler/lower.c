@@ -384,6 +384,15 @@ static void lower_threshold(const Lower *l, const TMetric *m, const TModel *mode
   *fitted = l->threshold[model_number(l, model)];
 }
 
+/* The score of the other model, once however many metrics compare with it. */
+static void lower_vs(Lower *l, Build *b, const TModel *other, IrMetric *out) {
+  out->vs = other->name;
+  for (uint32_t i = 0; i < b->prog.nout; i++)
+    if (b->prog.out[i].role == OUT_SCORE && b->prog.out[i].name && strcmp(b->prog.out[i].name, other->name) == 0)
+      return;
+  prog_out(b, OUT_SCORE, other->name, KIND_FLOAT, prog_score(b, other, l->p->stage[l->train[model_number(l, other)]].fitted));
+}
+
 static void lower_metric(Lower *l, Build *b, const TMetric *m, const TModel *model, IrMetric *out) {
   *out = (IrMetric){.name = m->metric->name, .text = m->text, .top = m->top, .fitted = -1, .threshold = -1, .vs_threshold = -1};
   out->option = options_of(l, m->metric->options, m->option, m->noption, &out->noption);
@@ -391,7 +400,11 @@ static void lower_metric(Lower *l, Build *b, const TMetric *m, const TModel *mod
     if (strcmp(out->option[i].name, "threshold") == 0) {
       out->vs_number = out->option[i].num;
       lower_threshold(l, m, model, &out->option[i].num, &out->threshold);
+      if (m->vs)
+        lower_threshold(l, m, m->vs, &out->vs_number, &out->vs_threshold);
     }
+  if (m->vs)
+    lower_vs(l, b, m->vs, out);
   if (!m->by)
     return;
   out->by = m->by->name;

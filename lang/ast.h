@@ -31,6 +31,7 @@ typedef enum {
   E_RANGE,   /* lo..hi: a, b; either may be NULL in a domain */
   E_BY,      /* a by name, a by (n, m): a = the aggregate call, args = the keys */
   E_EACH,    /* each float except [price]: name = the kind, args = the exceptions */
+  E_VS,      /* auc vs baseline: a = the metric (E_NAME, E_CALL), name = the other model */
   E_ERROR,   /* the parser recovered here: no further message */
 } ExprKind;
 

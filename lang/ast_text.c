@@ -136,6 +136,11 @@ static void put_expr(Buf *b, const Expr *e) {
     put_args(b, e->args);
     buf_text(b, ")");
     break;
+  case E_VS:
+    buf_text(b, "(vs ");
+    put_expr(b, e->a);
+    buf_printf(b, " %s)", e->name);
+    break;
   case E_EACH:
     buf_printf(b, "(each %s", e->name);
     put_args(b, e->args);

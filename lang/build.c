@@ -125,6 +125,14 @@ Expr *build_by(Reading *r, Span at, Expr *call, Arg *keys) {
   return adopt(r, e, call, NULL, NULL);
 }
 
+Expr *build_vs(Reading *r, Span at, Expr *metric, const Tok *model) {
+  Expr *e = node(r, E_VS, at);
+  e->a = metric;
+  e->name = model->name;
+  e->name_span = tok_span(r, model);
+  return e;
+}
+
 Expr *build_each(Reading *r, Span at, const Tok *kind, Arg *except) {
   Expr *e = node(r, E_EACH, at);
   e->name = kind->name;

@@ -195,6 +195,7 @@ void source_check(Ctx *x, DataInfo *d, const Item *from,
 void features_check(Check *c, FeaturesInfo *f);
 void model_check(Check *c, ModelInfo *m);
 bool best_written(const Arg *g); /* check_best.c: thresholds that are chosen */
+bool vs_check(Ctx *x, const Expr *e, TMetric *m); /* check_vs.c: false: reported */
 void best_check(Check *c, ModelInfo *m);
 void best_unseen(Check *c, const TModel *m, const TEvaluate *t, Span at);
 const CatMetric *metric_named(const Check *c, const char *name);

@@ -75,9 +75,13 @@ static bool task_fits(Ctx *x, const CatMetric *m, Span at) {
   return false;
 }
 
-/* Reads `auc` or `precision(threshold = 0.3)`; NULL: reported. */
+/* Reads `auc` or `precision(threshold = 0.3)`, also with `vs other`; NULL: reported. */
 static TMetric *read_metric(Ctx *x, const Expr *e) {
   Check *c = x->c;
+  if (e->kind == E_VS) {
+    TMetric *m = e->a->kind == E_NAME || e->a->kind == E_CALL ? read_metric(x, e->a) : NULL;
+    return m && vs_check(x, e, m) ? m : NULL;
+  }
   Near near = {.arena = c->a};
   Span at = e->name_span.file ? e->name_span : e->span;
   const CatMetric *m = metric_for(c, e->name, x->eval->model);
@@ -132,14 +136,15 @@ static int64_t same_metric(const TEvaluate *t, const TMetric *m) {
 Node *metric_value(Ctx *x, const Expr *e) {
   Check *c = x->c;
   EvalInfo *v = x->eval;
-  if (!is_metric(c, e->name))
+  const Expr *named = e->kind == E_VS ? e->a : e;
+  if (e->kind != E_VS && !is_metric(c, named->name))
     return NULL;
   TMetric *m = read_metric(x, e);
   if (!m)
     return c->error;
   if (!m->metric->scalar) {
     ctx_error(x, "CML0318", e->span, "name it as an entry of its own", "`%s` is a table, not a number",
-              e->name);
+              named->name);
     return c->error;
   }
   if (same_metric(v->t, m) < 0)
@@ -190,7 +195,7 @@ static void metric_by(Ctx *x, const Item *i, TMetric *m, DataInfo *d) {
 static void check_metric(Ctx *x, const Item *i, DataInfo *d) {
   Check *c = x->c;
   EvalInfo *v = x->eval;
-  if (!i->expr || (i->expr->kind != E_NAME && i->expr->kind != E_CALL))
+  if (!i->expr || (i->expr->kind != E_NAME && i->expr->kind != E_CALL && i->expr->kind != E_VS))
     return;
   TMetric *m = read_metric(x, i->expr);
   if (!m)

@@ -663,6 +663,12 @@ static Node *check_kind(Ctx *x, const Expr *e) {
   case E_RANGE: return refuse(x, e, "CML0205", "write `x in 0..10`", "a range stands behind `in`");
   case E_BY: return check_by(x, e);
   case E_EACH: return each_check(x, e);
+  case E_VS: {
+    Node *metric = x->eval ? metric_value(x, e) : NULL;
+    if (metric)
+      return metric;
+    return refuse(x, e, "CML0346", "write `expect auc vs other > 0`", "`vs` compares a metric of two models, in `evaluate`");
+  }
   case E_ERROR: break;
   }
   return x->c->error;

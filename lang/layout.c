@@ -607,10 +607,8 @@ static uint32_t word_in_place(Layout *l, uint32_t i, Tok *t) {
   case B_EVALUATE:
     if (behind_operand && named(raw, "top"))
       t->kind = TK_TOP;
-    else if (behind_operand && named(raw, "vs")) {
-      not_yet(l, raw, "");
-      return i + 1 + (i + 1 < l->n && raw[1].kind == TK_NAME);
-    }
+    else if (behind_operand && named(raw, "vs"))
+      t->kind = TK_VS;
     break;
   case B_EXPORT:
     if (l->word == TK_PREDICTIONS)

@@ -83,7 +83,7 @@ static Item *metric(Reading *r, Span at, const Tok *name, Expr *e, Arg *by, Expr
 %token NATIVE "`native`" AGGREGATE "`aggregate`" OF "`of`" ON "`on`" FROM "`from`" SCHEMA "`schema`"
 %token DERIVE "`derive`"
 %token WEIGHT "`weight`" SPLIT "`split`" FOLDS "`folds`" EXPECT "`expect`" ORDERED "`ordered`" KNOWN "`known`"
-%token TOP "`top`" GROUP "`group`" SAMPLE "`sample`" DISTINCT "`distinct`" ON_INVALID "`on_invalid`"
+%token TOP "`top`" VS "`vs`" GROUP "`group`" SAMPLE "`sample`" DISTINCT "`distinct`" ON_INVALID "`on_invalid`"
 %token BUNDLE "`bundle`" PREDICTIONS "`predictions`" KEEP "`keep`" TO "`to`" CONST "`const`" FITTED "`fitted`"
 %token EACH "`each`" EXCEPT "`except`" DIV "`div`" MOD "`mod`" NOT_IN "`not in`"
 %token <tok> NAME "a name" INT "an integer" FLOAT "a number" STRING "a string"
@@ -300,7 +300,11 @@ metric_line: metric_list
 metric_list: metric              { $$ = one_item($1); }
     | metric_list COMMA metric   { $$ = with_item($1, $3); }
     ;
-metric: NAME top_opt             { $$ = metric(r, @$, $1, build_leaf(r, E_NAME, $1), NULL, $2); }
+metric: NAME VS NAME
+        { $$ = metric(r, @$, $1, build_vs(r, @$, build_leaf(r, E_NAME, $1), $3), NULL, NULL); }
+    | NAME LPAREN args_opt RPAREN VS NAME
+        { $$ = metric(r, @$, $1, build_vs(r, @$, build_call(r, span_join(@1, @4), $1, $3.head, NULL), $6), NULL, NULL); }
+    | NAME top_opt             { $$ = metric(r, @$, $1, build_leaf(r, E_NAME, $1), NULL, $2); }
     | NAME BY keys top_opt       { $$ = metric(r, @$, $1, build_leaf(r, E_NAME, $1), $3, $4); }
     | NAME LPAREN args_opt RPAREN top_opt
         { $$ = metric(r, @$, $1, build_call(r, span_join(@1, @4), $1, $3.head, NULL), NULL, $5); }
@@ -374,6 +378,8 @@ primary: literal
     | NAME                              { $$ = build_leaf(r, E_NAME, $1); }
     | NAME DOT NAME                     { $$ = build_dot(r, @$, $1, $3); }
     | call
+    | NAME VS NAME                      { $$ = build_vs(r, @$, build_leaf(r, E_NAME, $1), $3); }
+    | call VS NAME                      { $$ = build_vs(r, @$, $1, $3); }
     | call BY keys                      { $$ = build_by(r, @$, $1, $3); }
     | EACH NAME                         { $$ = build_each(r, @$, $2, NULL); }
     | EACH NAME EXCEPT LBRACKET names RBRACKET { $$ = build_each(r, @$, $2, $5.head); }

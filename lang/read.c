@@ -78,7 +78,7 @@ static const char *expectation(Reading *r, const char *const *v, int n) {
     const char *x = v[i];
     if (strcmp(x, "`not in`") == 0 || (expression && (in_words(x, starts) || (x[0] == 'a' && x[1] != '`'))))
       continue;
-    if (operator_ && (in_words(x, operators) || in_words(x, "`(` `.` `=` `where`")))
+    if (operator_ && (in_words(x, operators) || in_words(x, "`(` `.` `=` `where` `vs`")))
       continue; /* behind an operand nearly everything can stand: name what is likely */
     shown[k++] = x;
   }

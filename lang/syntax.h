@@ -112,6 +112,7 @@ Expr *build_is_null(Reading *r, Span at, Operator op, Expr *a);
 Expr *build_range(Reading *r, Span at, Expr *lo, Expr *hi);
 Expr *build_by(Reading *r, Span at, Expr *call, Arg *keys);
 Expr *build_each(Reading *r, Span at, const Tok *kind, Arg *except);
+Expr *build_vs(Reading *r, Span at, Expr *metric, const Tok *model);
 Expr *build_error(Reading *r, Span at);
 Expr *build_paren(Span at, Expr *e);
 

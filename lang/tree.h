@@ -224,6 +224,7 @@ typedef struct TMetric {
   TOption *option;
   uint32_t noption;
   TColumn *by;          /* slice column, or NULL */
+  struct TModel *vs;    /* the model it is compared with, or NULL */
   int64_t top;          /* the n most frequent values; 0: all */
   Span span;
 } TMetric;

@@ -16,8 +16,9 @@ libvm_a_SOURCES = \
   vm/exec/store.h vm/exec/task.c vm/exec/task.h vm/exec/tree.c vm/exec/tree.h vm/fitted.c vm/fitted.h \
   vm/interp.c vm/interp.h vm/ir.h vm/ir_names.h vm/ir_print.c vm/ir_read.c vm/ir_verify.c vm/matrix.c \
   vm/op.h vm/op_check.c vm/op_cmp.c vm/op_curve.c vm/op_dict.c vm/op_key.c vm/op_num.c vm/op_sparse.c \
-  vm/op_str.c vm/op_text.c vm/op_time.c vm/op_vec.c vm/op_vector.c vm/ops.c vm/ops.def vm/ops.h vm/run.c \
-  vm/run.h vm/score.c vm/score.h vm/shape.c vm/shape.h vm/written.c vm/written.h
+  vm/op_str.c vm/op_text.c vm/op_time.c vm/op_vec.c vm/op_vector.c vm/ops.c vm/ops.def vm/ops.h \
+  vm/paired.c vm/paired.h vm/run.c vm/run.h vm/run_eval.c vm/run_parts.h vm/score.c vm/score.h vm/shape.c \
+  vm/shape.h vm/written.c vm/written.h
 libkernel_a_SOURCES = \
   vm/kernel/dot.c vm/kernel/dot.h vm/kernel/math.c vm/kernel/math.h vm/kernel/math_inline.h \
   vm/kernel/math_trig.h

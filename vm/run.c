@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The driver: see run.h. Read from the bottom: run_program walks the stages; run_fit, run_train, run_evaluate,
- * run_export do one each; iterate is the loop that all learning and measuring goes through. */
+ * run_export do one each; run_iterate is the loop that all learning and measuring goes through. */
 #include "vm/run.h"
 
 #include <stdio.h>
@@ -14,16 +14,7 @@
 #include "vm/bundle.h"
 #include "vm/interp.h"
 #include "vm/ops.h"
-
-typedef struct Run {
-  const Program *p;
-  Executor *x;
-  const Registry *reg;
-  const Limits *lim;
-  const RunHooks *hooks;
-  RunResult *out;
-  Env env;
-} Run;
+#include "vm/run_parts.h"
 
 static double now(void) {
   struct timespec t;
@@ -60,7 +51,7 @@ static Status scan(Run *r, uint32_t stage, const Jobs *jobs, Buf *out, Err *e) {
 
 /* Rows of the part that a stage reads. Counts them in a scan of its own where none has gone over them yet;
  * that one also fills the caches. */
-static Status part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
+Status run_part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
   const Stage *s = &r->p->stage[stage];
   RunData *d = data_of(r, s->from);
   Jobs none = {.n = 0};
@@ -77,13 +68,6 @@ static Status part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
 }
 
 /* ---- Iters ---- */
-
-typedef struct Looper { /* an Iter and the jobs it waits for */
-  Iter *it;
-  Jobs jobs;
-  Buf *out;      /* results of its jobs, in its order; the bytes belong to the scan */
-  bool done;
-} Looper;
 
 typedef struct Asked { /* the jobs of a scan: each once, however many loopers ask for it */
   Jobs all;      /* the parameters stay with the first who asked */
@@ -158,7 +142,7 @@ static void forget_results(Asked *a) {
 }
 
 /* Scans until no looper wants more; the jobs of all share each scan. */
-static Status iterate(Run *r, uint32_t stage, Looper *v, uint32_t n, Err *e) {
+Status run_iterate(Run *r, uint32_t stage, Looper *v, uint32_t n, Err *e) {
   Asked a = {.nout = 0};
   Status st = ask(v, n, &a.all, e);
   while (!st && a.all.n) {
@@ -182,7 +166,7 @@ static Status iterate(Run *r, uint32_t stage, Looper *v, uint32_t n, Err *e) {
 }
 
 /* A fitted value is there: keep it, and tell the executor. Takes f. */
-static Status put(Run *r, uint32_t id, Fitted *f, Err *e) {
+Status run_put(Run *r, uint32_t id, Fitted *f, Err *e) {
   if (id >= r->out->nfitted || r->out->fitted[id]) {
     fitted_free(f);
     return err_set(e, ST_FAULT, "CML0604", NULL, "fitted value number %u is made twice, or was not declared",
@@ -210,14 +194,14 @@ static Status run_fit(Run *r, uint32_t stage, Err *e) {
   Fitted **f = mem_alloc(s->nagg * sizeof *f);
   Status st = f ? agg_begin(s, &r->p->stage[s->from], &one.it, e) : err_memory(e);
   if (!st)
-    st = iterate(r, stage, &one, 1, e);
+    st = run_iterate(r, stage, &one, 1, e);
   if (!st)
     st = agg_finish(one.it, f, e);
   for (uint32_t i = 0; f && i < s->nagg; i++) {
     if (st && f[i])
       fitted_free(f[i]);
     else if (!st && f[i])
-      st = put(r, s->agg[i].fitted, f[i], e);
+      st = run_put(r, s->agg[i].fitted, f[i], e);
   }
   if (one.it)
     one.it->free(one.it);
@@ -316,7 +300,7 @@ static Status warn(Run *r, uint32_t stage, const char *text, Err *e) {
 static Status train_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
   const Stage *s = &r->p->stage[stage];
   const char *part = s->part >= 0 ? ir_part_name(r->p, s) : NULL;
-  Status st = part_rows(r, stage, rows, e);
+  Status st = run_part_rows(r, stage, rows, e);
   if (st || *rows)
     return st;
   if (part)
@@ -416,7 +400,7 @@ static Fitted *learn(Run *r, uint32_t stage, const Estimator *est, const Slots *
   info.class = f->model->class;
   st = est->begin(&info, &one.it, e);
   if (!st)
-    st = iterate(r, stage, &one, 1, e);
+    st = run_iterate(r, stage, &one, 1, e);
   if (!st)
     st = est->finish(one.it, f->model, e);
   if (!st && !f->model->rows)
@@ -453,280 +437,10 @@ static Status run_train(Run *r, uint32_t stage, Err *e) {
   if (f && st)
     fitted_free(f);
   else if (f)
-    st = put(r, s->fitted, f, e);
+    st = run_put(r, s->fitted, f, e);
   slots_free(&slots);
   r->x->drop(r->x, stage);
   return st ? st : e->code;
-}
-
-/* ---- evaluate ---- */
-
-/* A name may stand for a metric of each task; the last is taken where none fits. */
-static const Metric *metric_of(const Registry *r, const char *name, ModelTask task) {
-  const Metric *m = NULL;
-  for (uint32_t i = 0; r->metric && r->metric[i] && !(m && m->tasks & TASK_BIT(task)); i++)
-    if (!strcmp(r->metric[i]->name, name))
-      m = r->metric[i];
-  return m;
-}
-
-static int32_t out_of(const RowProg *g, OutRole role, const char *name) {
-  for (uint32_t i = 0; i < g->nout; i++)
-    if (g->out[i].role == role && (!name || (g->out[i].name && !strcmp(g->out[i].name, name))))
-      return (int32_t)i;
-  return -1;
-}
-
-/* The value of a metric of this stage that an expectation names: by its text, else by its name. NULL:
- * there is none. */
-static const MetricValue *value_of(const Run *r, uint32_t stage, const char *name) {
-  const Stage *s = &r->p->stage[stage];
-  for (int way = 0; way < 2; way++) {
-    for (uint32_t i = 0; i < r->out->nmetric; i++) {
-      const RunMetric *m = &r->out->metric[i];
-      if (m->stage != stage || s->metric[m->metric].by || m->n != 1)
-        continue;
-      const char *is = way ? s->metric[m->metric].name : s->metric[m->metric].text;
-      if (is && !strcmp(is, name))
-        return &m->v[0];
-    }
-  }
-  return NULL;
-}
-
-enum { EXPECT_NAMES = 64 };
-
-typedef struct Measured { /* what an expectation reads: a row of one value for each metric it names */
-  uint32_t n;
-  const char *name[EXPECT_NAMES];
-  const char *why[EXPECT_NAMES]; /* of undefined ones */
-  double value[EXPECT_NAMES];
-  uint8_t null[EXPECT_NAMES];
-  Col in[EXPECT_NAMES];
-} Measured;
-
-static Status measured(const Run *r, uint32_t stage, const IrExpect *x, Measured *out, Err *e) {
-  for (uint32_t i = 0; i < x->prog.nval; i++) {
-    const IrVal *v = &x->prog.val[i];
-    bool seen = v->op != OP_COL;
-    for (uint32_t k = 0; k < out->n; k++)
-      seen = seen || !strcmp(out->name[k], v->s);
-    if (seen)
-      continue;
-    const MetricValue *m = value_of(r, stage, v->s);
-    uint32_t n = out->n;
-    if (!m || n == EXPECT_NAMES)
-      return err_set(e, ST_FAULT, "CML0607", NULL, "expectation `%s` names `%s`, which was not measured", x->text,
-                     v->s);
-    out->name[n] = v->s;
-    out->why[n] = m->why;
-    out->null[n] = !m->defined;
-    out->value[n] = m->defined ? m->value : 0;
-    out->in[n] = (Col){.type = IR_F64, .f = &out->value[n], .null = m->defined ? NULL : &out->null[n]};
-    out->n++;
-  }
-  return ST_OK;
-}
-
-/* "`auc` is undefined, since the rows have one class only; `brier` is 0.25" */
-static void tell(const Measured *m, char *out, size_t size) {
-  Buf text = {.n = 0};
-  char number[NUM_MAX];
-  for (uint32_t i = 0; i < m->n; i++) {
-    buf_printf(&text, "%s`%s` is ", i ? "; " : "", m->name[i]);
-    num_print_f64(number, m->value[i], false);
-    buf_text(&text, m->null[i] ? "undefined" : number);
-    if (m->null[i] && m->why[i])
-      buf_printf(&text, ", since %s", m->why[i]);
-    if (text.bad || text.n >= size)
-      break;
-    memcpy(out, buf_str(&text), text.n + 1); /* whole entries only */
-  }
-  buf_free(&text);
-}
-
-/* What an expectation of data reads: fitted values that are numbers, called by the aggregates they come from. */
-static void fitted_measured(const Run *r, uint32_t stage, const IrExpect *x, Measured *out) {
-  const Stage *s = &r->p->stage[stage];
-  for (uint32_t i = 0; i < x->prog.nval; i++) {
-    const IrVal *v = &x->prog.val[i];
-    if ((v->op != OP_FITTED_I64 && v->op != OP_FITTED_F64) || out->n == EXPECT_NAMES)
-      continue;
-    const Fitted *f = r->env.v[v->i];
-    for (uint32_t k = 0; k < s->nagg; k++)
-      if (s->agg[k].fitted == (uint64_t)v->i)
-        out->name[out->n] = s->agg[k].text;
-    out->value[out->n++] = v->op == OP_FITTED_I64 ? (double)f->i : f->f;
-  }
-}
-
-static Status run_expect(Run *r, uint32_t stage, uint32_t number, RunExpect *out, Err *e) {
-  const IrExpect *x = &r->p->stage[stage].expect[number];
-  Measured m = {.n = 0};
-  Interp *t = NULL;
-  RowErrors errors = {.count = 0};
-  Col *res = mem_alloc((x->prog.nout + 1) * sizeof *res);
-  *out = (RunExpect){.stage = stage, .expect = number};
-  bool metrics = r->p->stage[stage].kind == STAGE_EVALUATE;
-  Status st = !res ? err_memory(e) : metrics ? measured(r, stage, x, &m, e) : ST_OK;
-  RowsIn row = {.n = 1, .col = m.in};
-  if (!st)
-    st = interp_new(&x->prog, &r->env, m.name, m.n, &t, e);
-  if (!st && !metrics)
-    fitted_measured(r, stage, x, &m);
-  if (!st)
-    st = interp_run(t, &row, res, NULL, &errors, e);
-  if (!st && errors.count)
-    st = err_set(e, ST_DATA, "CML0432", "Change its expression.", "expectation `%s` cannot be computed: %s", x->text,
-                 errors.v[0].text);
-  if (st == ST_DATA)
-    err_at(e, "%s:%u:%u", r->p->name, x->line, x->col);
-  if (!st) {
-    out->defined = !(res[0].null && res[0].null[0]);
-    out->passed = out->defined && res[0].b[0];
-    tell(&m, out->text, sizeof out->text);
-  }
-  if (m.n) {
-    out->metric = m.name[0];
-    out->known = !m.null[0];
-    out->value = m.value[0];
-  }
-  interp_free(t);
-  mem_free(res);
-  return st;
-}
-
-/* The options of a metric, with the threshold that was chosen for its model. */
-static IrOption *metric_options(const Run *r, const IrMetric *q, int32_t fitted, Err *e) {
-  IrOption *v = mem_alloc((q->noption + 1) * sizeof *v);
-  const Fitted *f = fitted >= 0 && (uint32_t)fitted < r->env.n ? r->env.v[fitted] : NULL;
-  if (!v || (fitted >= 0 && !f)) {
-    mem_free(v);
-    if (v)
-      err_set(e, ST_FAULT, "CML0604", NULL, "the threshold of metric `%s` is not there", q->text);
-    else
-      err_memory(e);
-    return NULL;
-  }
-  for (uint32_t i = 0; i < q->noption; i++) {
-    v[i] = q->option[i];
-    if (f && !strcmp(v[i].name, "threshold"))
-      v[i].num = f->f;
-  }
-  return v;
-}
-
-/* The value of a metric becomes a fitted one. */
-static Status keep_value(Run *r, uint32_t stage, const IrMetric *q, const RunMetric *m, Err *e) {
-  const Stage *s = &r->p->stage[stage];
-  if (m->n != 1 || !m->v[0].defined) {
-    const char *why = m->n == 1 ? m->v[0].why : NULL;
-    err_set(e, ST_DATA, "CML0447", "Look at the filter and the split of the data, or give a number.",
-            "no threshold can be chosen for model `%s`: %s", r->p->stage[s->train].name, why ? why : "there are no rows");
-    return err_at(e, "%s:%u:%u", r->p->name, s->line, s->col);
-  }
-  Fitted *f = mem_alloc(sizeof *f);
-  if (!f)
-    return err_memory(e);
-  f->type = IR_F64;
-  f->f = m->v[0].value;
-  return put(r, (uint32_t)q->fitted, f, e);
-}
-
-static Status begin_metrics(Run *r, uint32_t stage, uint64_t rows, Looper *v, Err *e) {
-  const Stage *s = &r->p->stage[stage];
-  int32_t score = out_of(&s->prog, OUT_SCORE, NULL), target = out_of(&s->prog, OUT_TARGET, NULL);
-  const Fitted *f = s->fitted < r->env.n ? r->env.v[s->fitted] : NULL;
-  if (score < 0 || (target < 0 && s->task != TASK_CLUSTER) || !f || f->type != IR_MODEL || f->model->task != s->task)
-    return err_set(e, ST_FAULT, "CML0608", NULL, "stage `%s` gives no score or no target, or has no model", s->name);
-  for (uint32_t i = 0; i < s->nmetric; i++) {
-    const IrMetric *q = &s->metric[i];
-    const Metric *m = metric_of(r->reg, q->name, s->task);
-    IrOption *option = metric_options(r, q, q->threshold, e);
-    MetricInfo info = {.option = option,
-                       .noption = q->noption,
-                       .score = (uint32_t)score,
-                       .target = (uint32_t)target,
-                       .model = f->model,
-                       .slice = q->by ? out_of(&s->prog, OUT_COLUMN, q->by) : -1,
-                       .rows = rows};
-    Status st = ST_OK;
-    if (!option)
-      st = e->code;
-    else if (!m)
-      st = err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no metric called `%s`", q->name);
-    else if (!(m->tasks & TASK_BIT(s->task)))
-      st = err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "`%s` does not measure %s models", q->name, task_name[s->task]);
-    else
-      st = m->begin(m, &info, &v[i].it, e);
-    mem_free(option);
-    if (st)
-      return st;
-  }
-  return ST_OK;
-}
-
-static Status finish_metrics(Run *r, uint32_t stage, const Looper *v, Err *e) {
-  const Stage *s = &r->p->stage[stage];
-  for (uint32_t i = 0; i < s->nmetric; i++) {
-    RunMetric *m = &r->out->metric[r->out->nmetric];
-    const Metric *q = metric_of(r->reg, s->metric[i].name, s->task);
-    *m = (RunMetric){.stage = stage, .metric = i};
-    Status st = q->finish(v[i].it, &m->v, &m->n, e);
-    if (st)
-      return st;
-    /* sorted by rows: the most frequent come first */
-    for (int64_t top = s->metric[i].top; top > 0 && m->n > top;)
-      mem_free(m->v[--m->n].slice), mem_free(m->v[m->n].table);
-    r->out->nmetric++;
-    if (s->metric[i].fitted >= 0)
-      st = keep_value(r, stage, &s->metric[i], m, e);
-    if (st)
-      return st;
-  }
-  return ST_OK;
-}
-
-static Status run_metrics(Run *r, uint32_t stage, Err *e) {
-  const Stage *s = &r->p->stage[stage];
-  uint64_t rows = 0;
-  Looper *v = mem_alloc((s->nmetric + 1) * sizeof *v);
-  Status st = v ? part_rows(r, stage, &rows, e) : err_memory(e);
-  if (!st)
-    st = begin_metrics(r, stage, rows, v, e);
-  if (!st)
-    st = iterate(r, stage, v, s->nmetric, e);
-  if (!st)
-    st = finish_metrics(r, stage, v, e);
-  for (uint32_t i = 0; v && i < s->nmetric; i++)
-    if (v[i].it)
-      v[i].it->free(v[i].it);
-  mem_free(v);
-  return st;
-}
-
-static Status run_expects(Run *r, uint32_t stage, Err *e) {
-  const Stage *s = &r->p->stage[stage];
-  RunResult *o = r->out;
-  RunExpect *x = mem_realloc(o->expect, (o->nexpect + s->nexpect + 1) * sizeof *x);
-  if (!x)
-    return err_memory(e);
-  o->expect = x;
-  for (uint32_t i = 0; i < s->nexpect; i++) {
-    if (run_expect(r, stage, i, &o->expect[o->nexpect], e))
-      return e->code;
-    o->nexpect++;
-  }
-  return ST_OK;
-}
-
-static Status run_evaluate(Run *r, uint32_t stage, Err *e) {
-  const Stage *s = &r->p->stage[stage];
-  RunResult *o = r->out;
-  RunMetric *m = mem_realloc(o->metric, (o->nmetric + s->nmetric + 1) * sizeof *m);
-  o->metric = m ? m : o->metric;
-  Status st = m ? run_metrics(r, stage, e) : err_memory(e);
-  return st ? st : run_expects(r, stage, e);
 }
 
 /* ---- export ---- */
@@ -897,8 +611,7 @@ void run_free(RunResult *r) {
     if (r->fitted[i])
       fitted_free(r->fitted[i]);
   for (uint32_t i = 0; i < r->nmetric; i++) {
-    for (uint32_t k = 0; k < r->metric[i].n; k++)
-      mem_free(r->metric[i].v[k].slice), mem_free(r->metric[i].v[k].table);
+    run_drop_values(r->metric[i].v, 0, r->metric[i].n);
     mem_free(r->metric[i].v);
   }
   mem_free(r->stage);

@@ -11,6 +11,7 @@
 #include "vm/exec.h"
 #include "vm/fitted.h"
 #include "vm/ir.h"
+#include "vm/paired.h"
 
 typedef struct RunStage { /* by stage number; scans = 0 and seconds = 0: only described something */
   const char *name;
@@ -31,6 +32,8 @@ typedef struct RunData { /* of a rows stage */
 
 typedef struct RunMetric {
   uint32_t stage, metric;
+  Paired paired;    /* of metrics with `vs` */
+  MetricValue difference; /* what an expectation of it reads */
   MetricValue *v;   /* one without a slice, else one a slice */
   uint32_t n;
 } RunMetric;

@@ -1,0 +1,2 @@
+run {} -q --json vs.json
+$ sed -n '/"evaluations"/,/"expectations"/p' vs.json
