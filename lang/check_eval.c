@@ -98,9 +98,10 @@ static TMetric *read_metric(Ctx *x, const Expr *e) {
   Ctx closed = {.c = c, .place = AT_OPTION, .owner = x->owner};
   uint32_t cap = 0;
   t->metric = m;
-  t->text = m->name;
+  t->text = x->eval->model->broken ? source_text(c, e->span) : m->name;
   t->span = e->span;
-  for (const Arg *g = e->kind == E_CALL ? e->args : NULL; g; g = g->next) {
+  /* of a broken model it is not known which of the metrics of this name is meant, and so which options it has */
+  for (const Arg *g = e->kind == E_CALL && !x->eval->model->broken ? e->args : NULL; g; g = g->next) {
     Node *value = NULL;
     bool two = x->eval->model->t->task == TASK_MULTICLASS && !x->eval->model->broken;
     if (two && g->name && strcmp(g->name, "threshold") == 0) {
