@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pipelines of examples/ in pandas and scikit-learn, independently: where the thresholds of their `expect` lines come from.
 
-Usage: examples.py [flights|cars|movies|airports ...]    from the project's folder, after scripts/setup. Prints metrics on held-out rows. The splits are
+Usage: examples.py [flights|cars|penguins|movies|airports ...]    from the project's folder, after scripts/setup. Prints metrics on held-out rows. The splits are
 other ones than cml's, so that figures differ by their sampling error; the thresholds leave room for it.
 """
 import sys
@@ -129,6 +129,27 @@ def airports():
           f"davies_bouldin {s[:, 1].mean():.3f} ({s[:, 1].min():.3f}..{s[:, 1].max():.3f})")
 
 
+def penguins():
+    d = pd.read_csv("examples/data/penguins.csv")
+    scores = []
+    for seed in range(20):
+        train, test = train_test_split(d, test_size=0.25, random_state=seed)
+        columns = []
+        for name in ["Beak Length (mm)", "Beak Depth (mm)", "Flipper Length (mm)", "Body Mass (g)"]:
+            known = train[name].fillna(train[name].median())
+            columns.append([(t[name].fillna(train[name].median()) - known.mean()).to_numpy()[:, None] / known.std() for t in (train, test)])
+        columns.append([t["Body Mass (g)"].isna().to_numpy(float)[:, None] for t in (train, test)])
+        columns.append(one_hot(train.Sex.fillna("unknown"), test.Sex.fillna("unknown")))
+        x, xt = (np.concatenate([c[i] for c in columns], 1) for i in (0, 1))
+        scale = np.where(x.std(0) > 0, x.std(0), 1)
+        m = LogisticRegression(C=1 / (0.01 * len(x)), max_iter=10000, tol=1e-10).fit(x / scale, train.Species)
+        p = m.predict_proba(xt / scale)
+        scores.append([accuracy_score(test.Species, m.predict(xt / scale)), log_loss(test.Species, p, labels=m.classes_)])
+    s = np.array(scores)
+    print(f"penguins, 20 splits: accuracy {s[:, 0].mean():.3f} ({s[:, 0].min():.3f}..{s[:, 0].max():.3f})  "
+          f"log_loss {s[:, 1].mean():.3f} ({s[:, 1].min():.3f}..{s[:, 1].max():.3f})")
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ["flights", "cars", "movies", "airports"]:
-        {"flights": flights, "cars": cars, "movies": movies, "airports": airports}[name]()
+    for name in sys.argv[1:] or ["flights", "cars", "penguins", "movies", "airports"]:
+        {"flights": flights, "cars": cars, "penguins": penguins, "movies": movies, "airports": airports}[name]()
