@@ -12,6 +12,7 @@ static const Flag flags[] = {
     {"--out", NULL, "FILE", "where predictions go: .parquet or .csv; written whole or not at all", false},
     {"--keep", NULL, "NAMES", "input columns to write before the predictions, separated by commas; all (default) or none", false},
     {"--option", NULL, "NAME=VALUE", "option of the input, as in `from csv(..)`: header=false; may be repeated", true},
+    {"--columns", NULL, "NAMES", "names of the columns of a CSV without a header, separated by commas, in order; implies header=false", false},
     {"--memory", NULL, "SIZE", "most memory to use (1G)", false},
     {"--quiet", "-q", NULL, "no progress, and no word at the end", false},
     {NULL, NULL, NULL, NULL, false},
@@ -22,7 +23,8 @@ static bool ends_with(const char *s, const char *end) {
   return n >= k && strcmp(s + n - k, end) == 0;
 }
 
-static Status split_names(Arena *a, const char *list, ScoreJob *j, Err *e) {
+/* The names of `flag`, between commas. */
+static const char *const *split_names(Arena *a, const char *flag, const char *list, uint32_t *out, Err *e) {
   uint32_t n = 0, cap = 0;
   const char **v = NULL;
   for (const char *s = list; *s;) {
@@ -30,13 +32,36 @@ static Status split_names(Arena *a, const char *list, ScoreJob *j, Err *e) {
     const char *name = arena_strndup(a, s, k);
     for (uint32_t i = 0; i < n; i++)
       if (!strcmp(v[i], name))
-        return err_set(e, ST_USAGE, "", "Name each column once.", "`--keep` names `%s` twice", name);
+        err_set(e, ST_USAGE, "", "Name each column once.", "`%s` names `%s` twice", flag, name);
     PUSH(a, v, n, cap, name);
     s += k + (s[k] == ',');
   }
-  j->keep = v;
-  j->nkeep = n;
-  return ST_OK;
+  *out = n;
+  return v;
+}
+
+/* The options of the input; names of columns say that it has no header. */
+static Status input_options(Arena *a, const Args *args, EngineSource *in, Err *e) {
+  const char *columns = args_get(args, "--columns");
+  uint32_t pairs = 0;
+  const char *const *given = args_defines(a, args, &pairs, e);
+  const char **v = NEWN(a, const char *, 2 * pairs + 2);
+  in->option = v;
+  in->noption = pairs + (columns != NULL);
+  v[2 * pairs] = "header";
+  v[2 * pairs + 1] = "false";
+  for (uint32_t i = 0; e->code == ST_OK && i < 2 * pairs; i++) {
+    v[i] = given[i];
+    if (columns && !strcmp(given[i - i % 2], "header"))
+      err_set(e, ST_USAGE, "", "Leave `--option header=..` out, or `--columns` where the file has a header.",
+              "`--columns` is for a CSV without a header, and says so");
+  }
+  if (e->code != ST_OK || !columns)
+    return e->code;
+  in->column = split_names(a, "--columns", columns, &in->ncolumn, e);
+  if (strcmp(in->format, "csv") || !in->ncolumn)
+    err_set(e, ST_USAGE, "", "Leave it out, or name all columns of a CSV.", "`--columns` names those of a CSV without a header, in order");
+  return e->code;
 }
 
 static Status usage(const char *what) {
@@ -59,15 +84,12 @@ static Status prepare(const App *app, Arena *a, const Args *args, ScoreJob *j, E
   j->in = (EngineSource){.format = engine_format_of(in), .path = in, .dir = "."};
   if (!j->in.format)
     return usage("`--in` ends in .parquet, .csv, .tsv, .json, .jsonl, .ndjson or .libsvm (text also in .gz or .zst)");
-  uint32_t pairs = 0;
-  j->in.option = args_defines(a, args, &pairs, e);
-  j->in.noption = pairs;
-  if (e->code != ST_OK)
+  if (input_options(a, args, &j->in, e) != ST_OK)
     return e->code;
   if (!keep || !strcmp(keep, "all"))
     j->keep_all = true;
   else if (strcmp(keep, "none"))
-    split_names(a, keep, j, e);
+    j->keep = split_names(a, "--keep", keep, &j->nkeep, e);
   return e->code;
 }
 

@@ -40,12 +40,16 @@ static bool fits(const EngineColumn *have, const IrColumn *want) {
          (w == KIND_TIMESTAMP && h == KIND_DATE);
 }
 
-static Status plan_needed(Plan *p, const Stage *s, const EngineColumn *c, uint32_t n, const char *path, Err *e) {
+static Status plan_needed(Plan *p, const Stage *s, const EngineColumn *c, uint32_t n, const ScoreJob *j, Err *e) {
+  const char *path = j->in.path;
   for (uint32_t i = 0; i < s->ncolumn; i++) {
     const IrColumn *want = &s->column[i];
     const EngineColumn *have = find(c, n, want->name);
     if (!have)
-      return err_set(e, ST_DATA, "CML0420", "Give it a file with that column.", "the model reads a column `%s` (%s), which `%s` does not have",
+      return err_set(e, ST_DATA, "CML0420",
+                     strcmp(j->in.format, "csv") ? "Give it a file with that column."
+                                                 : "Give it a file with that column; `--columns a,b,c` names those of a CSV without a header.",
+                     "the model reads a column `%s` (%s), which `%s` does not have",
                      want->name, kind_name((Kind)want->kind), path);
     if (have->kind < 0)
       return err_set(e, ST_DATA, "CML0421", "Convert the column in the file.", "the model reads the column `%s` of `%s`, which cannot be read: %s",
@@ -94,7 +98,7 @@ static Status plan_make(Plan *p, const ScoreJob *j, const Env *env, Err *e) {
   p->space = NEWN(&p->arena, double, (size_t)PANEL_ROWS * (w->n + 1));
   if (!p->read || !p->keep || !p->write || !p->space)
     return err_memory(e);
-  if (plan_needed(p, s, c, n, j->in.path, e) != ST_OK || plan_kept(p, j, c, n, e) != ST_OK)
+  if (plan_needed(p, s, c, n, j, e) != ST_OK || plan_kept(p, j, c, n, e) != ST_OK)
     return e->code;
   for (uint32_t i = 0; i < p->nkeep; i++) {
     IrColumn kept = p->read[p->keep[i]];
