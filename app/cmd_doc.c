@@ -64,21 +64,33 @@ static void print_tasks(unsigned tasks) {
   printf("\n\n");
 }
 
-enum { GIST_WIDTH = 92 };
+enum { LIST_WIDTH = 100, NAME_WIDTH = 20, GIST_WIDTH = LIST_WIDTH - NAME_WIDTH - 3 };
 
-/* What a list says of an entry: its first line where that ends a sentence and is short; else its first sentence, of a long one
+/* How much of a doc the list shows: its first line where that is short and ends a sentence; else its first sentence, of a very long one
  * what stands before the first colon or semicolon. */
-static void print_gist(const char *doc) {
-  size_t line = strcspn(doc, "\n"), n = 0;
-  while (doc[n] && !(doc[n] == '.' && n > 1 && doc[n - 2] != ' ' && strchr(" \n", doc[n + 1]))) /* "G. Brier" goes on; so does 0.5 */
+static size_t gist_length(const char *doc) {
+  size_t line = strcspn(doc, "\n"), n = 0, cut;
+  while (doc[n] && !(strchr(".?", doc[n]) && n > 1 && doc[n - 2] != ' ' && strchr(" \n", doc[n + 1]))) /* "G. Brier" goes on; so does 0.5 */
     n++;
-  n += doc[n] == '.';
+  n += doc[n] != 0;
   if (line && line <= GIST_WIDTH && (doc[line - 1] == '.' || !doc[line]))
-    n = line;
-  if (n > GIST_WIDTH && strcspn(doc, ":;") < n)
-    n = strcspn(doc, ":;");
-  for (size_t i = 0; i < n; i++)
-    putchar(doc[i] == '\n' ? ' ' : doc[i]);
+    return line;
+  for (cut = 0; cut < n && !(strchr(":;", doc[cut]) && strchr(" \n", doc[cut + 1])); cut++) /* `index:value` is one word */
+    ;
+  return n > 2 * GIST_WIDTH ? cut : n;
+}
+
+/* A line of a list: the name and the gist, in lines of at most LIST_WIDTH. */
+static void print_entry(const char *name, const char *doc) {
+  size_t end = gist_length(doc), at = (size_t)printf("  %-*s", NAME_WIDTH, name);
+  for (size_t i = 0; i < end;) {
+    size_t word = strcspn(doc + i, " \n");
+    word = word < end - i ? word : end - i;
+    if (at + 1 + word > LIST_WIDTH)
+      at = (size_t)printf("\n%*s", NAME_WIDTH + 2, "") - 1;
+    at += (size_t)printf(" %.*s", (int)word, doc + i);
+    i += word + 1;
+  }
   putchar('\n');
 }
 
@@ -99,29 +111,49 @@ static bool is_operator_name(const Decl *f) {
   return f->kind == D_NATIVE && !f->doc;
 }
 
-static void list_some(const Doc *d, const char *title, bool native, bool aggregate) {
-  printf("%s\n", title);
-  for (uint32_t m = 0; library_ast(d->c.library, m); m++)
-    for (const Decl *f = decls_of(d, m); f; f = f->next) {
-      if ((f->kind == D_NATIVE) != native || (native && f->aggregate != aggregate) || is_operator_name(f) || !first_of_name(d, m, f))
-        continue;
-      printf("  %-20s ", f->name);
-      print_gist(f->doc ? f->doc : "");
-    }
+/* The heading that a declaration stands under: the last line "# ---- TITLE ----" above it in its file, or the first sentence of the
+ * file's own doc. */
+static const char *heading(const Doc *d, uint32_t module, const Decl *f, size_t *n) {
+  const char *text = d->c.sources.file[f->span.file].text, *found = NULL, *doc = library_ast(d->c.library, module)->doc;
+  static const char mark[] = "\n# ---- ";
+  for (const char *p = text; (p = strstr(p, mark)) != NULL && p < text + f->span.from; p++)
+    found = p + sizeof mark - 1;
+  *n = found ? strcspn(found, "\n") - 5 : strcspn(doc ? doc : "", ".:\n");
+  return found ? found : doc;
 }
 
+static void list_module(const Doc *d, uint32_t module) {
+  const char *last = NULL;
+  for (const Decl *f = decls_of(d, module); f; f = f->next) {
+    if (is_operator_name(f) || !first_of_name(d, module, f))
+      continue;
+    size_t n;
+    const char *title = heading(d, module, f, &n);
+    if (title != last)
+      printf("%s%.*s\n", last ? "\n" : "", (int)n, title);
+    last = title;
+    print_entry(f->name, f->doc ? f->doc : "");
+  }
+  printf("\n");
+}
+
+static bool is_native_module(const Doc *d, uint32_t module) {
+  const Decl *f = decls_of(d, module);
+  return f && !strcmp(d->c.sources.file[f->span.file].path, "stdlib/native.cml");
+}
+
+/* What features are mostly made of comes first; the small functions at the end. */
 static void list_functions(const Doc *d) {
-  list_some(d, "Features (written in cml; `cmlc doc NAME` shows how)", false, false);
-  list_some(d, "\nAggregates (fitted over the training rows)", true, true);
-  list_some(d, "\nRow functions", true, false);
+  for (int native = 0; native < 2; native++)
+    for (uint32_t m = 0; library_ast(d->c.library, m); m++)
+      if (is_native_module(d, m) == native)
+        list_module(d, m);
 }
 
 static void list_estimators(const Doc *d) {
   printf("Estimators\n");
-  for (const CatEstimator *e = d->catalog.estimator; e->name; e++) {
-    printf("  %-20s ", e->name);
-    print_gist(e->doc);
-  }
+  for (const CatEstimator *e = d->catalog.estimator; e->name; e++)
+    print_entry(e->name, e->doc);
 }
 
 /* A name that stands for several metrics is listed once. */
@@ -131,19 +163,15 @@ static void list_metrics(const Doc *d) {
     const CatMetric *first = d->catalog.metric;
     while (strcmp(first->name, m->name) != 0)
       first++;
-    if (first != m)
-      continue;
-    printf("  %-28s ", m->name);
-    print_gist(m->doc);
+    if (first == m)
+      print_entry(m->name, m->doc);
   }
 }
 
 static void list_sources(const Doc *d) {
   printf("Sources\n");
-  for (const CatFormat *f = d->catalog.format; f->name; f++) {
-    printf("  %-20s ", f->name);
-    print_gist(f->doc);
-  }
+  for (const CatFormat *f = d->catalog.format; f->name; f++)
+    print_entry(f->name, f->doc);
 }
 
 static const struct {
@@ -154,9 +182,9 @@ static const struct {
 static void list_all(const Doc *d) {
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
     lists[i].print(d);
-    printf("\n");
+    printf(i ? "\n" : "");
   }
-  printf("`cmlc doc NAME` shows one entry in full, `cmlc doc functions` (estimators, metrics, sources) one list, `cmlc doc CML0204` an error code.\n");
+  printf("`cmlc doc NAME` shows one entry in full with an example, `cmlc doc functions` (estimators, metrics,\nsources) one list, `cmlc doc CML0204` an error code.\n");
 }
 
 static void print_default(const Option *o) {
@@ -200,25 +228,33 @@ static void print_options(const Option *o) {
   }
 }
 
-/* Every overload of the name, the doc of the first that has one, and how a cml function is written. */
+static bool same_doc(const Decl *a, const Decl *b) {
+  return a->doc && b->doc && !strcmp(a->doc, b->doc);
+}
+
+static const Decl *next_of_name(const Decl *f, const char *name) {
+  while (f && strcmp(f->name, name) != 0)
+    f = f->next;
+  return f;
+}
+
+/* Every overload of the name, how a cml function is written, and the doc, once for neighbours that share it. */
 static bool doc_function(const Doc *d, const char *name) {
-  const char *doc = NULL;
   bool found = false;
   for (uint32_t m = 0; library_ast(d->c.library, m); m++)
-    for (const Decl *f = decls_of(d, m); f; f = f->next) {
-      if (strcmp(f->name, name) != 0)
-        continue;
+    for (const Decl *next, *f = next_of_name(decls_of(d, m), name); f; f = next, found = true) {
+      next = next_of_name(f->next, name);
+      if (found)
+        printf(f->doc ? "\n" : "");
       print_signature(d, f);
       printf("%s\n", f->kind == D_NATIVE && f->aggregate ? "   # aggregate: fitted over the training rows" : "");
-      doc = doc ? doc : f->doc;
-      found = true;
       if (f->kind == D_FN)
         printf("\n%.*s\n", (int)(f->span.to - f->span.from), d->c.sources.file[f->span.file].text + f->span.from);
+      if (!f->doc || (next && same_doc(f, next)))
+        continue;
+      printf("\n");
+      print_text(f->doc);
     }
-  if (doc) {
-    printf("\n");
-    print_text(doc);
-  }
   return found;
 }
 
