@@ -84,8 +84,8 @@ tests/fuzz.log: $(fuzz_replays)
 
 tests_extra = \
   examples/airports examples/cars examples/flights examples/movies examples/penguins tests/README.md \
-  tests/doc.sh tests/examples.sh tests/fuzz.sh tests/fuzz/seeds tests/golden tests/golden.sh tests/laws.sh \
-  tests/layers.sh tests/lsan.supp tests/oracle tests/oracle.sh tests/unit/agg_kit.h \
-  tests/unit/engine_data.h tests/unit/exec_passes.h tests/unit/interp_kit.h tests/unit/linear_oracle.h \
-  tests/unit/linear_reference.h tests/unit/scan.h
+  tests/catalogue.sh tests/doc tests/doc.sh tests/examples.sh tests/fuzz.sh tests/fuzz/seeds tests/golden \
+  tests/golden.sh tests/laws.sh tests/layers.sh tests/lsan.supp tests/oracle tests/oracle.sh \
+  tests/unit/agg_kit.h tests/unit/engine_data.h tests/unit/exec_passes.h tests/unit/interp_kit.h \
+  tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h
 EXTRA_DIST += $(tests_extra) tests/unit/run

@@ -44,7 +44,7 @@ static const char doc[] =
     "KMeans(k, initMode, maxIter, tol, distanceMeasure). Their tolerances: scikit-learn's is this one, Spark's is a\n"
     "distance of each centre.\n"
     "\n"
-    "Example.  model regions = kmeans(place, k = 6)\n";
+    "Example.  model regions = kmeans(f, k = 6)\n";
 
 /* ---- prediction ---- */
 

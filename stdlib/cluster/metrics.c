@@ -245,7 +245,10 @@ const Metric metric_silhouette = {
            "its cluster counts 0. For a model with metric = cosine distances are 1 - cos; rows of zeros do not count.\n"
            "Undefined where only one cluster has rows. Two scans, however many rows there are. `by` averages over the\n"
            "rows of a slice, against the clusters of all rows.\n"
-           "Spark: ClusteringEvaluator. scikit-learn: silhouette_score with metric = \"sqeuclidean\", or \"cosine\".\n",
+           "Spark: ClusteringEvaluator. scikit-learn: silhouette_score with metric = \"sqeuclidean\", or \"cosine\".\n"
+           "Source: P. Rousseeuw, Journal of Computational and Applied Mathematics 20 (1987).\n"
+           "\n"
+           "    silhouette, silhouette by zone\n",
     .begin = begin_silhouette,
     .finish = finish,
 };
@@ -257,7 +260,9 @@ const Metric metric_inertia = {
     .option = no_options,
     .doc = "Weighted sum of squared distances of rows to the centre of their cluster; with metric = cosine of 1 - cos.\n"
            "0 is best; it grows with the rows.\n"
-           "scikit-learn: KMeans.inertia_. Spark: trainingCost.\n",
+           "scikit-learn: KMeans.inertia_. Spark: trainingCost.\n"
+           "\n"
+           "    inertia\n",
     .begin = begin_inertia,
     .finish = finish,
 };
@@ -270,7 +275,10 @@ const Metric metric_davies_bouldin = {
     .doc = "Mean over clusters of the worst ratio (s_i + s_j) / d_ij: s is the mean distance of a cluster's rows to their\n"
            "mean, d the distance of two such means. 0 is best. Clusters without rows do not count. With metric = cosine\n"
            "of rows divided by their lengths. Undefined where only one cluster has rows, and by slices.\n"
-           "scikit-learn: davies_bouldin_score.\n",
+           "scikit-learn: davies_bouldin_score.\n"
+           "Source: D. Davies, D. Bouldin, IEEE Transactions on Pattern Analysis and Machine Intelligence 1 (1979).\n"
+           "\n"
+           "    expect davies_bouldin < 1\n",
     .begin = begin_davies_bouldin,
     .finish = finish,
 };
@@ -284,7 +292,10 @@ const Metric metric_calinski_harabasz = {
     .doc = "Squared deviations of the clusters' means from the mean of all, over those of rows from their cluster's mean,\n"
            "times (W - k) / (k - 1); W is the weight of all rows, k the number of clusters with rows. Larger is better.\n"
            "Undefined where only one cluster has rows, where all rows lie on their means, and by slices.\n"
-           "scikit-learn: calinski_harabasz_score.\n",
+           "scikit-learn: calinski_harabasz_score.\n"
+           "Source: T. Calinski, J. Harabasz, Communications in Statistics 3 (1974).\n"
+           "\n"
+           "    calinski_harabasz\n",
     .begin = begin_calinski_harabasz,
     .finish = finish,
 };

@@ -236,7 +236,7 @@ const Metric multiclass_log_loss = {
            "has 2^-52.\n"
            "scikit-learn: log_loss. Spark: logLoss (which clips at 1e-15).\n"
            "\n"
-           "    log_loss by island\n",
+           "    log_loss by origin\n",
     .begin = begin_log_loss,
     .finish = finish_mean,
 };

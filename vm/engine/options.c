@@ -53,18 +53,36 @@ static const Option libsvm_options[] = {
 };
 
 const Format engine_formats[] = {
-    {"parquet", parquet_options, "Apache Parquet: typed columns, read by column."},
-    {"csv", csv_options, "Text with one record a line, also compressed (.gz, .zst)."},
+    {"parquet", parquet_options,
+     "Apache Parquet: typed columns, read by column.\n"
+     "Null: null. Errors: types that the language does not have, in columns that are used. Rows are in the order of the files, which are\n"
+     "sorted by name where the path is a glob.\n"
+     "Spark: spark.read.parquet. pandas: read_parquet. Source: the format's specification, parquet.apache.org.\n"
+     "Example: `from parquet(\"flights.parquet\")`\n"},
+    {"csv", csv_options,
+     "Text with one record a line, also compressed (.gz, .zst).\n"
+     "Null: the texts of `null`; an empty number, date or bool always. Errors: a value that is not of its column's type, a record with too\n"
+     "few or too many values; with file and record. Nothing is dropped. Without a schema the types are guessed from the first rows.\n"
+     "Spark: spark.read.csv. pandas: read_csv. Source: RFC 4180.\n"
+     "Example: `from csv(\"flights/*.csv\", null = [\"\", \"NA\"])`\n"},
     {"json", json_options,
-     "Objects, one a line, one behind the other or in one array, also compressed (.gz, .zst). Objects inside objects are columns "
-     "with dotted names: `address.city`. Lists cannot be read."},
+     "Objects, one a line, one behind the other or in one array, also compressed (.gz, .zst).\n"
+     "Objects inside objects are columns with dotted names: `address.city`. Lists cannot be read. Null: null, and a name that is not there.\n"
+     "Spark: spark.read.json (lines), with multiLine (arrays). pandas: read_json(lines = True). Source: RFC 8259.\n"
+     "Example: `from json(\"flights.json\", null = \"\")`\n"},
     {"libsvm", libsvm_options,
-     "Lines `label index:value ...`, also compressed (.gz, .zst): the columns `label`, `qid` where rows have one, and `f1` .. `fN`, 0 where a "
-     "line is silent. Indices ascend in a line; `#` begins a comment. At most 10,000 features."},
+     "Lines `label index:value ...`, also compressed (.gz, .zst).\n"
+     "The columns are `label`, `qid` where rows have one, and `f1` .. `fN`, 0 where a line is silent. Indices ascend in a line; `#` begins a\n"
+     "comment. At most 10,000 features.\n"
+     "Spark: format(\"libsvm\"), numFeatures is width. scikit-learn: load_svmlight_file(n_features = width, zero_based).\n"
+     "Source: C.-C. Chang, C.-J. Lin, LIBSVM, ACM TIST 2 (2011), and its README.\n"
+     "Example: `from libsvm(\"digits.libsvm\", width = 2)`\n"},
     {"sql", parquet_options,
-     "One SELECT in DuckDB's SQL over files beside the program: sql(\"select * from 'a.parquet' where day > {since}\"). A param in braces "
-     "is a bound value, never text. Rows are in the order of the ORDER BY at the end of the query, else sorted by all columns. It only "
-     "reads: no other statement, no network, no settings."},
+     "One SELECT in DuckDB's SQL over files beside the program.\n"
+     "A param in braces is a bound value, never text: `sql(\"select * from 'a.parquet' where day > {since}\")`. Rows are in the order of the\n"
+     "ORDER BY at the end of the query, else sorted by all columns. It only reads: no other statement, no network, no settings.\n"
+     "Spark: spark.sql. pandas: read_sql_query. Source: the DuckDB documentation, duckdb.org/docs.\n"
+     "Example: `from sql(\"select * from 'flights.parquet' where price > 0\")`\n"},
     {NULL, NULL, NULL},
 };
 
