@@ -169,6 +169,9 @@ static void json_data(Json *j, const Report *r) {
     if (!rows->nparts)
       json_whole(j, "all", d->kept[0]);
     json_close(j, '}');
+    for (uint32_t k = 0; k < rows->prog.nout; k++)
+      if (rows->prog.out[k].role == OUT_INVALID)
+        json_whole(j, "invalid", d->kept[KEPT_INVALID]);
     for (uint32_t k = 0; k < r->ndata; k++)
       if ((int32_t)r->data[k].stage == rows->from)
         json_text(j, "digest", r->data[k].digest);

@@ -63,8 +63,11 @@ static void print_data(const Report *r, const Paint *p) {
     }
     if (!s->nparts)
       kept = d->kept[0];
-    if (kept < d->read)
-      fprintf(p->out, ", filtered %s", grouped(a, d->read - kept));
+    uint64_t invalid = d->kept[KEPT_INVALID];
+    if (kept + invalid < d->read)
+      fprintf(p->out, ", filtered %s", grouped(a, d->read - kept - invalid));
+    if (invalid)
+      fprintf(p->out, ", %sdropped as invalid %s%s", p->red, grouped(a, invalid), p->end);
     fprintf(p->out, "\n");
     print_tests(r, p, s->from);
   }

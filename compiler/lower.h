@@ -72,7 +72,11 @@ typedef struct Build { /* one row program under construction */
   const Instance *own;  /* instances that are not the phase split's: of the aggregates that an `expect` of data compares */
   uint32_t nown;
   const TColumn **used; /* columns read, each once, in order of first use */
-  uint32_t nused, ucap;
+  uint32_t *read;       /* their values, checks of domains included */
+  uint32_t nused, ucap, rcap;
+  bool drops;           /* rows with values that `on_invalid = drop` names are removed; elsewhere they are errors */
+  bool has_invalid;     /* invalid: whether a row is such a one */
+  uint32_t invalid;
 } Build;
 
 void prog_init(Build *b, Arena *a, const struct Diags *d, const Tree *t, const Split *sp, Cols cols);

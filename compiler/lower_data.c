@@ -364,14 +364,26 @@ static void rows_program(Lower *l, Build *b, const DataState *ds, const Early *e
   }
   if (ds->fold && !early)
     lower_fold(l, b, ds);
+  if (b->has_invalid && !early)
+    prog_out(b, OUT_INVALID, NULL, KIND_BOOL, b->invalid);
 }
 
-/* Once to learn which columns of the file are read; then again with all of them, and their checks, at the top. */
+static bool drops_rows(const TColumn *c) {
+  return !c->derive && c->on_invalid == INVALID_DROP;
+}
+
+/* Once to learn which columns of the file are read; then again with all of them, and their checks, at the top. Those that drop rows
+ * are always read: which rows there are does not depend on what a model uses. */
 static void lower_rows(Lower *l, const DataState *ds, const Early *early, Build *b) {
   Build dry;
   prog_init(&dry, l->arena, l->diags, l->tree, &l->split, COLS_FILE);
+  dry.drops = true;
   rows_program(l, &dry, ds, early);
   prog_init(b, l->arena, l->diags, l->tree, &l->split, COLS_FILE);
+  b->drops = true;
+  for (uint32_t i = 0; i < ds->data->ncolumn; i++) /* first, so that other values of such a row are no errors */
+    if (drops_rows(ds->data->column[i]))
+      prog_column(b, ds->data->column[i]);
   for (uint32_t i = 0; i < ds->data->ncolumn; i++)
     for (uint32_t k = 0; k < dry.nused; k++)
       if (dry.used[k] == ds->data->column[i])

@@ -108,18 +108,62 @@ void prog_out(Build *b, OutRole role, const char *name, Kind kind, uint32_t val)
 
 /* ---- Columns ---- */
 
-static void note_used(Build *b, const TColumn *c) {
+static void note_used(Build *b, const TColumn *c, uint32_t val) {
   for (uint32_t i = 0; i < b->nused; i++)
     if (b->used[i] == c)
       return;
+  uint32_t n = b->nused;
   PUSH(b->arena, b->used, b->nused, b->ucap, c);
+  PUSH(b->arena, b->read, n, b->rcap, val);
+}
+
+static uint32_t bad_step(Build *b, const char *op, uint32_t x, uint32_t y) {
+  uint32_t arg[2] = {x, y}, n;
+  prog_step(b, op, arg, 2, &n);
+  return n;
+}
+
+/* Whether a value lies outside the domain; null where the value is. NaN lies inside. */
+static uint32_t outside(Build *b, const TColumn *c, uint32_t val) {
+  uint32_t bad = 0, limit;
+  bool some = false;
+  for (uint32_t i = 0; i < c->nin; i++) {
+    prog_step(b, "const.str", NULL, 0, &limit)->s = c->in[i];
+    uint32_t other = bad_step(b, "ne.str", val, limit);
+    bad = some ? bad_step(b, "and.b", bad, other) : other;
+    some = true;
+  }
+  if (c->has_min) {
+    prog_step(b, "const.f64", NULL, 0, &limit)->f = c->min;
+    bad = bad_step(b, "lt.f64", prog_float(b, val), limit);
+    some = true;
+  }
+  if (c->has_max) {
+    prog_step(b, "const.f64", NULL, 0, &limit)->f = c->max;
+    uint32_t above = bad_step(b, "gt.f64", prog_float(b, val), limit);
+    bad = some ? bad_step(b, "or.b", bad, above) : above;
+  }
+  return bad;
+}
+
+static void drop_invalid(Build *b, uint32_t bad) {
+  uint32_t no;
+  prog_step(b, "const.b", NULL, 0, &no);
+  bad = bad_step(b, "coalesce.b", bad, no);
+  step1(b, "keep", step1(b, "not.b", bad));
+  b->invalid = b->has_invalid ? bad_step(b, "or.b", b->invalid, bad) : bad;
+  b->has_invalid = true;
 }
 
 /* A domain is checked where the column is read from the file, and nowhere else. */
 static uint32_t check_domain(Build *b, const TColumn *c, uint32_t val) {
   IrType t = type_of(c->type);
   uint32_t n = val;
-  if (c->has_min || c->has_max) {
+  if (c->on_invalid == INVALID_NULL)
+    return bad_step(b, t == IR_I64 ? "null_when.i64" : t == IR_F64 ? "null_when.f64" : "null_when.str", outside(b, c, val), val);
+  if (c->on_invalid == INVALID_DROP && b->drops) {
+    drop_invalid(b, outside(b, c, val));
+  } else if (c->has_min || c->has_max) {
     IrVal *v = prog_step(b, t == IR_I64 ? "check.range.i64" : "check.range.f64", &val, 1, &n);
     v->f = c->has_min ? c->min : -__builtin_inf();
     v->g = c->has_max ? c->max : __builtin_inf();
@@ -138,27 +182,18 @@ static uint32_t check_domain(Build *b, const TColumn *c, uint32_t val) {
 uint32_t prog_column(Build *b, const TColumn *c) {
   if (b->cols == COLS_FILE && c->derive)
     return prog_node(b, c->derive);
+  for (uint32_t i = 0; i < b->nused; i++) /* read once, whatever Node mentions it */
+    if (b->used[i] == c)
+      return b->read[i];
   uint32_t n;
-  note_used(b, c);
   IrVal *v = prog_step(b, "col", NULL, 0, &n);
   v->s = c->name;
   v->type = (uint8_t)type_of(c->type);
   v->nullable = c->type.nullable;
   prog_place(b, c->span, &v->line, &v->col);
-  return b->cols == COLS_FILE ? check_domain(b, c, n) : n;
-}
-
-/* A column is read once, whatever Node mentions it. */
-static uint32_t column_once(Build *b, const Node *node) {
-  const TColumn *c = node->column;
-  for (uint32_t i = 0; i < b->prog.nval && !(b->cols == COLS_FILE && c->derive); i++)
-    if (b->prog.val[i].op == OP_COL && strcmp(b->prog.val[i].s, c->name) == 0) {
-      uint32_t n = i; /* its domain check follows at once */
-      if (b->cols == COLS_FILE && (c->has_min || c->has_max || c->nin))
-        n = i + 1;
-      return n;
-    }
-  return prog_column(b, c);
+  n = b->cols == COLS_FILE ? check_domain(b, c, n) : n;
+  note_used(b, c, n);
+  return n;
 }
 
 /* ---- Nodes ---- */
@@ -258,7 +293,7 @@ uint32_t prog_node(Build *b, const Node *n) {
   uint32_t v = 0;
   switch (n->kind) {
   case N_LIT: v = prog_literal(b, n); break;
-  case N_COLUMN: v = column_once(b, n); break;
+  case N_COLUMN: v = prog_column(b, n->column); break;
   case N_AGG: v = prog_agg(b, n); break;
   case N_CALL: v = prog_args(b, n, n->op); break;
   case N_VECTOR: v = prog_args(b, n, "vec"); break;

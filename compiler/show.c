@@ -38,7 +38,8 @@ static void show_literal(const Node *n, Buf *out) {
 }
 
 static void show_agg(const Node *n, Buf *out) {
-  buf_printf(out, "%s(", n->shown ? n->shown : n->op);
+  bool distinct = strncmp(n->op, "count_distinct.", 15) == 0;
+  buf_printf(out, "%s%s", distinct ? "count" : n->shown ? n->shown : n->op, distinct ? "(distinct " : "(");
   show_args(n, out);
   if (n->weight) {
     buf_text(out, n->narg ? ", weight = " : "weight = ");

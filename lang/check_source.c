@@ -69,6 +69,21 @@ static void domain_list(Ctx *x, const SchemaColumn *s, TColumn *col) {
   col->ordered = s->ordered;
 }
 
+static void on_invalid(Ctx *x, const SchemaColumn *s, TColumn *col) {
+  const Expr *e = s->on_invalid;
+  const char *word = e->kind == E_NULL ? "null" : e->name;
+  if (strcmp(word, "error") != 0 && strcmp(word, "null") != 0 && strcmp(word, "drop") != 0)
+    ctx_error(x, "CML0327", e->span, "write `error`, `null` or `drop`", "`%s` is nothing that can be done with a value", word);
+  else if (!s->domain)
+    ctx_error(x, "CML0327", e->span, arena_printf(x->c->a, "write one: `%s: ... in 0..120 on_invalid = %s`", s->name, word),
+              "`%s` has no domain, so none of its values is invalid", s->name);
+  else if (e->kind == E_NULL && !col->type.nullable && col->type.kind != TY_ERROR)
+    ctx_error(x, "CML0327", e->span, arena_printf(x->c->a, "write `%s: %s?`", s->name, type_name(col->type.kind)),
+              "a value that becomes null asks for a nullable type");
+  else
+    col->on_invalid = e->kind == E_NULL ? INVALID_NULL : strcmp(word, "drop") == 0 ? INVALID_DROP : INVALID_ERROR;
+}
+
 static bool column_type(Check *c, const SchemaColumn *s, Type *t) {
   if (!s->type) {
     diag_add(c->d, SEV_ERROR, "CML0219", s->span, arena_printf(c->a, "write `%s: float`", s->name),
@@ -109,8 +124,7 @@ static void schema_columns(Ctx *x, DataInfo *d, const Item *schema) {
       ctx_error(x, "CML0315", s->domain->span, "write `in 0..120` or `in [\"a\", \"b\"]`",
                 "a domain is a range or a list");
     if (s->on_invalid)
-      ctx_error(x, "CML0111", s->on_invalid->span, "remove it: a row outside is an error",
-                "`on_invalid` is not part of this version");
+      on_invalid(x, s, col);
     add_column(c, d, col);
   }
 }

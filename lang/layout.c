@@ -601,7 +601,7 @@ static uint32_t word_in_place(Layout *l, uint32_t i, Tok *t) {
       t->kind = TK_ORDERED;
     else if (named(raw, "known"))
       t->kind = TK_KNOWN;
-    else if (named(raw, "on_invalid") && raw[1].kind == TK_ASSIGN)
+    else if (named(raw, "on_invalid") && raw[1].kind != TK_COLON)
       t->kind = TK_ON_INVALID;
     break;
   case B_EVALUATE:

@@ -8,7 +8,7 @@
  *
  * Corners: aggregates skip nulls. NaN makes a sum, mean or variance NaN; in min, max and quantiles it stands above infinity. -0 is 0. Rows
  * with a null in a key belong to no group. A key that was seen only outside of what `where` lets through counts and sums to 0, and has no
- * mean. Variances divide by n - 1, or with weights by W - (sum w^2) / W, and are 0 for one value. */
+ * mean. Different values are counted as keys of a table. Variances divide by n - 1, or with weights by W - (sum w^2) / W, and are 0 for one value. */
 #include "vm/agg.h"
 
 #include <string.h>
@@ -26,6 +26,10 @@ static const struct {
     {{"count.i64", IR_I64, IR_I64, true, false}, FN_COUNT},
     {{"count.f64", IR_F64, IR_I64, true, false}, FN_COUNT},
     {{"count.str", IR_STR, IR_I64, true, false}, FN_COUNT},
+    {{"count_distinct.b", IR_BOOL, IR_I64, true, false}, FN_DISTINCT},
+    {{"count_distinct.i64", IR_I64, IR_I64, true, false}, FN_DISTINCT},
+    {{"count_distinct.f64", IR_F64, IR_I64, true, false}, FN_DISTINCT},
+    {{"count_distinct.str", IR_STR, IR_I64, true, false}, FN_DISTINCT},
     {{"sum.i64", IR_I64, IR_I64, true, false}, FN_SUM_I64},
     {{"sum.f64", IR_F64, IR_F64, true, true}, FN_SUM},
     {{"mean.f64", IR_F64, IR_F64, true, true}, FN_MEAN},
@@ -120,6 +124,8 @@ static const Pass *pass_of(const Agg *x) {
     return &pass_terms;
   if (x->fn == FN_NONZEROS)
     return &pass_nonzeros;
+  if (x->fn == FN_DISTINCT)
+    return &pass_table;
   if (is_quantile(x->fn))
     return x->a->nkey ? &pass_collect_by : &pass_histogram;
   if (x->fn == FN_MIN_STR || x->fn == FN_MAX_STR || x->fn == FN_MODE || x->fn == FN_CATEGORIES)
@@ -134,7 +140,8 @@ static const Pass *pass_of(const Agg *x) {
 }
 
 static bool same_keys(const Agg *x, const Agg *y) {
-  if (x->a->nkey != y->a->nkey || x->folded != y->folded)
+  bool distinct = x->fn == FN_DISTINCT;
+  if (x->a->nkey != y->a->nkey || x->folded != y->folded || distinct != (y->fn == FN_DISTINCT) || (distinct && x->a->arg != y->a->arg))
     return false;
   return !x->a->nkey || !memcmp(x->a->key, y->a->key, x->a->nkey * sizeof *x->a->key);
 }
@@ -165,7 +172,7 @@ static Status check_par(const Agg *x, Err *e) {
 
 static Status resolve(AggIter *it, Agg *x, const IrAgg *a, Err *e) {
   int op = find_op(a->op);
-  if (op < 0 || a->nkey > KEY_PARTS || (a->nkey && !ops[op].op.grouped) || (a->crossfit && (!a->nkey || it->folds < 2)))
+  if (op < 0 || a->nkey + (ops[op].fn == FN_DISTINCT) > KEY_PARTS || (a->nkey && !ops[op].op.grouped) || (a->crossfit && (!a->nkey || it->folds < 2)))
     return err_set(e, ST_FAULT, "CML0601", NULL, "stage \"%.80s\" has an aggregate that cannot be", it->s->name);
   x->a = a;
   x->fn = ops[op].fn;
@@ -179,10 +186,12 @@ static Status resolve(AggIter *it, Agg *x, const IrAgg *a, Err *e) {
 }
 
 static Status put_keys(AggIter *it, const Agg *x, Buf *b, Err *e) {
-  buf_u64(b, x->a->nkey);
-  for (uint32_t k = 0; k < x->a->nkey; k++) {
+  uint32_t n = x->a->nkey;
+  bool distinct = x->fn == FN_DISTINCT; /* the value is one more part of the key: there is an entry for each */
+  buf_u64(b, n + distinct);
+  for (uint32_t k = 0; k < n + distinct; k++) {
     int32_t out;
-    if (output_of(it->s, (int32_t)x->a->key[k], &out, e))
+    if (output_of(it->s, k < n ? (int32_t)x->a->key[k] : x->a->arg, &out, e))
       return e->code;
     buf_u32(b, (uint32_t)out);
   }
@@ -199,7 +208,7 @@ static Status write_plan(AggIter *it, uint32_t p, Err *e) {
   }
   if (plan->pass == &pass_table)
     buf_u32(b, first->folded ? it->folds : 1);
-  if (first->a->nkey && put_keys(it, first, b, e))
+  if ((first->a->nkey || first->fn == FN_DISTINCT) && put_keys(it, first, b, e))
     return e->code;
   buf_u64(b, plan->n);
   for (uint32_t i = 0; i < it->s->nagg; i++) {
@@ -471,6 +480,8 @@ static Status finish_one(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
   }
   if (p->pass == &pass_covariance)
     return finish_covariance(x, p, f, e);
+  if (x->fn == FN_DISTINCT)
+    return distinct_fitted(p->open, p->partial, x->at, a->nkey, variants, sees, f, e);
   Status st = table_fitted(p->open, p->partial, x->at, x->fn, a->nkey, variants, sees, f, &bad, e);
   return !st && bad ? overflow(x, e) : st;
 }

@@ -7,7 +7,7 @@
 #include "vm/agg.h"
 
 typedef enum AggFn {
-  FN_COUNT, FN_SUM_I64, FN_SUM, FN_MEAN, FN_VARIANCE, FN_STDDEV, FN_MIN_I64, FN_MAX_I64, FN_MIN, FN_MAX,
+  FN_COUNT, FN_DISTINCT, FN_SUM_I64, FN_SUM, FN_MEAN, FN_VARIANCE, FN_STDDEV, FN_MIN_I64, FN_MAX_I64, FN_MIN, FN_MAX,
   FN_MIN_STR, FN_MAX_STR, FN_MEDIAN, FN_QUANTILE, FN_QUANTILES, FN_MODE, FN_CATEGORIES, FN_COVARIANCE,
   FN_COMPONENTS, FN_WHITENING, FN_GRID, FN_BOX_COX, FN_YEO_JOHNSON, FN_VOCABULARY, FN_NONZEROS, FN_N,
 } AggFn;
@@ -180,6 +180,8 @@ Table *table_new(const Order *o, uint32_t n, uint32_t nkey, IrType type, uint32_
 /* False: out of range (sum.i64), or no memory: e tells. */
 Status table_fitted(const void *par, const Group *g, uint32_t item, AggFn fn, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out,
                     bool *overflow, Err *e);
+/* How many keys differ in the part behind the first nkey: a number, or with nkey > 0 a table by those. */
+Status distinct_fitted(const void *par, const Group *g, uint32_t item, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out, Err *e);
 /* Variant 0 sees all folds, variant 1 + f all but f; where folds are consecutive in time, those before f. */
 static inline bool variant_sees(uint32_t variant, Sees s, uint32_t fold) {
   if (s.forward)

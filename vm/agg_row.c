@@ -222,6 +222,8 @@ static void put_part(Buf *b, const Col *col, uint32_t row) {
     key_put_b(b, col->b[r]);
   else if (col->type == IR_I64)
     key_put_i64(b, col->i[r]);
+  else if (col->type == IR_F64) /* only where different values are counted */
+    key_put_i64(b, (int64_t)f64_key(col->f[r]));
   else
     key_put_str(b, col->dict->bytes + col->dict->off[col->code[r]], col->dict->off[col->code[r] + 1] - col->dict->off[col->code[r]]);
 }
@@ -237,7 +239,8 @@ static Recent *recent_of(Recent *table, const Col *const *col, uint32_t nkey, ui
   uint64_t h = 0;
   for (uint32_t k = 0; k < nkey; k++) {
     uint32_t at = col[k]->constant ? 0 : r;
-    part[k] = col[k]->type == IR_BOOL ? col[k]->b[at] : col[k]->type == IR_I64 ? (uint64_t)col[k]->i[at] : col[k]->code[at];
+    part[k] = col[k]->type == IR_BOOL ? col[k]->b[at] : col[k]->type == IR_I64 ? (uint64_t)col[k]->i[at]
+              : col[k]->type == IR_F64 ? f64_key(col[k]->f[at]) : col[k]->code[at];
     h = hash_mix(h ^ part[k]);
   }
   return &table[(h ^ h >> 32) % RECENT];
@@ -276,7 +279,7 @@ Status agg_group(const Panel *p, const int32_t *key, uint32_t nkey, Map *keys, u
   bool constant = true;
   for (uint32_t k = 0; k < nkey; k++) {
     col[k] = agg_col(p, key[k], -1, c);
-    if (!col[k] || (col[k]->type != IR_BOOL && col[k]->type != IR_I64 && col[k]->type != IR_STR))
+    if (!col[k] || (col[k]->type != IR_BOOL && col[k]->type != IR_I64 && col[k]->type != IR_F64 && col[k]->type != IR_STR))
       return par_bad(c->err);
     constant &= col[k]->constant;
   }

@@ -12,6 +12,7 @@
 StateKind state_kind(AggFn fn, bool weighted) {
   switch (fn) {
   case FN_COUNT:
+  case FN_DISTINCT:
     return STATE_COUNT;
   case FN_SUM_I64:
     return STATE_ISUM;

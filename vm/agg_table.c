@@ -322,3 +322,62 @@ Status table_fitted(const void *par, const Group *g, uint32_t item, AggFn fn, ui
   mem_free(o);
   return t ? table_index(t, e) : e->code;
 }
+
+/* ---- Different values ---- */
+
+/* One entry for each prefix; keys with equal ones are neighbours. first[k]: where those of prefix k begin. */
+static Order *prefixes(const Order *o, uint32_t n, uint32_t nkey, uint32_t *first, uint32_t *count) {
+  Order *p = mem_alloc(((size_t)n + 1) * sizeof *p);
+  *count = 0;
+  for (uint32_t k = 0; p && k < n; k++) {
+    uint32_t size = (uint32_t)key_prefix((const uint8_t *)o[k].key, o[k].n, nkey);
+    if (*count && p[*count - 1].n == size && !memcmp(p[*count - 1].key, o[k].key, size))
+      continue;
+    first[*count] = k;
+    p[(*count)++] = (Order){o[k].key, size, k};
+  }
+  return p;
+}
+
+/* How many of the keys o[from..to) have a value that a variant sees; -1: it sees no row of them. */
+static int64_t distinct_of(const Par *q, const Group *g, const Order *o, uint32_t from, uint32_t to, uint32_t v, Sees sees, const Item *it) {
+  int64_t n = 0;
+  bool some = false;
+  for (uint32_t k = from; k < to; k++) {
+    Word s[WORDS_MOST];
+    if (!variant_state(q, g, o[k].number, v, sees, it, s))
+      continue;
+    some = true;
+    n += s[0].u > 0;
+  }
+  return some ? n : -1;
+}
+
+Status distinct_fitted(const void *par, const Group *g, uint32_t item, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out, Err *e) {
+  const Par *q = par;
+  const Item *it = &q->item[item];
+  Order *o = keys_sorted(&g->keys, e);
+  if (o && !nkey) {
+    int64_t n = distinct_of(q, g, o, 0, g->keys.n, 0, sees, it);
+    out->type = IR_I64;
+    out->i = n < 0 ? 0 : n;
+    mem_free(o);
+    return ST_OK;
+  }
+  uint32_t n = 0, *first = o ? mem_alloc(((size_t)g->keys.n + 1) * sizeof *first) : NULL;
+  Order *p = first ? prefixes(o, g->keys.n, nkey, first, &n) : NULL;
+  Table *t = p ? table_new(p, n, nkey, IR_I64, nvariant, e) : NULL;
+  out->type = IR_TABLE;
+  out->table = t;
+  for (uint32_t v = 0; t && v < nvariant; v++)
+    for (uint32_t k = 0; k < n; k++) {
+      size_t at = (size_t)v * n + k;
+      int64_t x = distinct_of(q, g, o, first[k], k + 1 < n ? first[k + 1] : g->keys.n, v, sees, it);
+      t->null[at] = x < 0;
+      t->i[at] = x < 0 ? 0 : x;
+    }
+  mem_free(p);
+  mem_free(first);
+  mem_free(o);
+  return t ? table_index(t, e) : e->code ? e->code : err_memory(e);
+}

@@ -95,6 +95,7 @@ typedef struct Block { /* an aligned run of at most BLOCK positions of one file,
   uint32_t npos;      /* positions covered */
   uint32_t n;         /* surviving rows, in position order */
   uint32_t *at;       /* per row its position - pos; NULL: row r is at position pos + r */
+  uint32_t invalid;   /* of a rows stage: rows that were dropped since a value lay outside of its domain */
   uint32_t ncol;
   Col *col;           /* n rows each */
   uint8_t *part;      /* per row, or NULL: all 0 */

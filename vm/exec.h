@@ -86,11 +86,13 @@ typedef struct Progress { /* what the executor tells while it scans; may be NULL
   void *ctx;
 } Progress;
 
+enum { KEPT_INVALID = 64, KEPT }; /* counts of rows: of at most 64 parts; of rows that a domain dropped */
+
 typedef struct ScanInfo { /* what a scan says besides its results */
   uint64_t read;           /* positions read */
   uint64_t rows;           /* rows the jobs saw */
   uint64_t bytes;          /* bytes of columns that went through */
-  uint64_t kept[64];       /* rows stage: surviving rows of each part (first scan) */
+  uint64_t kept[KEPT];     /* rows stage: surviving rows of each part, then those that were invalid (first scan) */
   bool from_cache;
 } ScanInfo;
 

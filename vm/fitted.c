@@ -56,40 +56,44 @@ void key_put_str(Buf *k, const char *s, uint32_t n) {
   buf_put(k, end, 2);
 }
 
-/* Whether p[0..n) is what key_put_* write for `parts` parts. */
-static bool key_good(const uint8_t *p, size_t n, uint32_t parts) {
+size_t key_prefix(const uint8_t *p, size_t n, uint32_t parts) {
   size_t i = 0;
   for (; parts; parts--) {
     if (i >= n)
-      return false;
+      return 0;
     switch (p[i++]) {
     case KEY_B:
       if (i >= n || p[i++] > 1)
-        return false;
+        return 0;
       break;
     case KEY_I64:
       if (n - i < 8)
-        return false;
+        return 0;
       i += 8;
       break;
     case KEY_STR:
       for (;; i++) {
         if (i >= n)
-          return false;
+          return 0;
         if (p[i])
           continue;
         if (++i >= n || p[i] > 1)
-          return false;
+          return 0;
         if (!p[i])
           break;
       }
       i++;
       break;
     default:
-      return false;
+      return 0;
     }
   }
-  return i == n;
+  return i;
+}
+
+/* Whether p[0..n) is what key_put_* write for `parts` parts. */
+static bool key_good(const uint8_t *p, size_t n, uint32_t parts) {
+  return n && key_prefix(p, n, parts) == n;
 }
 
 /* ---- Freeing ---- */

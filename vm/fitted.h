@@ -89,6 +89,7 @@ Status table_join(Table *all, const Table *const *without, uint32_t n, Err *e);
 void key_put_b(Buf *k, bool v);
 void key_put_i64(Buf *k, int64_t v);
 void key_put_str(Buf *k, const char *s, uint32_t n);
+size_t key_prefix(const uint8_t *p, size_t n, uint32_t parts); /* bytes of the first parts of a key; 0: it is none */
 
 typedef struct Env { /* the fitted values of a run, by number; NULL = not yet fitted */
   const Fitted **v;

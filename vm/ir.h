@@ -54,6 +54,7 @@ typedef enum {
   OUT_SLOT,    /* train, and evaluate where metrics read the features: a named slot of the feature vector: f64 or vec */
   OUT_TARGET,  /* train, evaluate: f64 (bool as 0/1, a class as its number); none of models without a target */
   OUT_SCORE,   /* evaluate: f64 prediction or probability, or vec of what the model gives; with a name: of a model to compare with */
+  OUT_INVALID, /* rows: bool: the row is dropped since a value lies outside of its domain; counted */
 } OutRole;
 
 typedef struct IrOut {

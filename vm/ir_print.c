@@ -12,7 +12,7 @@
 #include "vm/ops.h"
 
 const char *const ir_type_name[IR_TYPES] = {"b", "i64", "f64", "str", "vec", "strs", "list", "vocab", "table", "model", "mat"};
-const char *const ir_role_name[IR_ROLES] = {"column", "part", "fold", "weight", "slot", "target", "score"};
+const char *const ir_role_name[IR_ROLES] = {"column", "part", "fold", "weight", "slot", "target", "score", "invalid"};
 const char *const ir_stage_name[IR_STAGES] = {"source", "rows", "fit", "train", "score", "evaluate", "predict", "bundle"};
 
 uint64_t ir_parts(const Program *p, const Stage *s) {

@@ -137,6 +137,7 @@ static bool verify_out_types(Verify *v) {
       need(v, x->op == OP_SCORES || (x->type == IR_F64 && !x->nullable), "a score is a number, or what a model gives");
       need(v, (x->type == IR_VEC) == (v->s->task == TASK_MULTICLASS || v->s->task == TASK_CLUSTER), "a score is not as wide as its task says");
       break;
+    case OUT_INVALID: need(v, x->type == IR_BOOL && !x->nullable, "whether a row is invalid is a bool, never null"); break;
     case OUT_WEIGHT:
     case OUT_TARGET: need(v, x->type == IR_F64 && !x->nullable, "weight and target are numbers, never null"); break;
     }
@@ -279,7 +280,7 @@ static bool verify_stage(Verify *v) {
   case STAGE_SOURCE: return need(v, s->ninput && !s->prog.nval, "a source has an input, and no steps");
   case STAGE_ROWS:
     return need(v, from && from->kind == STAGE_SOURCE, "rows come from a source") &&
-           verify_roles(v, 1u << OUT_COLUMN | 1u << OUT_PART | 1u << OUT_FOLD | 1u << OUT_WEIGHT) &&
+           verify_roles(v, 1u << OUT_COLUMN | 1u << OUT_PART | 1u << OUT_FOLD | 1u << OUT_WEIGHT | 1u << OUT_INVALID) &&
            need(v, count_role(&s->prog, OUT_PART) == (s->nparts > 0) && s->nparts <= 64, "a split has parts and a part") &&
            verify_unions(v) &&
            need(v, count_role(&s->prog, OUT_FOLD) == (s->folds > 0) && count_role(&s->prog, OUT_WEIGHT) <= 1, "one fold and one weight") &&

@@ -27,7 +27,7 @@ typedef struct RunData { /* of a rows stage */
   uint32_t stage;
   bool known;       /* it was scanned */
   uint64_t read;    /* rows of the source */
-  uint64_t kept[64]; /* rows that survived, by part */
+  uint64_t kept[KEPT]; /* rows that survived, by part; then those that a domain dropped */
 } RunData;
 
 typedef struct RunMetric {

@@ -201,4 +201,70 @@ def nested(rows, i):
 kit.close(pd.read_csv("train.csv").prediction / b, [nested(train & (block < block[i]), i) for i in np.flatnonzero(train)], 1e-9,
           "by time: tables inside tables")
 
+# ---- count(distinct x) ----
+
+mixed = DATA.assign(x=rng.choice([-1.5, -0.0, 0.0, 2.25, np.nan], N), rare=rng.choice(["yes", "", "ünï"], N))
+mixed.to_csv("s.csv", index=False)
+columns = {"id": "id", "day": "day", "at": "at", "town": "town", "x": "x", "rare": "rare", "y": "y"}
+tests = "\n".join(f"    expect count(distinct {c}) == {pd.Series(mixed[v]).replace('', np.nan).nunique() if c == 'rare' else mixed[v].nunique()}"
+                  for c, v in columns.items())
+kit.write("u.cml", f"""data d {{
+    from csv("s.csv")
+    {SCHEMA.replace("x: float", "x: float?")}
+{tests}
+    expect count(distinct who where y and x > 0) == {mixed.who[mixed.y & (mixed.x > 0)].nunique()}
+    where id < 0
+    expect count(distinct id) == 0
+}}
+""")
+for how in [("--threads", "1"), ("--threads", "7"), ("--executor", "loopback")]:
+    kit.check(kit.run("u.cml", *how) is not None, f"count(distinct x) of every type as pandas' nunique, {how[1]}")
+
+small = mixed.head(300).drop(columns="id").assign(id=range(300))[list(DATA.columns)].assign(x=0.5)
+program(small, "derive target = x + step / 1e6", [""], "c = coalesce(count(distinct who where target > 0.3) by town, 0)")
+kit.write("s.cml", open("s.cml").read().replace("target ~ f", "target ~ f, intercept = false").replace("predictions of d keep", "predictions of d keep"))
+report = kit.run("s.cml")
+(b,), _, _ = kit.model_of(report, "m")
+fold = kit.folds_of_positions("d", 300)
+high = (small.x + small.step / 1e6 > .3).to_numpy()
+want = [small.who[high & (fold != fold[i]) & (small.town == small.town[i]).to_numpy()].nunique() for i in range(300)]
+kit.close(pd.read_csv("all.csv").prediction / b, want, 1e-12, "count(distinct x) by key, cross-fitted")
+
+# ---- on_invalid ----
+
+bad = DATA.assign(who=np.where(np.arange(N) % 7 == 0, 900, DATA.who), x=np.where(np.arange(N) % 5 == 0, 99.0, DATA.x))
+bad.to_csv("s.csv", index=False)
+kit.write("i.cml", """data d {
+    from csv("s.csv")
+    schema {
+        id:   int
+        who:  int in 0..300 on_invalid = drop
+        town: category in ["Graz", "Köln"] on_invalid = drop
+        x:    float? in -50..50 on_invalid = null
+        y:    bool
+    }
+    expect max(who) <= 300 and max(x) <= 50
+    where  id >= 100
+}
+features f of d { x = coalesce(x, 7) }
+model m = logistic_regression(y ~ f)
+evaluate m on d { log_loss }
+export m {
+    bundle "i.cmlm"
+    predictions of d keep [id, x] to "i.csv"
+}
+""")
+good = (bad.who <= 300) & bad.town.isin(["Graz", "Köln"])
+for how in [("--threads", "2"), ("--executor", "loopback")]:
+    r = kit.run("i.cml", *how)["data"]["d"]
+    kit.check(r["invalid"] == (~good).sum() and r["parts"]["all"] == (good & (bad.id >= 100)).sum(), f"on_invalid = drop: counted, {how[1]}", r)
+got = pd.read_csv("i.csv")
+kept = bad[good & (bad.id >= 100)]
+kit.check(np.array_equal(got.id, kept.id) and np.array_equal(got.x.isna(), kept.x > 50), "on_invalid = drop and null: the rows and values")
+pd.DataFrame({"id": [1, 2], "who": [5, 900], "town": "Graz", "x": [99, 1.0], "y": True}).to_csv("new.csv", index=False)
+kit.cmlc("predict", "i.cmlm", "--in", "new.csv", "--out", "p.csv")
+new = pd.read_csv("p.csv")
+kit.check(len(new) == 2 and abs(new.probability[0] - pd.read_csv("i.csv").probability[got.x.isna()].iloc[0]) < 1e-15,
+          "a stored model reads an invalid value as null, too")
+
 kit.done()

@@ -146,13 +146,14 @@ static Status make_rows(Hand *h, Task *t, Err *e) {
   if (st)
     return st;
   const Block *b = t->rows;
-  uint64_t kept[64] = {0};
+  uint64_t kept[KEPT] = {0};
+  kept[KEPT_INVALID] = b->invalid;
   if (!b->part)
     kept[0] = b->n;
   for (uint32_t r = 0; b->part && r < b->n; r++)
     kept[b->part[r] & 63]++;
   pthread_mutex_lock(&s->lock);
-  for (uint32_t i = 0; i < 64; i++)
+  for (uint32_t i = 0; i < KEPT; i++)
     s->info.kept[i] += kept[i];
   s->info.read += npos;
   s->info.bytes += bytes;

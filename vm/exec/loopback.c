@@ -151,7 +151,7 @@ static void child(const Loop *l, const Task *t, Buf *o) {
   Worker *w = NULL;
   Block *rows = t->kept->rows, *out = NULL;
   RowErrors errors = *t->read_errors, again = {.count = 0};
-  uint64_t seen = 0, kept[64] = {0};
+  uint64_t seen = 0, kept[KEPT] = {0};
   Buf body = {.n = 0};
   bool first = t->u0 == 0;
   err_clear(&e);
@@ -167,6 +167,8 @@ static void child(const Loop *l, const Task *t, Buf *o) {
     st = worker_rows(w, t->rows_stage, t->raw, &errors, &rows, &e);
   for (uint32_t r = 0; !st && first && r < rows->n; r++)
     kept[rows->part ? rows->part[r] & 63 : 0]++;
+  if (!st && first)
+    kept[KEPT_INVALID] = rows->invalid;
   if (!st && t->jobs) {
     st = child_map(t, &h, w, rows, first ? &errors : &again, &seen, &body, &e);
   } else if (!st) {
@@ -316,7 +318,7 @@ static Status open_result(Gathered *g, const Task *t, Bytes *body, Err *e) {
   const void *err = rd_take(&r, sizeof(Err));
   const void *errors = rd_take(&r, sizeof(RowErrors));
   uint64_t seen = rd_u64(&r);
-  const void *kept = rd_take(&r, 64 * sizeof(uint64_t));
+  const void *kept = rd_take(&r, KEPT * sizeof(uint64_t));
   *body = rd_blob(&r);
   if (!rd_done(&r))
     return err_set(e, ST_FAULT, "CML0614", NULL, "a worker sent something that cannot be read");
@@ -328,12 +330,12 @@ static Status open_result(Gathered *g, const Task *t, Bytes *body, Err *e) {
     return e->code;
   }
   RowErrors re;
-  uint64_t k[64];
+  uint64_t k[KEPT];
   memcpy(&re, errors, sizeof re);
   memcpy(k, kept, sizeof k);
   row_errors_merge(t->found, &re);
   g->bad = g->bad || re.count;
-  for (uint32_t i = 0; i < 64; i++)
+  for (uint32_t i = 0; i < KEPT; i++)
     g->info.kept[i] += k[i];
   g->info.rows += seen;
   return ST_OK;

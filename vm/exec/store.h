@@ -28,7 +28,7 @@ typedef struct DataSet { /* of one rows or train stage */
   uint64_t bytes;
   /* rows stages: known after the first scan */
   bool known;
-  uint64_t kept[64], read;
+  uint64_t kept[KEPT], read;
   char **file;         /* names for messages */
   uint32_t nfile;
 } DataSet;

@@ -32,7 +32,7 @@ typedef struct Prepared { /* a stage as this worker runs it; made at first use *
   int32_t target;        /* output number, or -1 */
   Maker maker;           /* rows, predict */
   Written made;          /* its columns */
-  int32_t part, fold, weight;
+  int32_t part, fold, weight, invalid;
 } Prepared;
 
 struct Worker {
@@ -160,7 +160,7 @@ static Status prepare_inputs(Prepared *q, const Program *p, const Stage *s, Err 
 static Status prepare_outputs(Prepared *q, const Stage *s, const Env *env, Err *e) {
   const RowProg *g = &s->prog;
   uint32_t flags = 0;
-  q->target = q->part = q->fold = q->weight = -1;
+  q->target = q->part = q->fold = q->weight = q->invalid = -1;
   for (uint32_t i = 0; i < g->nout; i++) {
     int32_t k = (int32_t)i;
     switch (g->out[i].role) {
@@ -178,6 +178,9 @@ static Status prepare_outputs(Prepared *q, const Stage *s, const Env *env, Err *
       break;
     case OUT_TARGET:
       q->target = k;
+      break;
+    case OUT_INVALID:
+      q->invalid = k;
       break;
     default:
       break;
@@ -403,9 +406,17 @@ static Status cancelled(Err *e) {
   return err_set(e, ST_CANCEL, NULL, NULL, "interrupted");
 }
 
+static uint32_t count_true(const Col *c, uint32_t n) {
+  uint32_t sum = 0;
+  for (uint32_t i = 0; i < n; i++)
+    sum += c->b[c->constant ? 0 : i] != 0;
+  return sum;
+}
+
 Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *errors, Block **out, Err *e) {
   const Stage *s = &w->p->stage[rows_stage];
   Prepared *q;
+  uint32_t invalid = 0;
   *out = NULL;
   if (is_cancelled(w))
     return cancelled(e);
@@ -430,9 +441,13 @@ Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *
         kept += q->keep[i] != 0;
       }
     }
+    if (q->invalid >= 0)
+      invalid += count_true(&q->out[q->invalid], n);
     st = make_panel(w, s, q, raw, kept, kept < n ? w->kept : NULL, &k, errors, e);
   }
-  return st ? st : maker_end(&q->maker, out, e);
+  if (!st && !(st = maker_end(&q->maker, out, e)))
+    (*out)->invalid = invalid;
+  return st;
 }
 
 Status worker_predict(Worker *w, uint32_t stage, const Block *rows, RowErrors *errors, Block **out, Err *e) {
