@@ -83,9 +83,9 @@ tests/golden.log tests/doc.log tests/laws.log tests/examples.log tests/oracle.lo
 tests/fuzz.log: $(fuzz_replays)
 
 tests_extra = \
-  examples/airports examples/cars examples/flights examples/movies examples/penguins tests/README.md \
-  tests/catalogue.sh tests/doc tests/doc.sh tests/examples.sh tests/fuzz.sh tests/fuzz/seeds tests/golden \
-  tests/golden.sh tests/laws.sh tests/layers.sh tests/lsan.supp tests/oracle tests/oracle.sh \
-  tests/unit/agg_kit.h tests/unit/engine_data.h tests/unit/exec_passes.h tests/unit/interp_kit.h \
-  tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h
+  examples/airports examples/cars examples/flights examples/movies examples/penguins examples/weather \
+  tests/README.md tests/catalogue.sh tests/doc tests/doc.sh tests/examples.sh tests/fuzz.sh \
+  tests/fuzz/seeds tests/golden tests/golden.sh tests/laws.sh tests/layers.sh tests/lsan.supp tests/oracle \
+  tests/oracle.sh tests/unit/agg_kit.h tests/unit/engine_data.h tests/unit/exec_passes.h \
+  tests/unit/interp_kit.h tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h
 EXTRA_DIST += $(tests_extra) tests/unit/run

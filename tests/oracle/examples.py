@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pipelines of examples/ in pandas and scikit-learn, independently: where the thresholds of their `expect` lines come from.
 
-Usage: examples.py [flights|cars|penguins|movies|airports ...]    from the project's folder, after scripts/setup. Prints metrics on held-out rows. The splits are
+Usage: examples.py [flights|cars|penguins|movies|airports|weather ...]    from the project's folder, after scripts/setup. Prints metrics on held-out rows. The splits are
 other ones than cml's, so that figures differ by their sampling error; the thresholds leave room for it.
 """
 import sys
@@ -150,6 +150,33 @@ def penguins():
           f"log_loss {s[:, 1].mean():.3f} ({s[:, 1].min():.3f}..{s[:, 1].max():.3f})")
 
 
+def weather():
+    """The split is cml's: 75 % of the days come first. Rows of a training block read the mean of the blocks before it."""
+    d = pd.read_csv("examples/data/weather.csv", parse_dates=["date"])
+    d["wet"] = (d.precipitation > 0).astype(float)
+    test_from = np.quantile(d.date.astype("int64"), .75)
+    is_test = (d.date.astype("int64") > test_from).to_numpy()
+    train = d[~is_test]
+    block = sum((train.date.astype("int64") > np.quantile(d.date.astype("int64"), .75 * k / 5)).to_numpy().astype(int) for k in range(1, 5))
+    usual = np.full(len(d), train.wet.mean())
+    for b in range(6):
+        seen = train[block < b] if b < 5 else train
+        rows = np.flatnonzero(~is_test)[block == b] if b < 5 else np.flatnonzero(is_test)
+        table = seen.groupby([seen.location, seen.date.dt.month]).wet.mean()
+        usual[rows] = [table.get((d.location[i], d.date[i].month), train.wet.mean()) for i in rows]
+    angle = 2 * np.pi * d.date.dt.day_of_year / 365.25
+    span = d.temp_max - d.temp_min
+    sea = (d.location == "Seattle").astype(float)
+    x = np.stack([np.sin(angle), np.cos(angle), 1 - sea, sea, usual, span, span * sea, d.temp_min, np.log1p(d.wind)], 1)
+    scale = x[~is_test].std(0)
+    m = LogisticRegression(C=1 / (1e-3 * len(train)), max_iter=2000, tol=1e-8).fit(x[~is_test] / scale, train.wet)
+    p = m.predict_proba(x[is_test] / scale)[:, 1]
+    y = d.wet[is_test]
+    print(f"weather: {len(train)} train, {len(y)} test: auc {roc_auc_score(y, p):.5f}  log_loss {log_loss(y, p):.5f}  accuracy {accuracy_score(y, p > .5):.5f}")
+
+
+EXAMPLES = {"flights": flights, "cars": cars, "penguins": penguins, "movies": movies, "airports": airports, "weather": weather}
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ["flights", "cars", "penguins", "movies", "airports"]:
-        {"flights": flights, "cars": cars, "penguins": penguins, "movies": movies, "airports": airports}[name]()
+    for name in sys.argv[1:] or EXAMPLES:
+        EXAMPLES[name]()
