@@ -16,7 +16,7 @@ failed=0
 made_up_rows() {  # made_up_rows PROGRAM
   awk '
     function digits2(x) { return sprintf("%02d", x) }
-    function value(i, z, u,    late) {
+    function value(i, z, u,    late, one) {
       late = z + 0.3 * u > 0.65
       if (type[i] ~ /\?$/ && row % 17 == 0) return ""
       if (name[i] == "id") return row
@@ -24,6 +24,7 @@ made_up_rows() {  # made_up_rows PROGRAM
       if (type[i] ~ /^date/) return day
       if (type[i] ~ /^timestamp/)
         return day "T" digits2(6 + int(z * 12)) ":" digits2(row % 30 + (name[i] != "arrived" ? 0 : late ? 29 : 5)) ":00Z"
+      if (name[i] in allowed) return one[1 + int((z * 4 + u) / 5 * split(allowed[name[i]], one, /,/))]
       if (type[i] ~ /^(category|string)/) return substr("abcdefgh", 1 + int(z * 4 + u), 1)
       x = name[i] == "delay" ? 100 * z + 20 * u - 60 : 20 + 500 * z + 20 * u
       return type[i] ~ /^int/ ? int(x) : x
@@ -31,6 +32,13 @@ made_up_rows() {  # made_up_rows PROGRAM
     { sub(/#.*/, "") }
     /^ *schema/ { inside = 1; sub(/^ *schema *\{/, "") }
     inside {
+      if (match($0, /[a-z_0-9]+ *: *[a-z]+\?? +in +\["[^]]*\]/)) {  # one to a line
+        domain_of = substr($0, RSTART, RLENGTH)
+        domain = domain_of; sub(/^[^[]*\[/, "", domain); gsub(/["\] ]/, "", domain)
+        sub(/ *:.*/, "", domain_of)
+        sub(/ +in +\[[^]]*\]/, "")
+        allowed[domain_of] = domain
+      }
       closes = sub(/\}.*/, "")
       k = split($0, part, /,/)
       for (i = 1; i <= k; i++)
