@@ -91,7 +91,7 @@ static Width matrix_width(const Stage *s) {
     w.d += v->type != IR_VEC ? 1 : learned ? LEARNED_WIDTH : v->nlist;
     w.filled += v->type != IR_VEC || learned ? 1 : v->nlist;
   }
-  if (!(w.d > 32 && 4 * w.filled < w.d)) /* dense: vm/matrix.c */
+  if (!(w.d > 32 && 4 * w.filled < w.d)) /* dense: vm/interp/matrix.c */
     w.filled = w.d;
   return w;
 }

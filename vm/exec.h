@@ -78,7 +78,7 @@ typedef struct Limits {
 typedef struct Registry { /* handed down by app (stdlib/registry.c) */
   const struct Estimator *const *estimator; /* each list ends with NULL */
   const struct Metric *const *metric;
-  const Pass *const *pass;                  /* every pass there is: those of vm/agg.c, estimators and metrics */
+  const Pass *const *pass;                  /* every pass there is: those of vm/agg/agg.c, estimators and metrics */
 } Registry;
 
 typedef struct Progress { /* what the executor tells while it scans; may be NULL */

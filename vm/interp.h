@@ -32,7 +32,7 @@ typedef struct RowsIn {
  * keep make no errors afterwards. Not ST_OK only for memory and faults. */
 Status interp_run(Interp *t, const RowsIn *in, Col *out, uint8_t *keep, RowErrors *errors, Err *e);
 
-/* matrix.c: widths and names of the feature vector, and its assembly. */
+/* interp/matrix.c: widths and names of the feature vector, and its assembly. */
 typedef struct Slots { /* the slots of a train or score stage once its fitted values are known */
   uint32_t n;
   uint32_t *width;       /* per slot */

@@ -14,7 +14,7 @@
  *
  * Inside a stage, a *row program*: flat, typed, columnar steps in SSA form; value number = index of its step; arguments have smaller
  * numbers. Fitted values stand in it as scalars, lists, vocabularies, tables, models. ops.def says what each op means.
- * Text form: ir_print.c. What holds of every program: ir_verify.h. Everything lies in one arena; programs are read-only when run. */
+ * Text form: ir/print.c. What holds of every program: ir/verify.c. Everything lies in one arena; programs are read-only when run. */
 #ifndef VM_IR_H
 #define VM_IR_H
 
@@ -194,7 +194,7 @@ typedef struct Program {
   uint32_t nfitted;
 } Program;
 
-/* ---- ir_print.c, ir_read.c: print(parse(print(p))) == print(p). Reading never trusts its input: sizes and nesting are bounded. ---- */
+/* ---- ir/print.c, ir/read.c: print(parse(print(p))) == print(p). Reading never trusts its input: sizes and nesting are bounded. ---- */
 struct Buf;
 void ir_print(const Program *p, struct Buf *out);
 void ir_print_stage(const Program *p, uint32_t stage, struct Buf *out);
@@ -207,7 +207,7 @@ bool ir_is_scalar(const RowProg *p, const IrVal *v);
 uint64_t ir_parts(const Program *p, const Stage *s);
 const char *ir_part_name(const Program *p, const Stage *s);
 
-/* ---- ir_verify.c: every rule a program keeps; after each pass in test builds, always after reading one. ---- */
+/* ---- ir/verify.c: every rule a program keeps; after each pass in test builds, always after reading one. ---- */
 Status ir_verify(const Program *p, Err *e);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vm/matrix.c and the score op: widths and names of slots, the two layouts, what no model takes. */
+/* vm/interp/matrix.c and the score op: widths and names of slots, the two layouts, what no model takes. */
 #include "tests/unit/interp_kit.h"
 
 #include "vm/estimator.h"

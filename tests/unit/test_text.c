@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists of strings and sparse vectors (vm/op_text.c, vm/op_sparse.c, sparse rows in op_vector.c and matrix.c): what each step gives for
+/* Lists of strings and sparse vectors (vm/interp: op_text.c, op_sparse.c, sparse rows in op_vector.c and matrix.c): what each step gives for
  * texts with every awkward character, rows with nulls, panels of all sizes. */
 #include "tests/unit/interp_kit.h"
 
