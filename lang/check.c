@@ -101,7 +101,7 @@ static void check_defines(Check *c) {
     if (table_get(&c->param, name))
       continue;
     near_table(&near, &c->param);
-    diag_add(c->d, SEV_ERROR, "CML0218", (Span){0}, near_remedy(&near, name),
+    diag_add(c->d, SEV_ERROR, "CML0218", (Span){0}, near_or_all(&near, name, "the params are"),
              "-p %s: the program has no param `%s`", name, name);
   }
 }

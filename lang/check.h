@@ -45,6 +45,7 @@ typedef struct DataInfo {
   uint32_t nnonnull, nonnull_cap;
   bool broken;    /* its columns are not known */
   bool bad_split; /* the split had an error: parts may be missing */
+  bool part_missed; /* a clause named a part where there are none */
   bool used;
 } DataInfo;
 

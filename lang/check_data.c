@@ -25,7 +25,7 @@ DataInfo *part_named(Check *c, const Expr *e, const char *who, const char **part
   DataInfo *d = table_get(&c->data, name->name);
   if (!d) {
     near_table(&near, &c->data);
-    diag_add(c->d, SEV_ERROR, "CML0220", name->span, near_remedy(&near, name->name),
+    diag_add(c->d, SEV_ERROR, "CML0220", name->span, near_or_all(&near, name->name, "the data sets are"),
              "there is no data set `%s`", name->name);
     return NULL;
   }
@@ -42,9 +42,10 @@ DataInfo *part_named(Check *c, const Expr *e, const char *who, const char **part
       remedy = d->t->npart
                    ? arena_printf(c->a, "its parts are %s", data_parts(c, d->t))
                    : arena_printf(c->a, "write `split train 80%%, %s 20%% by random(seed = 7)` in `%s`",
-                                  e->name, name->name);
+                                  strcmp(e->name, "train") == 0 ? "test" : e->name, name->name);
     if (!d->bad_split)
       diag_add(c->d, SEV_ERROR, "CML0311", e->span, remedy, "`%s` has no part `%s`", name->name, e->name);
+    d->bad_split |= !d->t->npart; /* that there are none was said */
     return NULL;
   }
   *part = e->name;

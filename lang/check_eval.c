@@ -15,7 +15,7 @@ static ModelInfo *model_named(Check *c, const Decl *decl) {
   }
   near_table(&near, &c->model);
   if (decl->name)
-    diag_add(c->d, SEV_ERROR, "CML0220", decl->name_span, near_remedy(&near, decl->name),
+    diag_add(c->d, SEV_ERROR, "CML0220", decl->name_span, near_or_all(&near, decl->name, "the models are"),
              "there is no model `%s`", decl->name);
   return NULL;
 }
@@ -173,8 +173,8 @@ static void metric_by(Ctx *x, const Item *i, TMetric *m, DataInfo *d) {
     Near near = {.arena = c->a};
     near_table(&near, &d->column);
     if (!d->broken)
-      ctx_error(x, "CML0204", g->value->span, near_remedy(&near, name), "`%s` is not a column of `%s`", name,
-                d->decl->name);
+      ctx_error(x, "CML0204", g->value->span, near_or_all(&near, name, "its columns are"),
+                "`%s` is not a column of `%s`", name, d->decl->name);
     return;
   }
   TypeKind k = col->type.kind;
@@ -262,7 +262,7 @@ static bool rows_of(Check *c, const Decl *decl, ModelInfo *m, TEvaluate *t) {
   if (!d)
     return false;
   t->data = d->t;
-  if (!m->data || m->broken)
+  if (!m->data)
     return true;
   if (d != m->data) {
     diag_add(c->d, SEV_ERROR, "CML0321", decl->on->span,
@@ -271,6 +271,8 @@ static bool rows_of(Check *c, const Decl *decl, ModelInfo *m, TEvaluate *t) {
              m->data->decl->name);
     return false;
   }
+  if (m->broken || d->bad_split) /* what it was fitted on is not known */
+    return true;
   if (!t->part && m->t->part) {
     const TData *data = d->t;
     const char *other = NULL;
@@ -371,7 +373,7 @@ static void kept_columns(Ctx *x, const Item *i, DataInfo *d, TExport *t) {
       Near near = {.arena = c->a};
       near_table(&near, &d->column);
       if (!d->broken)
-        ctx_error(x, "CML0204", g->value->span, near_remedy(&near, g->value->name),
+        ctx_error(x, "CML0204", g->value->span, near_or_all(&near, g->value->name, "its columns are"),
                   "`%s` is not a column of `%s`", g->value->name, d->decl->name);
       continue;
     }

@@ -125,6 +125,8 @@ static Node *unknown_in_data(Ctx *x, const Expr *e, const char *near) {
   const char *data = x->data->t->name;
   const char *why = table_get(&x->data->refused, e->name);
   const Item *later = table_get(&x->data->derive, e->name);
+  Near columns = {.arena = c->a};
+  near_table(&columns, &x->data->column);
   if (why)
     ctx_error(x, "CML0204", e->span, "leave it out, or change the column in the file",
               "the column `%s` of `%s` cannot be read: %s", e->name, data, why);
@@ -137,7 +139,8 @@ static Node *unknown_in_data(Ctx *x, const Expr *e, const char *near) {
   else if (later)
     return c->error; /* its derive had an error */
   else
-    ctx_error(x, "CML0204", e->span, near, "`%s` is not a column of `%s`", e->name, data);
+    ctx_error(x, "CML0204", e->span, near ? near : near_or_all(&columns, e->name, "its columns are"),
+              "`%s` is not a column of `%s`", e->name, data);
   return c->error;
 }
 
@@ -222,6 +225,12 @@ static const char *cast_remedy(const Ctx *x, const Node *n, Type want, Span at) 
   Check *c = x->c;
   const char *text = source_text(c, at);
   TypeKind from = n->type.kind;
+  bool number = want.kind == TY_INT || want.kind == TY_FLOAT;
+  bool instant = from == TY_DATE || from == TY_TIMESTAMP;
+  if (number && *text == '"')
+    return "write a number, without quotes";
+  if (want.kind == TY_STRING && type_is_number(from) && *text >= '0' && *text <= '9')
+    return arena_printf(c->a, "write it in quotes: \"%s\"", text);
   if (want.kind == TY_BOOL && type_is_number(from))
     return arena_printf(c->a, "write a condition, such as `%s != 0`", text);
   if (want.kind == TY_BOOL && type_is_text(from))
@@ -231,6 +240,18 @@ static const char *cast_remedy(const Ctx *x, const Node *n, Type want, Span at) 
                         "`float(%s)` reads a text as a number (null where it is none); "
                         "`one_hot(%s)` makes features of a category",
                         text, text);
+  if (want.kind == TY_INT && type_is_text(from))
+    return arena_printf(c->a, "`int(%s)` reads a text as a whole number (null where it is none)", text);
+  if (number && instant)
+    return arena_printf(c->a, "make a number of it: `year(%s)`, `hour(%s)`, `days(%s - other)`", text, text,
+                        text);
+  if (number && from == TY_DURATION)
+    return arena_printf(c->a, "make a number of it: `days(%s)`, `hours(%s)`, `minutes(%s)`", text, text, text);
+  if (want.kind == TY_BOOL && instant)
+    return arena_printf(c->a, "write a condition, such as `%s > \"2001-01-31\"`", text);
+  if ((want.kind == TY_DATE || want.kind == TY_TIMESTAMP) && type_is_text(from))
+    return arena_printf(c->a, "`%s(%s)` reads a text as one (null where it is none)", type_name(want.kind),
+                        text);
   if (want.kind == TY_INT && n->kind == N_LIT && from == TY_FLOAT)
     return "write a whole number";
   if (want.kind == TY_INT && from == TY_FLOAT)
@@ -256,6 +277,8 @@ static const char *cast_remedy(const Ctx *x, const Node *n, Type want, Span at) 
     return "write a list such as `[10, 20, 50]`";
   if (type_is_text(want.kind) && type_is_scalar(from))
     return arena_printf(c->a, "write `string(%s)`", text);
+  if (type_is_scalar(want.kind) && from == TY_LIST)
+    return "write one value, not a list";
   return NULL;
 }
 

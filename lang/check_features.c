@@ -246,7 +246,7 @@ static DataInfo *data_of(Check *c, const Decl *decl) {
   }
   near_table(&near, &c->data);
   if (decl->of)
-    diag_add(c->d, SEV_ERROR, "CML0220", decl->of_span, near_remedy(&near, decl->of),
+    diag_add(c->d, SEV_ERROR, "CML0220", decl->of_span, near_or_all(&near, decl->of, "the data sets are"),
              "there is no data set `%s`", decl->of);
   return NULL;
 }

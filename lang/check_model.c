@@ -141,7 +141,7 @@ static Node *positive_target(Ctx *x, ModelInfo *m, Node *n, const Arg *positive)
     in = in || strcmp(col->in[i], level->s) == 0;
   }
   if (!in) {
-    ctx_error(x, "CML0307", positive->value->span, near_remedy(&near, level->s),
+    ctx_error(x, "CML0307", positive->value->span, near_or_all(&near, level->s, "its values are"),
               "\"%s\" is not in the domain of `%s`", level->s, col->name);
     return NULL;
   }

@@ -465,12 +465,14 @@ static bool read_input(Ctx *x, DataInfo *d, const Expr *e, const char *part, Spa
 
 /* The parts of `from train = .., test = ..`. */
 static void source_parts(Ctx *x, DataInfo *d, const Item *from) {
+  uint32_t before = x->c->d->errors;
   for (const Arg *g = from->args; g; g = g->next) {
     if (data_part(d->t, g->name))
       ctx_error(x, "CML0316", g->name_span, "list the files of a part: `train = csv([\"a.csv\", \"b.csv\"])`",
                 "two parts are named `%s`", g->name);
     split_part(x, d, (TPart){.name = g->name, .span = g->name_span});
   }
+  d->bad_split = x->c->d->errors > before;
   split_done(x, d, (TSplit){.kind = SPLIT_SOURCE, .span = from->span, .of = -1, .n = d->t->npart});
 }
 

@@ -41,7 +41,10 @@ static double share_of(Ctx *x, const Expr *e) {
     return -1;
   if (n->kind == N_LIT && n->f > 0 && n->f <= 1)
     return n->f;
-  ctx_error(x, "CML0316", e->span, "write a percentage, such as 80%", "a share lies between 0%% and 100%%");
+  bool percent = n->kind == N_LIT && n->f > 1 && n->f <= 100;
+  ctx_error(x, "CML0316", e->span,
+            percent ? arena_printf(x->c->a, "write `%g%%`", n->f) : "write a percentage, such as 80%",
+            "a share lies between 0%% and 100%%");
   return -1;
 }
 
@@ -58,16 +61,17 @@ void split_done(Ctx *x, DataInfo *d, TSplit s) {
 static void split_parts(Ctx *x, DataInfo *d, const Item *i, bool by_value) {
   Check *c = x->c;
   double sum = 0;
-  bool shares = true;
+  bool shares = true, told = false;
   for (const Part *p = i->parts; p; p = p->next) {
     TPart part = {.name = p->name, .span = p->span};
     if (data_part(d->t, p->name))
       ctx_error(x, "CML0316", p->span, "give each part a name of its own", "two parts are named `%s`",
                 p->name);
     if (p->share && by_value) {
-      ctx_error(x, "CML0316", p->span, arena_printf(c->a, "write `%s` alone", p->name),
-                "with `by value` the data say which rows "
-                "a part gets");
+      if (!told)
+        ctx_error(x, "CML0316", p->span, arena_printf(c->a, "write `%s` alone, and so the others", p->name),
+                  "with `by value` the data say which rows a part gets");
+      told = true;
     } else if (!p->share && !by_value) {
       ctx_error(x, "CML0316", p->span, arena_printf(c->a, "write `%s 20%%`", p->name),
                 "the part `%s` has no share", p->name);
@@ -232,6 +236,7 @@ static int32_t part_of(Ctx *x, DataInfo *d, const Item *i) {
                          : "split the rows first: `split train 80%, test 20% by hash(id)`";
   if (!d->bad_split)
     ctx_error(x, "CML0311", i->name_span, remedy, "there is no part `%s` above this line", i->name);
+  d->part_missed |= !d->t->npart;
   return -1;
 }
 
@@ -380,12 +385,14 @@ static uint64_t number_leaves(TData *t, const TSplit *s, uint32_t *n) {
 
 void split_end(Ctx *x, DataInfo *d) {
   TData *t = d->t;
-  if (!t->nsplit)
+  if (!t->nsplit) {
+    d->bad_split |= d->part_missed; /* that there are no parts was said */
     return;
+  }
   number_leaves(t, &t->split[0], &t->nleaf);
   if (t->nleaf > PARTS_MAX)
     ctx_error(x, "CML0316", t->split[0].span, "use fewer", "a data set has at most %d parts; this one has %u", PARTS_MAX,
               t->nleaf);
-  for (uint32_t i = 0; t->ngroup && i < t->nsplit; i++)
+  for (uint32_t i = 0; t->ngroup && !d->bad_split && i < t->nsplit; i++)
     keeps_groups(x, t, &t->split[i]);
 }

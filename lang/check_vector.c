@@ -258,8 +258,8 @@ static bool exceptions_known(Ctx *x, const Expr *e) {
       ctx_error(x, "CML0204", g->value->span, "write `each float except [price, id]`", "after `except` stand names of columns");
       good = false;
     } else if (!data_column(x->data, g->value->name)) {
-      ctx_error(x, "CML0204", g->value->span, near_remedy(&near, g->value->name), "`%s` is not a column of `%s`", g->value->name,
-                x->data->t->name);
+      ctx_error(x, "CML0204", g->value->span, near_or_all(&near, g->value->name, "its columns are"),
+                "`%s` is not a column of `%s`", g->value->name, x->data->t->name);
       good = false;
     }
   }
@@ -285,14 +285,18 @@ Node *each_check(Ctx *x, const Expr *e) {
   uint32_t n = 0;
   Node **v = NEWN(c->a, Node *, x->data->column.n + 1);
   const char **names = NEWN(c->a, const char *, x->data->column.n + 1);
+  bool unknown = false; /* a column whose type is not known may have been meant */
   for (uint32_t i = 0; i < x->data->column.n; i++) {
     TColumn *col = x->data->column.v[i].thing;
+    unknown = unknown || col->type.kind == TY_ERROR;
     if (!kind_named(e->name, col->type.kind, &known) || excepted(e, col->name))
       continue;
     col->used = true;
     names[n] = arena_printf(c->a, ".%s", col->name);
     v[n++] = node_column(&c->nodes, col, PH_ROW, ctx_span(x, e->span));
   }
+  if (!n && unknown)
+    return c->error;
   if (!n) {
     ctx_error(x, "CML0204", e->span, "name columns: `[a, b]`, or another type", "`%s` has no column of this type%s", x->data->t->name,
               e->args ? " besides the exceptions" : "");

@@ -99,7 +99,8 @@ static bool leaves_schema(const Layout *l, uint32_t i) {
 }
 
 /* Closes the bracket at index o, which has no partner before token `limit`. A parenthesis ends with its line,
- * except that no bracket inside it is torn. */
+ * except that no bracket inside it is torn. On a line with a mistake that the lexer saw, such as a string that is
+ * not closed, the partner may be in there: then nothing is said. */
 static void close_here(Layout *l, uint32_t o, uint32_t limit) {
   Reading *r = l->r;
   const Tok *t = &l->v[o];
@@ -107,8 +108,9 @@ static void close_here(Layout *l, uint32_t o, uint32_t limit) {
   if (t->kind == TK_LBRACE) {
     const Tok *next = &l->v[limit];
     Span at = tok_span(r, t);
-    syntax_error(r, "CML0106", at, "Write `}` on a line of its own behind the last entry.",
-                 "this `{` is not closed %s %s", next->kind == TK_EOF ? "at" : "before", tok_shown(r, next));
+    if (!r->bad_line[t->line])
+      syntax_error(r, "CML0106", at, "Write `}` on a line of its own behind the last entry.",
+                   "this `{` is not closed %s %s", next->kind == TK_EOF ? "at" : "before", tok_shown(r, next));
   } else {
     uint32_t line = t->line;
     for (j = o + 1; j < limit && l->v[j].line == line; j++) {
@@ -118,9 +120,10 @@ static void close_here(Layout *l, uint32_t o, uint32_t limit) {
         line = l->v[j].line;
       }
     }
-    syntax_error(r, "CML0106", tok_span(r, t),
-                 t->kind == TK_LPAREN ? "Close it with `)`." : "Close it with `]`.",
-                 "this `%s` is not closed", t->kind == TK_LPAREN ? "(" : "[");
+    if (!r->bad_line[t->line])
+      syntax_error(r, "CML0106", tok_span(r, t),
+                   t->kind == TK_LPAREN ? "Close it with `)`." : "Close it with `]`.",
+                   "this `%s` is not closed", t->kind == TK_LPAREN ? "(" : "[");
   }
   l->mate[o] = (Mate){.close = NO_MATE, .before = j};
 }
@@ -448,9 +451,9 @@ static void unknown_in_block(Layout *l, const Tok *t, const Word *words) {
   const char *all =
       is_data ? "Entries are from, schema, where, derive, weight, split, group, sample, folds and expect."
               : "Entries are bundle \"FILE.cmlm\" and predictions of DATA.PART to \"FILE.parquet\".";
+  if (r->bad_line[t->line])
+    return; /* behind a `;`, say */
   if (t->kind != TK_NAME) {
-    if (r->bad_line[t->line])
-      return;
     if (is_data && t->kind == TK_LET)
       all = "In `data` a computed column is written `derive name = ...`.";
     syntax_error(r, "CML0110", at, all, "an entry of %s should begin here, not %s", block_name[block_now(l)],
@@ -688,7 +691,8 @@ static void begin_line(Layout *l, uint32_t i) {
   if (at_entry_start(l) || block_now(l) == B_PAREN)
     return;
   const Tok *before = last(l);
-  if (continues(before->kind) && !is_close(t->kind) && !(l->depth == 0 && starts_declaration(l, i)))
+  bool type_ends = block_now(l) == B_SCHEMA && before->kind == TK_GT; /* list<float> */
+  if (continues(before->kind) && !type_ends && !is_close(t->kind) && !(l->depth == 0 && starts_declaration(l, i)))
     return;
   if (before->kind != TK_RBRACE && cannot_begin(l, i)) {
     bool word = t->kind == TK_THEN || t->kind == TK_ELSE || t->kind == TK_BY;

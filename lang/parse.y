@@ -135,6 +135,7 @@ decl: PARAM NAME type_opt                 { $$ = build_decl(r, D_PARAM, @$, $2);
         { $$ = build_decl(r, D_FN, @$, $2); $$->params = $3.head; $$->type = $4;
           build_body(r, $$, $6.head, span_join(@5, @7)); }
     | FN error LBRACE lets RBRACE         { $$ = NULL; }
+    | FN error                              { $$ = NULL; }
     | NATIVE FN NAME parameters type_opt ASSIGN STRING
         { $$ = build_decl(r, D_NATIVE, @$, $3); $$->params = $4.head; $$->type = $5; $$->op = $7->name; }
     | NATIVE AGGREGATE NAME parameters type_opt ASSIGN STRING
@@ -142,17 +143,21 @@ decl: PARAM NAME type_opt                 { $$ = build_decl(r, D_PARAM, @$, $2);
           $$->aggregate = true; }
     | DATA NAME LBRACE clauses RBRACE     { $$ = build_decl(r, D_DATA, @$, $2); $$->items = $4.head; }
     | DATA error LBRACE clauses RBRACE    { $$ = NULL; }
+    | DATA error                            { $$ = NULL; }
     | FEATURES NAME OF NAME LBRACE slots RBRACE
         { $$ = build_decl(r, D_FEATURES, @$, $2); $$->of = $4->name; $$->of_span = @4; $$->items = $6.head; }
     | FEATURES error LBRACE slots RBRACE  { $$ = NULL; }
+    | FEATURES error                        { $$ = NULL; }
     | MODEL NAME ASSIGN NAME LPAREN model_args RPAREN
         { $$ = build_decl(r, D_MODEL, @$, $2); build_model(r, $$, $4, span_join(@4, @7), $6); }
     | MODEL NAME ASSIGN error             { $$ = NULL; }
     | EVALUATE NAME on_clause LBRACE metrics RBRACE
         { $$ = build_decl(r, D_EVALUATE, @$, $2); $$->on = $3; $$->items = $5.head; }
     | EVALUATE error LBRACE metrics RBRACE { $$ = NULL; }
+    | EVALUATE error                        { $$ = NULL; }
     | EXPORT NAME LBRACE targets RBRACE   { $$ = build_decl(r, D_EXPORT, @$, $2); $$->items = $4.head; }
     | EXPORT error LBRACE targets RBRACE  { $$ = NULL; }
+    | EXPORT error                          { $$ = NULL; }
     | USE NAME                            { $$ = build_decl(r, D_USE, @$, $2); }
     | USE STRING                          { $$ = build_decl(r, D_USE, @$, NULL); $$->expr = build_leaf(r, E_STRING, $2); }
     ;
@@ -203,6 +208,7 @@ clause: FROM call                       { $$ = one_item(build_item(r, I_FROM, @$
     | SCHEMA LBRACE columns RBRACE      { $$ = (List){0}; Item *i = build_item(r, I_SCHEMA, @$, NULL, NULL);
                                           i->columns = $3.head; LIST_ADD(Item, $$, i); }
     | SCHEMA error LBRACE columns RBRACE { $$ = (List){0}; }
+    | SCHEMA error                      { $$ = (List){0}; }
     | WHERE rhs                         { $$ = one_item(build_item(r, I_WHERE, @$, NULL, $2)); }
     | DERIVE derives                    { $$ = $2; }
     | WEIGHT rhs                        { $$ = one_item(build_item(r, I_WEIGHT, @$, NULL, $2)); }

@@ -119,6 +119,46 @@ static const Tok *still_open(const Reading *r, uint32_t at) {
   return NULL;
 }
 
+/* How the entry or declaration of token `at` is written, by the word that it begins with; NULL: it has no one
+ * form. */
+static const char *form_of(const Reading *r, uint32_t at) {
+  static const struct {
+    int word;
+    const char *form;
+  } forms[] = {
+      {TK_PARAM, "A param is written `param name: float = 0.5`."},
+      {TK_FN, "A function is written `fn name(x: float) = ...`."},
+      {TK_DATA, "A data set is written `data name { from csv(\"x.csv\") }`, an entry a line."},
+      {TK_FEATURES, "Features are written `features name of data { slot = expression }`, a slot a line."},
+      {TK_MODEL, "A model is written `model name = logistic_regression(target ~ block, l2 = 0.1)`."},
+      {TK_EVALUATE, "It is written `evaluate model on data.test { auc, log_loss }`."},
+      {TK_EXPORT, "It is written `export model { bundle \"m.cmlm\" }`, an entry a line."},
+      {TK_USE, "It is written `use \"common/prices.cml\"` or `use prices`."},
+      {TK_LET, "It is written `let name = expression`."},
+      {TK_FROM, "It is written `from csv(\"x.csv\")`, or "
+                "`from train = csv(\"a.csv\"), test = csv(\"b.csv\")`."},
+      {TK_SCHEMA, "It is written `schema { name: float, other: category? }`."},
+      {TK_WHERE, "It is written `where age > 18 and income is not null`."},
+      {TK_DERIVE, "It is written `derive name = expression`."},
+      {TK_WEIGHT, "It is written `weight column`."},
+      {TK_SPLIT, "It is written `split train 80%, test 20% by hash(id)`; also "
+                 "`by random(seed = 1)`, `by time(date)`, `by value(part)`."},
+      {TK_GROUP, "It is written `group user`, or `group (user, day)`."},
+      {TK_SAMPLE, "It is written `sample train 10%`, or `sample train 10% by random(seed = 1) where not late`."},
+      {TK_FOLDS, "It is written `folds 5`."},
+      {TK_BUNDLE, "It is written `bundle \"m.cmlm\"`."},
+      {TK_PREDICTIONS, "It is written `predictions of data.test keep [id] to \"p.parquet\"`."},
+  };
+  const Tok *t = &r->toks.v[at];
+  while (t > r->toks.v && t[-1].entry == r->toks.v[at].entry)
+    t--;
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    if (forms[i].word == t->kind)
+      return forms[i].form;
+  }
+  return NULL;
+}
+
 void unexpected(Reading *r, uint32_t at, const char *const *expected, int n) {
   const Tok *t = &r->toks.v[at], *before = at ? t - 1 : NULL;
   if (r->bad_entry == t->entry + 1 || r->bad_line[t->line])
@@ -139,7 +179,7 @@ void unexpected(Reading *r, uint32_t at, const char *const *expected, int n) {
   }
   bool declares = t->kind >= TK_PARAM && t->kind <= TK_LET; /* reserved, and no part of any expression */
   if (tok_reserved(t->kind) && listed(expected, n, "a name") &&
-      (declares || !listed(expected, n, "a string"))) {
+      (declares || !listed(expected, n, "a string")) && t->kind != TK_BY) {
     const char *word = arena_strndup(r->arena, r->text + t->from, t->to - t->from);
     syntax_error(r, "CML0113", span, arena_printf(r->arena, "In backticks it is a name: `%s`.", word),
                  "`%s` is a reserved word, and cannot be a name", word);
@@ -162,7 +202,22 @@ void unexpected(Reading *r, uint32_t at, const char *const *expected, int n) {
   else if (listed(expected, n, "`~`"))
     remedy = "A formula is written `target ~ block`.";
   else if (t->kind == TK_NL && listed(expected, n, "`by`") && !listed(expected, n, "`*`"))
-    remedy = "A split says how: `by hash(id)`, `by random(seed = 1)`, `by value(part)`.";
+    remedy = "A split says how: `by hash(id)`, `by random(seed = 1)`, `by time(date)`, `by value(part)`.";
+  else if (listed(expected, n, "`known`"))
+    remedy = "A column is written `name: float`; one that may lack values `name: float?`; `in 0..120` is its "
+             "domain.";
+  else if (listed(expected, n, "`on_invalid`"))
+    remedy = "A column is written `name: float in 0..120 known`, in this order.";
+  else if (before && before->kind == TK_ON_INVALID)
+    remedy = "It is written `on_invalid = error`, `on_invalid = null` or `on_invalid = drop`.";
+  else if (listed(expected, n, "`=`") && n == 1)
+    remedy = "It is written `name = expression`.";
+  else if (listed(expected, n, "`:`") && n == 1)
+    remedy = "A column is written `name: float`.";
+  else if (listed(expected, n, "`top`"))
+    remedy = "Metrics are written one a line, or with commas between them: `auc, log_loss by origin top 10`.";
+  else if (t->kind == TK_NL || !(listed(expected, n, "`*`") || listed(expected, n, "`[`")))
+    remedy = form_of(r, at);
   const char *wanted = expectation(r, expected, n);
   Diag *x = wanted ? syntax_error(r, "CML0101", span, remedy, "expected %s, found %s", wanted, shown)
                    : syntax_error(r, "CML0101", span, remedy, "unexpected %s", shown);

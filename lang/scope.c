@@ -7,6 +7,8 @@
 #include "base/hash.h"
 #include "lang/diag.h"
 
+enum { NAMES_SHOWN = 8 }; /* in a message */
+
 void table_init(Table *t, Arena *a) {
   memset(t, 0, sizeof *t);
   t->arena = a;
@@ -63,4 +65,14 @@ const char *near_remedy(const Near *near, const char *name) {
     return NULL;
   const char *best = diag_nearest(name, near->v, near->n);
   return best ? arena_printf(near->arena, "did you mean `%s`?", best) : NULL;
+}
+
+const char *near_or_all(const Near *near, const char *name, const char *are) {
+  const char *text = near_remedy(near, name);
+  if (text || !near->n)
+    return text;
+  text = arena_printf(near->arena, "%s ", are);
+  for (uint32_t i = 0; i < near->n && i < NAMES_SHOWN; i++)
+    text = arena_printf(near->arena, "%s%s`%s`", text, i ? ", " : "", near->v[i]);
+  return near->n > NAMES_SHOWN ? arena_printf(near->arena, "%s, ...", text) : text;
 }

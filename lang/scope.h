@@ -48,5 +48,7 @@ void near_add(Near *near, const char *name);
 void near_table(Near *near, const Table *t);
 /* "did you mean `x`?", or NULL when nothing is close. */
 const char *near_remedy(const Near *near, const char *name);
+/* The same, or what there is: "its columns are `a`, `b`"; NULL when there is nothing. */
+const char *near_or_all(const Near *near, const char *name, const char *are);
 
 #endif

@@ -158,7 +158,8 @@ static bool nearest(const char *dir, const char *name, char *out, size_t size) {
   bool any = false;
   DIR *d = opendir(*dir ? dir : ".");
   for (struct dirent *x; d && (x = readdir(d));) {
-    if (x->d_name[0] == '.')
+    size_t n = strlen(x->d_name);
+    if (x->d_name[0] == '.' || (n > 4 && strcmp(x->d_name + n - 4, ".cml") == 0)) /* programs are no data */
       continue;
     int k = num_edit_distance(name, x->d_name, best);
     if (num_edit_distance(own, stem(x->d_name, other), limit) > limit)
