@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the driver share: run.c walks the stages and learns, eval.c measures. Nobody else includes this. */
+/* What the files of the driver share: run.c walks the stages, scan.c goes over rows, train.c learns, eval.c measures. Nobody else includes this. */
 #ifndef VM_RUN_PARTS_H
 #define VM_RUN_PARTS_H
 
@@ -29,6 +29,7 @@ Status run_iterate(Run *r, uint32_t stage, Looper *v, uint32_t n, Err *e);
 /* A fitted value is there: keeps it, and tells the executor. Takes f. */
 Status run_put(Run *r, uint32_t id, Fitted *f, Err *e);
 
+Status run_train(Run *r, uint32_t stage, Err *e);    /* train.c */
 Status run_expects(Run *r, uint32_t stage, Err *e);
 void run_drop_values(MetricValue *v, uint32_t from, uint32_t to); /* frees what they hold */
 Status run_evaluate(Run *r, uint32_t stage, Err *e); /* eval.c: metrics, comparisons, expectations */

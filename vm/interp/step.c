@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One step: what is done around every op (null masks, failing rows, room for ragged rows), and what ops read of their arguments. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "vm/interp/parts.h"
+
+VECTOR_LOOPS
+
+/* ---- Lists and vocabularies ---- */
+
+int64_t step_const(const Step *s, uint32_t arg) {
+  const IrVal *a = &s->t->p->val[s->v->arg[arg]];
+  return a->op == OP_CONST_I64 || a->op == OP_CONST_B ? a->i : 0;
+}
+
+ListView step_list(const Step *s, uint32_t arg) {
+  const Step *a = &s->t->step[s->v->arg[arg]];
+  if (a->fitted)
+    return (ListView){a->fitted->list, a->fitted->n};
+  if (a->v->op == OP_LIST)
+    return (ListView){a->state, a->v->narg};
+  return (ListView){a->v->list, a->v->nlist};
+}
+
+uint32_t step_vocab_size(const Step *s, uint32_t arg) {
+  const Step *a = &s->t->step[s->v->arg[arg]];
+  return a->fitted ? a->fitted->n : a->v->nlist;
+}
+
+bool step_vocab_at(const Step *s, uint32_t arg, uint32_t i, const char **p, uint32_t *n) {
+  const Step *a = &s->t->step[s->v->arg[arg]];
+  Str x = {"", 0};
+  if (a->fitted)
+    x = dict_at(a->fitted->vocab, i);
+  else
+    x = (Str){a->v->names[i], (uint32_t)strlen(a->v->names[i])};
+  *p = x.p;
+  *n = x.n;
+  return true;
+}
+
+/* ---- Running one step ---- */
+
+uint8_t *step_mask(Step *s) {
+  if (!s->out->null) {
+    s->out->null = s->mask;
+    memset(s->mask, 0, s->n);
+  }
+  return s->out->null;
+}
+
+void step_memory(Step *s) {
+  err_memory(s->t->err);
+}
+
+bool step_entries(Step *s, uint64_t entries) {
+  Entries *x = &s->entries;
+  bool vec = s->out->type == IR_VEC;
+  if (!x->ptr)
+    x->ptr = mem_alloc((PANEL_ROWS + 1) * sizeof *x->ptr);
+  if (entries > x->cap || !x->cap) {
+    uint64_t cap = entries < 64 ? 64 : entries + entries / 2;
+    uint32_t *el = cap < UINT32_MAX ? mem_realloc(x->el, cap * sizeof *el) : NULL;
+    x->el = el ? el : x->el;
+    double *f = el && vec ? mem_realloc(x->f, cap * sizeof *f) : NULL;
+    x->f = f ? f : x->f;
+    if (!el || (vec && !f)) {
+      step_memory(s);
+      return false;
+    }
+    x->cap = (uint32_t)cap;
+  }
+  if (!x->ptr) {
+    step_memory(s);
+    return false;
+  }
+  s->out->ptr = x->ptr;
+  if (vec) {
+    s->out->el = x->el;
+    s->out->f = x->f;
+  } else {
+    s->out->code = x->el;
+  }
+  return true;
+}
+
+void step_fail(Step *s, uint32_t r, const char *column, const char *fmt, ...) {
+  Interp *t = s->t;
+  const uint8_t *null = s->info->null == NULL_STRICT ? s->out->null : NULL;
+  if (!t->live[r] || (null && null[r]))
+    return;
+  t->live[r] = 0;
+  RowError x = {.step = s->number, .line = s->v->line, .col = s->v->col};
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(x.text, sizeof x.text, fmt, ap);
+  va_end(ap);
+  if (!t->in) { /* a constant: wrong for all rows at once */
+    err_set(t->err, ST_DATA, "CML0332", "Correct the constant, or what it is computed from.", "%s%s%s",
+            column ? column : "", column ? ": " : "", x.text);
+    if (s->v->line)
+      err_at(t->err, "line %u, column %u", s->v->line, s->v->col);
+    return;
+  }
+  if (column)
+    snprintf(x.column, sizeof x.column, "%s", column);
+  x.file = t->in->file;
+  x.pos = t->in->pos + (t->in->at ? t->in->at[r] : r);
+  row_errors_add(t->errors, &x);
+}
+
+/* The union of the arguments' masks. */
+static void join_masks(Step *s) {
+  s->out->null = NULL;
+  for (uint32_t k = 0; k < s->v->narg; k++) {
+    const uint8_t *null = s->arg[k]->null;
+    if (!null)
+      continue;
+    if (!s->out->null) {
+      s->out->null = s->mask;
+      memcpy(s->mask, null, s->n);
+      continue;
+    }
+    for (uint32_t r = 0; r < s->n; r++)
+      s->mask[r] |= null[r];
+  }
+}
+
+#define ZERO(field, T)                        \
+  do {                                        \
+    T *v_ = c->field;                         \
+    for (uint32_t r = 0; r < n; r++)          \
+      v_[r] = null[r] ? 0 : v_[r];            \
+  } while (0)
+
+static void zero_nulls(Col *c, uint32_t n) {
+  const uint8_t *null = c->null;
+  if (col_is_ragged(c))
+    return;
+  switch (c->type) {
+  case IR_BOOL:
+    ZERO(b, uint8_t);
+    break;
+  case IR_STR:
+    ZERO(code, uint32_t);
+    break;
+  case IR_VEC:
+    for (uint32_t r = 0; r < n; r++) {
+      if (!null[r])
+        continue;
+      if (c->is_hot)
+        c->hot[r] = -1;
+      else
+        memset(c->f + (size_t)r * c->width, 0, c->width * sizeof *c->f);
+    }
+    break;
+  default:
+    ZERO(i, int64_t); /* a double's zero has the same bits */
+    break;
+  }
+}
+
+void step_run(Step *s, uint32_t n) {
+  s->n = n;
+  if (s->info->null == NULL_STRICT && s->data)
+    join_masks(s);
+  else if (s->info->null == NULL_NEVER)
+    s->out->null = NULL;
+  s->run(s);
+  if (s->info->null == NULL_STRICT && s->data && s->out->null)
+    zero_nulls(s->out, n);
+}
