@@ -221,9 +221,14 @@ static Node *check_dot(Ctx *x, const Expr *e) {
 
 /* ---- Coercion ---- */
 
+/* Is it one element of `[a, b]`, and the place that of all? */
+static bool of_several(const Ctx *x, const Node *n, Span at) {
+  return n->kind == N_COLUMN && *source_text(x->c, at) == '[';
+}
+
 static const char *cast_remedy(const Ctx *x, const Node *n, Type want, Span at) {
   Check *c = x->c;
-  const char *text = source_text(c, at);
+  const char *text = of_several(x, n, at) ? n->column->name : source_text(c, at);
   TypeKind from = n->type.kind;
   bool number = want.kind == TY_INT || want.kind == TY_FLOAT;
   bool instant = from == TY_DATE || from == TY_TIMESTAMP;
@@ -299,8 +304,8 @@ Node *expr_coerce(Ctx *x, Node *n, Type want, Span at, const char *who) {
     ctx_error(x, "CML0214", at, "give it one number, such as `total(v)`, or make a slot of the vector",
               "%s%s %s, and this is a vector", who, verb, type_text(c->a, want));
   else
-    ctx_error(x, "CML0205", at, cast_remedy(x, n, want, at), "%s%s %s, and this is %s", who, verb,
-              want.kind == TY_LIST ? type_text(c->a, want) : type_article(want.kind),
+    ctx_error(x, "CML0205", at, cast_remedy(x, n, want, at), "%s%s %s, and %s is %s", who, verb,
+              want.kind == TY_LIST ? type_text(c->a, want) : type_article(want.kind), of_several(x, n, at) ? arena_printf(c->a, "`%s`", n->column->name) : "this",
               n->type.kind == TY_LIST ? type_text(c->a, n->type) : type_article(n->type.kind));
   return c->error;
 }
@@ -584,21 +589,28 @@ static Node *check_is_null(Ctx *x, const Expr *e) {
 
 /* ---- Lists and vectors ---- */
 
+/* As it is written, else that of the column. */
+static const char *element_name(Ctx *x, const Arg *g, Node **v, uint32_t i) {
+  if (g->name || v[i]->kind != N_COLUMN)
+    return g->name;
+  for (uint32_t k = 0; k < i; k++)
+    if (v[k] == v[i])
+      return NULL;
+  return arena_printf(x->c->a, "~%s", v[i]->column->name);
+}
+
+/* Numbers become floats; texts and times stay for functions of one such value, as those of `each category` do. */
 static Node *make_vector(Ctx *x, const Expr *e, Node **v, uint32_t n) {
-  Check *c = x->c;
-  const char **names = NEWN(c->a, const char *, n);
+  const char **names = NEWN(x->c->a, const char *, n);
+  Node **element = NEWN(x->c->a, Node *, n);
   uint32_t i = 0;
   for (const Arg *g = e->args; g; g = g->next, i++) {
-    if (v[i]->type.kind != TY_VECTOR)
-      v[i] = expr_coerce(x, v[i], type_of(TY_FLOAT), g->value->span, "an element of a vector");
-    names[i] = g->name;
-    bool column = !g->name && v[i]->kind == N_COLUMN;
-    for (uint32_t k = 0; column && k < i; k++)
-      column = v[k] != v[i];
-    if (column)
-      names[i] = arena_printf(c->a, "~%s", v[i]->column->name);
+    TypeKind k = v[i]->type.kind;
+    bool stays = k == TY_VECTOR || type_is_text(k) || k == TY_DATE || k == TY_TIMESTAMP;
+    names[i] = element_name(x, g, v, i);
+    element[i] = stays ? v[i] : expr_coerce(x, v[i], type_of(TY_FLOAT), g->value->span, "an element of a vector");
   }
-  return vector_make(x, v, names, n, ctx_span(x, e->span));
+  return vector_make(x, element, names, n, ctx_span(x, e->span));
 }
 
 static Node *check_list(Ctx *x, const Expr *e) {

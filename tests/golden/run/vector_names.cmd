@@ -1,0 +1,2 @@
+run {} -q --json names.json
+$ sed -n '/"features"/,/]/p' names.json
