@@ -20,6 +20,7 @@ set -u
 root=${CML_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
 build=${CML_BUILDDIR:-$root/build}
 CMLC=${CMLC:-$build/cmlc}
+case $CMLC in */*) CMLC=$(cd "${CMLC%/*}" && pwd)/${CMLC##*/} ;; esac
 export CMLC
 update=no
 if [ "${1:-}" = --update ]; then
