@@ -1,15 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# laws.sh: what holds of every program, tried on one whose data do not fit into its memory. Prints TAP.
+# laws.sh: what holds of every program, tried on one whose data do not fit into its memory, and on those of laws/,
+# which have the other kinds of data, features and models. Prints TAP.
 #
-#   the same bytes   of bundle and predictions for any number of threads, any memory, either executor, any pass skipped
+#   the same bytes   of bundle, predictions and report for any number of threads, any memory, either executor, any pass
+#                    skipped
 #   whole or not     an output that is killed, interrupted or refused leaves the file that was there before
 #
 # CMLC names the program (default: cmlc in $CML_BUILDDIR, or build/). CML_SMALL=1 takes fewer rows (hostile builds).
+# CML_OTHERS names other builds of cmlc, which must give the same bytes too.
+# laws/NAME.cml writes NAME.cmlm and NAME.csv; it reads texts-a.csv and texts-b.csv, made below.
 set -u
 
 root=${CML_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
 CMLC=${CMLC:-${CML_BUILDDIR:-$root/build}/cmlc}
+case $CMLC in */*) CMLC=$(cd "${CMLC%/*}" && pwd)/${CMLC##*/} ;; esac
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
@@ -17,7 +22,8 @@ cd "$work" || exit 99
 n=0
 failed=0
 rows=300000
-[ -n "${CML_SMALL:-}" ] && rows=20000
+texts=20000
+[ -n "${CML_SMALL:-}" ] && rows=2000 texts=300
 
 ok() {  # ok STATUS WHAT
   n=$((n + 1))
@@ -67,35 +73,77 @@ evaluate m on d.test {
 }
 
 export m {
-    bundle      "m.cmlm"
-    predictions of d.test keep [id, town, note] to "p.csv"
+    bundle      "law.cmlm"
+    predictions of d.test keep [id, town, note] to "law.csv"
 }
 END
 
-"$CMLC" run law.cml -q --threads 2 --json first.json 2>err
-ok $? "the program runs"
-cp m.cmlm first.cmlm
-cp p.csv first.csv
-sed '/"seconds"/d; /"timings"/,$d' first.json >first.facts
+facts() { sed '/"seconds"/d; /"timings"/,$d' "$1"; }  # the report but its timings
 
-same() {  # same WHAT OPTIONS...: bundle, predictions and all of the report but its timings
-  what=$1
-  shift
-  rm -f m.cmlm p.csv
-  "$CMLC" run law.cml -q --json this.json "$@" 2>err && cmp -s m.cmlm first.cmlm && cmp -s p.csv first.csv &&
-    sed '/"seconds"/d; /"timings"/,$d' this.json | cmp -s - first.facts
-  ok $? "the same bytes with $what"
+first() {  # first NAME: the run that the others are compared with
+  law=$1
+  "$CMLC" run "$law.cml" -q --threads 2 --json first.json 2>err && [ -s "$law.cmlm" ] && [ -s "$law.csv" ]
+  ok $? "$law runs"
+  cp "$law.cmlm" first.cmlm
+  cp "$law.csv" first.csv
+  facts first.json >first.facts
 }
 
-same "1 thread" --threads 1
-same "7 threads" --threads 7
-same "64 MB" --threads 2 --memory 64M
-cp this.json small.json
-same "the loopback executor" --executor loopback --threads 2
-for pass in $("$CMLC" explain law.cml | sed -n '/^passes/,$ s/^    \([a-z_]*\) .*/\1/p'); do
-  same "pass $pass skipped" --skip-pass "$pass"
+same() {  # same WHAT OPTIONS...: bundle, predictions and report
+  what=$1
+  shift
+  rm -f "$law.cmlm" "$law.csv"
+  "$CMLC" run "$law.cml" -q --json this.json "$@" 2>err && cmp -s "$law.cmlm" first.cmlm && cmp -s "$law.csv" first.csv &&
+    facts this.json | cmp -s - first.facts
+  ok $? "$law: the same bytes with $what"
+}
+
+passes() { "$CMLC" explain "$law.cml" | sed -n '/^passes/,$ s/^    \([a-z_]*\) .*/\1/p'; }
+
+everywhere() {  # the program of the last first(), in all ways
+  same "1 thread" --threads 1
+  same "7 threads" --threads 7
+  case $law in prices) small=400M ;; *) small=64M ;; esac  # DuckDB holds what a SELECT sorts
+  same "$small of memory" --threads 2 --memory "$small"
+  cp this.json small.json
+  same "the loopback executor" --executor loopback --threads 2
+  for pass in $(passes); do
+    same "pass $pass skipped" --skip-pass "$pass"
+  done
+  same "all passes skipped" --skip-pass "$(passes | paste -sd,)"
+  mine=$CMLC
+  for CMLC in ${CML_OTHERS:-}; do
+    same "$CMLC" --threads 2
+  done
+  CMLC=$mine
+  export OPENBLAS_CORETYPE=SkylakeX  # what the environment asks of OpenBLAS does not decide
+  [ -z "${CML_OTHERS:-}" ] || same "other kernels asked of OpenBLAS" --threads 2
+  unset OPENBLAS_CORETYPE
+}
+
+# Two files of texts, days, categories, missing values and numbers of all sizes.
+awk -v rows="$texts" 'BEGIN {
+  srand(43)
+  split("red green blue amber teal black white grey pink gold", word, " ")
+  for (i = 1; i <= rows; i++) {
+    file = i <= rows / 2 ? "texts-a.csv" : "texts-b.csv"
+    if (i == 1 || i == rows / 2 + 1) print "id,day,x,y,z,kind,words,price" >file
+    x = rand() * 7 - 3; y = exp(4 * rand()); k = 1 + int(9.99 * rand() * rand())
+    text = ""
+    for (n = int(9 * rand()); n > 0; n--) text = text " " word[1 + int(9.99 * rand() * rand())] int(40 * rand() * rand())
+    printf "%d,%d-%02d-%02d,%.9f,%.6f,%s,%s,%s,%.5f\n", i, 2001 + i % 3, 1 + i % 12, 1 + i % 28, x, y,
+      i % 23 ? x * 0.3 + rand() : "", word[k], text, 3 * x - log(y) + k + length(text) * rand() / 4 >file
+  }
+}'
+for program in "$root"/tests/laws/*.cml; do
+  cp "$program" .
+  program=${program##*/}
+  first "${program%.cml}"
+  everywhere
 done
-same "all passes skipped" --skip-pass "$("$CMLC" explain law.cml | sed -n '/^passes/,$ s/^    \([a-z_]*\) .*/\1/p' | paste -sd,)"
+
+first law
+everywhere
 
 # 64 MB do not hold the rows: the file is read again, where with room for them it is not.
 cached() { grep -c '"from_cache": true' "$1"; }
@@ -114,16 +162,16 @@ ok $? "predict gives the same bytes in 64 MB"
 # ---- Whole or not at all ----
 
 whole() {  # whole: either output is the old one, or a complete new one
-  for f in m.cmlm p.csv; do
-    case $f in m.cmlm) new=first.cmlm ;; *) new=first.csv ;; esac
+  for f in law.cmlm law.csv; do
+    case $f in law.cmlm) new=first.cmlm ;; *) new=first.csv ;; esac
     cmp -s "$f" old || cmp -s "$f" "$new" || return 1
   done
 }
 
 echo "what was there before" >old
 for after in 0.05 0.2 0.5 0.8; do
-  cp old m.cmlm
-  cp old p.csv
+  cp old law.cmlm
+  cp old law.csv
   "$CMLC" run law.cml -q --threads 1 2>err &
   pid=$!
   sleep "$after"
@@ -150,8 +198,8 @@ ok $? "killed while it writes: the old file"
 rm -f .*.tmp-*
 
 for executor in local loopback; do
-  cp old m.cmlm
-  cp old p.csv
+  cp old law.cmlm
+  cp old law.csv
   "$CMLC" run law.cml -q --threads 1 --executor "$executor" 2>err &
   pid=$!
   sleep 0.3
