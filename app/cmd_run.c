@@ -18,6 +18,7 @@ static const Flag flags[] = {
     {"--executor", NULL, "NAME", "local (threads), or loopback (forked children, for tests); results do not depend on it", false},
     {"--skip-pass", NULL, "NAMES", "compiler passes to leave out, separated by commas; results do not depend on it", false},
     {"--json", NULL, "FILE", "everything about the run as one JSON object; - for standard output", false},
+    {"--coefficients", NULL, "N", "features that a model's table in the summary shows at most: a number, 0, or all (10 of more than 20)", false},
     {"--quiet", "-q", NULL, "no progress and no summary", false},
     {NULL, NULL, NULL, NULL, false},
 };
@@ -26,6 +27,7 @@ typedef struct Settings {
   CompileOptions compile;
   Execution run;
   const char *json;
+  uint32_t features; /* in the summary */
 } Settings;
 
 /* ---- The run ---- */
@@ -54,7 +56,7 @@ static Status run_compiled(const App *app, const Settings *s, const Compiled *c,
   if (st == ST_OK || st == ST_EXPECT) {
     Err json = {0};
     if (!s->run.quiet && !(s->json && !strcmp(s->json, "-")))
-      report_print(&report, stdout, app->colour && isatty(STDOUT_FILENO));
+      report_print(&report, stdout, app->colour && isatty(STDOUT_FILENO), s->features);
     if (s->json && write_json(&report, s->json, &json) != ST_OK) {
       app_error(app, &json);
       st = json.code;
@@ -73,6 +75,7 @@ static Status usage(const char *what) {
 
 static Status settings(const App *app, Arena *a, const Args *args, Settings *s, Err *e) {
   const char *threads = args_get(args, "--threads"), *memory = args_get(args, "--memory"), *executor = args_get(args, "--executor");
+  const char *features = args_get(args, "--coefficients");
   long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   if (args->nword != 1)
     return usage("name one program: cmlc run FILE.cml");
@@ -81,12 +84,15 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
                   .run = {.limits = {.threads = cpus > 0 ? (uint32_t)cpus : 1, .memory = execute_memory(), .cancel = app->cancel},
                           .path = path,
                           .quiet = args_get(args, "--quiet") != NULL},
-                  .json = args_get(args, "--json")};
+                  .json = args_get(args, "--json"),
+                  .features = features ? UINT32_MAX : REPORT_FEATURES};
   s->run.limits.dir = slash ? arena_strndup(a, path, slash == path ? 1 : (size_t)(slash - path)) : ".";
   if (threads && !args_count(threads, 1, 1024, &s->run.limits.threads))
     return usage("`--threads` is a whole number from 1 to 1024");
   if (memory && !args_size(memory, &s->run.limits.memory))
     return usage("`--memory` is a size of at least 64M, like 512M or 2G");
+  if (features && strcmp(features, "all") && !args_count(features, 0, UINT32_MAX, &s->features))
+    return usage("`--coefficients` is a whole number, or all");
   if (executor && strcmp(executor, "local") && strcmp(executor, "loopback"))
     return usage("`--executor` is local or loopback");
   s->run.loopback = executor && !strcmp(executor, "loopback");

@@ -8,18 +8,12 @@
 #include "app/report.h"
 #include "base/num.h"
 
-typedef struct Paint {
-  FILE *out;
-  const char *bold, *green, *red, *dim, *end;
-} Paint;
-
 static const char *grouped(char out[NUM_MAX], uint64_t v) {
   num_print_grouped(out, v);
   return out;
 }
 
-/* Places on a terminal: characters, not bytes. */
-static int text_width(const char *s) {
+int report_width(const char *s) {
   int n = 0;
   for (; *s; s++)
     n += ((unsigned char)*s & 0xc0) != 0x80;
@@ -86,37 +80,6 @@ const double *report_threshold(const Report *r, uint32_t train, const Stage **fr
   return NULL;
 }
 
-/* The largest coefficients by themselves say little; how many there are and how the fit went is what one looks at. */
-static void print_models(const Report *r, const Paint *p) {
-  char a[NUM_MAX];
-  for (uint32_t i = 0; i < r->program->nstage; i++) {
-    const Stage *s = &r->program->stage[i];
-    const Fitted *f = s->kind == STAGE_TRAIN && s->fitted < r->run->nfitted ? r->run->fitted[s->fitted] : NULL;
-    if (!f || f->type != IR_MODEL)
-      continue;
-    const Model *m = f->model;
-    fprintf(p->out, "%smodel%s  %-14s %s, %u feature%s, ", p->bold, p->end, s->name, s->estimator, m->d, m->d == 1 ? "" : "s");
-    if (m->nclass)
-      fprintf(p->out, "%u classes, ", m->nclass);
-    const Tensor *centers = m->task == TASK_CLUSTER ? model_tensor(m, "centers") : NULL;
-    if (centers)
-      fprintf(p->out, "%u cluster%s, ", centers->rows, centers->rows == 1 ? "" : "s");
-    fprintf(p->out, "%s rows\n", grouped(a, m->rows));
-    fprintf(p->out, "%22s%s, %u iteration%s%s", "", m->solver, m->iterations, m->iterations == 1 ? "" : "s", m->converged ? "" : ", not converged");
-    if (m->nobjective) {
-      num_print_f64(a, m->objective[m->nobjective - 1], true);
-      fprintf(p->out, ", objective %.9s", a);
-    }
-    fprintf(p->out, "\n");
-    const Stage *from;
-    const double *threshold = report_threshold(r, i, &from);
-    if (threshold) {
-      num_print_f64(a, *threshold, true);
-      fprintf(p->out, "%22sthreshold %s (%s)\n", "", a, from->name);
-    }
-  }
-}
-
 static void print_number(FILE *out, const MetricValue *v) {
   if (!v->defined)
     fprintf(out, "%12s", "null");
@@ -133,18 +96,18 @@ static void print_confusion(FILE *out, const MetricValue *v) {
 
 /* A line for each class; names of any length and script. */
 static void print_table(FILE *out, const MetricValue *v, const Model *m) {
-  int first = text_width("(unseen)");
+  int first = report_width("(unseen)");
   for (uint32_t i = 0; i < m->nclass; i++)
-    first = text_width(m->class[i]) > first ? text_width(m->class[i]) : first;
+    first = report_width(m->class[i]) > first ? report_width(m->class[i]) : first;
   for (uint32_t i = 0; i <= v->table_rows; i++) {
     const char *name = i == 0 ? "" : i <= m->nclass ? m->class[i - 1] : "(unseen)";
-    fprintf(out, "    %s%*s", name, first - text_width(name), "");
+    fprintf(out, "    %s%*s", name, first - report_width(name), "");
     for (uint32_t k = 0; k < v->table_columns; k++) {
       const char *column = v->table_column ? v->table_column[k] : m->class[k];
-      int width = text_width(column) < 9 ? 9 : text_width(column);
+      int width = report_width(column) < 9 ? 9 : report_width(column);
       double x = i ? v->table[(i - 1) * (size_t)v->table_columns + k] : 0;
       if (i == 0)
-        fprintf(out, "  %*s%s", width - text_width(column), "", column);
+        fprintf(out, "  %*s%s", width - report_width(column), "", column);
       else if (isnan(x))
         fprintf(out, "  %*s", width, "null");
       else
@@ -181,7 +144,7 @@ static void print_metric(const Report *r, const Paint *p, const RunMetric *m) {
         print_confusion(p->out, &m->v[k]);
         continue;
       }
-      int room = 24 - text_width(slice);
+      int room = 24 - report_width(slice);
       fprintf(p->out, "    %s%*s", slice, room > 0 ? room : 0, "");
       print_number(p->out, &m->v[k]);
       fprintf(p->out, "   %s%s rows%s\n", p->dim, grouped(a, m->v[k].rows), p->end);
@@ -249,14 +212,14 @@ static void print_timings(const Report *r, const Paint *p) {
   char a[NUM_MAX];
   int width = 24;
   for (uint32_t i = 0; i < r->run->nstage; i++)
-    if (timed(&r->run->stage[i]) && text_width(r->run->stage[i].name) > width)
-      width = text_width(r->run->stage[i].name);
+    if (timed(&r->run->stage[i]) && report_width(r->run->stage[i].name) > width)
+      width = report_width(r->run->stage[i].name);
   fprintf(p->out, "\n%s%-*s %8s %6s %12s %9s%s\n", p->dim, width, "stage", "seconds", "scans", "rows", "MB", p->end);
   for (uint32_t i = 0; i < r->run->nstage; i++) {
     const RunStage *s = &r->run->stage[i];
     if (!timed(s))
       continue;
-    fprintf(p->out, "%s%s%*s %8.3f", p->dim, s->name, width - text_width(s->name), "", s->seconds);
+    fprintf(p->out, "%s%s%*s %8.3f", p->dim, s->name, width - report_width(s->name), "", s->seconds);
     if (s->scans)
       fprintf(p->out, " %6u %12s %9.1f", s->scans, grouped(a, s->rows), (double)s->bytes / 1e6);
     fprintf(p->out, "%s\n", p->end);
@@ -264,12 +227,12 @@ static void print_timings(const Report *r, const Paint *p) {
   fprintf(p->out, "%s%-*s %8.3f%s\n", p->dim, width, "total", r->run->seconds, p->end);
 }
 
-void report_print(const Report *r, FILE *out, bool colour) {
+void report_print(const Report *r, FILE *out, bool colour, uint32_t features) {
   Paint p = {out, "", "", "", "", ""};
   if (colour)
     p = (Paint){out, "\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m"};
   print_data(r, &p);
-  print_models(r, &p);
+  report_models(r, &p, features);
   print_evaluations(r, &p);
   print_exports(r, &p);
   print_timings(r, &p);

@@ -26,8 +26,18 @@ typedef struct Report {
 
 /* The threshold that was chosen for the model of a train stage, and the evaluation it comes from; NULL: none was. */
 const double *report_threshold(const Report *r, uint32_t train, const Stage **from);
-void report_print(const Report *r, FILE *out, bool colour);
+enum { REPORT_FEATURES = 20 };   /* that many have a line each; of more features the larger half of that many */
+/* `features`: of how many the summary shows what was learned; UINT32_MAX: of all. */
+void report_print(const Report *r, FILE *out, bool colour, uint32_t features);
 void report_json(const Report *r, Buf *out);
+
+/* ---- Between report.c and report_model.c ---- */
+typedef struct Paint {
+  FILE *out;
+  const char *bold, *green, *red, *dim, *end;
+} Paint;
+int report_width(const char *s); /* places on a terminal: characters, not bytes */
+void report_models(const Report *r, const Paint *p, uint32_t features);
 
 /* ---- json.c: a writer whose numbers are the shortest that read back the same; what is not finite is null ---- */
 typedef struct Json {
