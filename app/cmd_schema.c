@@ -100,10 +100,11 @@ static void start(Scan *x) {
 static Status read_all(Scan *x, const App *app, RowErrors *bad, Err *e) {
   Reader *r = NULL;
   Block *b = NULL;
+  uint32_t seq;
   start(x);
   if (reader_open(x->source, x->read, x->nread, UINT64_C(1) << 30, &r, e) != ST_OK)
     return e->code;
-  while (bad->count == 0 && reader_next(r, &b, bad, e) == ST_OK && b) {
+  while (bad->count == 0 && reader_next(r, &b, &seq, bad, e) == ST_OK && b) {
     for (uint32_t k = 0; k < x->nread && e->code == ST_OK; k++) {
       if (!see_column(&x->seen[x->which[k]], &b->col[k], b->n))
         err_memory(e);

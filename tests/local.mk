@@ -4,12 +4,13 @@
 
 unit_tests = \
   tests/unit/test_agg tests/unit/test_bundle tests/unit/test_check tests/unit/test_descent \
-  tests/unit/test_dot tests/unit/test_engine tests/unit/test_engine_csv tests/unit/test_exec \
-  tests/unit/test_fit_anywhere tests/unit/test_fitted tests/unit/test_fmt tests/unit/test_inference \
-  tests/unit/test_interp tests/unit/test_interp_ops tests/unit/test_kmeans tests/unit/test_linear \
-  tests/unit/test_logistic tests/unit/test_math tests/unit/test_matrix tests/unit/test_metric \
-  tests/unit/test_multinomial tests/unit/test_num tests/unit/test_paired tests/unit/test_parse \
-  tests/unit/test_penalties tests/unit/test_run tests/unit/test_text tests/unit/test_tree
+  tests/unit/test_dot tests/unit/test_engine tests/unit/test_engine_csv tests/unit/test_engine_threads \
+  tests/unit/test_exec tests/unit/test_fit_anywhere tests/unit/test_fitted tests/unit/test_fmt \
+  tests/unit/test_inference tests/unit/test_interp tests/unit/test_interp_ops tests/unit/test_kmeans \
+  tests/unit/test_linear tests/unit/test_logistic tests/unit/test_math tests/unit/test_matrix \
+  tests/unit/test_metric tests/unit/test_multinomial tests/unit/test_num tests/unit/test_paired \
+  tests/unit/test_parse tests/unit/test_penalties tests/unit/test_run tests/unit/test_text \
+  tests/unit/test_tree
 fuzz_replays = \
   tests/fuzz/replay_bundle tests/fuzz/replay_fitted tests/fuzz/replay_ir tests/fuzz/replay_parser
 
@@ -23,6 +24,7 @@ tests_unit_test_descent_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_dot_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_engine_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_engine_csv_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_engine_threads_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_exec_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_fit_anywhere_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_fitted_LDADD = $(VM_LIBS) $(UNIT_LIBS)

@@ -59,8 +59,10 @@ typedef struct Reader Reader;
 /* Reads the given columns (kind and nullability as declared) of all files in order. A value that does not parse, a null in a plain column,
  * NaN in a plain float column are reported to `errors` by file, position and column (NaN in a nullable float column is null). */
 Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, uint64_t memory, Reader **out, Err *e);
-/* The next block (BLOCK positions, fewer at the end of a file), or NULL at the end. The caller drops it. */
-Status reader_next(Reader *r, Block **out, RowErrors *errors, Err *e);
+/* The next block (BLOCK positions, fewer at the end of a file) and its number, or NULL at the end. The caller drops it.
+ * Several threads may call: numbers are given in the order of positions, the work on a block is done beside the others. Of several errors
+ * that of the smallest number counts; behind an error there are no blocks, but for those begun before it. */
+Status reader_next(Reader *r, Block **out, uint32_t *seq, RowErrors *errors, Err *e);
 uint64_t reader_total(const Reader *r);              /* rows of all files where the format knows (Parquet), else 0 */
 const char *const *reader_files(const Reader *r, uint32_t *n);
 void reader_close(Reader *r);

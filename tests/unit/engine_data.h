@@ -122,13 +122,14 @@ static inline Data read_all(EngineSource s, const IrColumn *col, uint32_t ncol) 
   if (d.st != ST_OK)
     return d;
   d.total = reader_total(r);
-  uint32_t file = 0;
+  uint32_t file = 0, seq;
   uint64_t pos = 0;
-  while ((d.st = reader_next(r, &b, &d.errors, &d.err)) == ST_OK && b) {
+  while ((d.st = reader_next(r, &b, &seq, &d.errors, &d.err)) == ST_OK && b) {
     if (b->file != file)
       pos = 0;
     file = b->file;
     assert_int_equal(b->pos, pos);
+    assert_int_equal(seq, d.blocks);
     assert_int_equal(b->npos, b->n);
     assert_int_equal(b->ncol, ncol);
     assert_true(b->n > 0 && b->n <= BLOCK && b->bytes > 0);

@@ -30,7 +30,7 @@
   F(result_error) F(result_error_type) F(destroy_result) F(fetch_chunk) F(destroy_data_chunk)                    \
   F(column_count) F(column_name) F(column_type) F(column_logical_type) F(destroy_logical_type)                   \
   F(decimal_scale) F(decimal_internal_type)                                                                      \
-  F(data_chunk_get_size) F(data_chunk_set_size) F(data_chunk_get_vector) F(vector_size)                          \
+  F(data_chunk_get_size) F(data_chunk_get_column_count) F(vector_get_column_type) F(get_type_id) F(data_chunk_set_size) F(data_chunk_get_vector) F(vector_size)                          \
   F(vector_get_data) F(vector_get_validity) F(vector_ensure_validity_writable)                                   \
   F(vector_assign_string_element_len) F(create_logical_type)                                                     \
   F(create_table_function) F(destroy_table_function) F(table_function_set_name)                                  \

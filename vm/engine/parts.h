@@ -12,6 +12,9 @@
 #ifndef VM_ENGINE_PARTS_H
 #define VM_ENGINE_PARTS_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "base/map.h"
 #include "vm/engine.h"
 #include "vm/engine/duckdb.h"
@@ -108,11 +111,10 @@ typedef struct Input {
   uint32_t end; /* the files before this ordinal, and behind those of the input before, are its own */
 } Input;
 
-struct Reader {
+struct Reader { /* what its threads share */
   Arena mem; /* names, files, options: as long as the reader */
   Input *input;
   uint32_t ninput;
-  const Input *in; /* whose file is being read */
   IrColumn *col;   /* that the files have */
   uint32_t ncol;
   Map names;       /* JSON: of col */
@@ -123,30 +125,60 @@ struct Reader {
   uint32_t nfile;
   uint64_t total;
   Duck duck;
+  pthread_mutex_t lock; /* everything below */
+  pthread_cond_t made;  /* a block is finished */
+  uint32_t making;      /* blocks that are being made */
+  uint64_t held;        /* bytes of the chunks that they hold */
+  bool ended;           /* an error: there is nothing more */
+  uint32_t seq;         /* blocks begun */
   /* the file being read: query.have_result */
+  const Input *in;          /* whose file it is */
   DuckQuery query;
   uint32_t at_file;         /* number of it, or of the next one */
-  uint64_t pos;             /* rows of it in finished blocks */
-  duckdb_data_chunk chunk;  /* being consumed, or NULL */
+  uint64_t pos;             /* rows of it in blocks */
+  struct Held *chunk;       /* being consumed, or NULL */
   uint32_t chunk_at, chunk_n;
   SourceType *type;         /* Parquet: per column */
   uint32_t drop;            /* CSV: records still to be left out: the header */
   bool any;                 /* a chunk of the file came */
-  /* the block being built */
-  ColBuild *build;
-  RowErrors *errors;        /* of this call */
 };
 
+typedef struct Held { /* a chunk of DuckDB; two blocks may lie in it */
+  duckdb_data_chunk chunk;
+  atomic_int refs;
+} Held;
+
+typedef struct Piece { /* rows of a chunk */
+  Held *held;
+  uint32_t from, n;
+} Piece;
+
+typedef struct Draft { /* a block being made, by one thread: what it is made of, and its columns so far */
+  const Reader *r;
+  const IrColumn *col;  /* r's */
+  uint32_t ncol;
+  const Input *in;
+  uint32_t at_file;
+  uint64_t pos;
+  uint32_t n, done;     /* rows; rows whose values are in the columns */
+  Piece *piece;         /* of the others */
+  uint32_t npiece, cap;
+  uint64_t held;        /* bytes of these */
+  SourceType *type;
+  ColBuild *build;
+  RowErrors *errors;
+} Draft;
+
 /* A value at row `at` of the block is wrong: reported once a row; the caller makes it null. */
-void reader_bad(Reader *r, uint32_t k, uint32_t at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void reader_bad(Draft *b, uint32_t k, uint32_t at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* Nulls of a vector: values 0, null bytes, and errors where the column has none. False: no memory. */
-bool reader_nulls(Reader *r, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at);
-bool reader_null_at(Reader *r, uint32_t k, uint32_t at);
+bool reader_nulls(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at);
+bool reader_null_at(Draft *b, uint32_t k, uint32_t at);
 /* A file that DuckDB could not read: turns the text of `e` into one for users. */
 Status reader_file_error(const char *file, const char *what, Err *e);
 
-/* What a format is to the reader: columns as metadata; opening file r->at_file; m rows of the chunk, from
- * r->chunk_at, into all columns under construction at row `at`. `total`, `end` may be NULL. */
+/* What a format is to the reader: columns as metadata; opening file r->at_file; a piece of a chunk into all
+ * columns under construction at row `at`, without the lock. `total`, `end` may be NULL. */
 typedef struct FormatOps {
   const char *what; /* for messages: "CSV" */
   bool no_files;    /* the source says itself what is read: path is not a path */
@@ -154,7 +186,7 @@ typedef struct FormatOps {
                     EngineColumn **out, uint32_t *n, Err *e);
   Status (*total)(Reader *r, const char *file, Err *e); /* adds the rows of a file to r->total */
   Status (*open)(Reader *r, Err *e);
-  Status (*convert)(Reader *r, uint32_t m, uint32_t at, Err *e);
+  Status (*convert)(Draft *b, const Piece *p, uint32_t at, Err *e);
   Status (*end)(Reader *r, Err *e);   /* after the last row of a file */
   Status (*error)(Reader *r, Err *e); /* DuckDB's report while reading -> ours */
 } FormatOps;
@@ -164,7 +196,7 @@ extern const FormatOps csv_ops, parquet_ops, json_ops, libsvm_ops, sql_ops;
  * as the one that is wanted, and which; rows. */
 Status typed_columns(Duck *d, DuckQuery *q, Arena *a, EngineColumn **out, uint32_t *n, Err *e);
 Status typed_check(Reader *r, const char *file, Err *e);
-Status typed_convert(Reader *r, uint32_t m, uint32_t at, Err *e);
+Status typed_convert(Draft *b, const Piece *p, uint32_t at, Err *e);
 
 Status sql_option(const char *name, Err *e); /* a bound value of a query: "$name type"; nothing else is one */
 
@@ -183,10 +215,10 @@ bool form_timestamp(const Words *forms, const char *s, size_t n, int64_t *us);
 /* ---- text.c ---- */
 
 /* One text as a value of column k, at row `at`. False: no memory. */
-bool text_value(Reader *r, uint32_t k, uint32_t at, const char *s, uint32_t n);
+bool text_value(Draft *b, uint32_t k, uint32_t at, const char *s, uint32_t n);
 
 /* m texts -> values of column k at row `at`. A NULL of DuckDB is an empty text. False: no memory. */
-bool text_convert(Reader *r, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
+bool text_convert(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
                   uint32_t at);
 
 /* n bytes for a message: cut at 40 between two characters, control characters as '.'. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading: what engine.h promises, for every format. Read reader_next first: it is the loop.
+/* Reading: what engine.h promises, for every format. Read reader_next first.
  *
- * Files are read one after the other by one query each, chunk by chunk (2,048 rows, DuckDB's vector), into
- * a block under construction; a block ends at BLOCK positions or at the end of its file. A chunk that lies
- * across two blocks is kept for the next call. */
+ * Files are read one after the other by one query each, chunk by chunk (2,048 rows, DuckDB's vector). A
+ * thread that wants a block collects, under the reader's lock, the chunks that it is made of, and lets go
+ * of the lock before it makes columns of them: that is most of the work. A block ends at BLOCK positions
+ * or at the end of its file; a chunk that lies across two blocks belongs to both. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,31 +15,31 @@
 
 /* ---- Errors ---- */
 
-void reader_bad(Reader *r, uint32_t k, uint32_t at, const char *fmt, ...) {
-  if (row_errors_has(r->errors, r->at_file, r->pos + at))
+void reader_bad(Draft *b, uint32_t k, uint32_t at, const char *fmt, ...) {
+  if (row_errors_has(b->errors, b->at_file, b->pos + at))
     return; /* the first column tells */
-  RowError one = {.file = r->at_file, .pos = r->pos + at};
-  snprintf(one.column, sizeof one.column, "%s", r->col[k].name);
+  RowError one = {.file = b->at_file, .pos = b->pos + at};
+  snprintf(one.column, sizeof one.column, "%s", b->col[k].name);
   va_list ap;
   va_start(ap, fmt);
   vsnprintf(one.text, sizeof one.text, fmt, ap);
   va_end(ap);
-  row_errors_add(r->errors, &one);
+  row_errors_add(b->errors, &one);
 }
 
-bool reader_null_at(Reader *r, uint32_t k, uint32_t at) {
-  if (!build_null(&r->build[k], at))
+bool reader_null_at(Draft *b, uint32_t k, uint32_t at) {
+  if (!build_null(&b->build[k], at))
     return false;
-  if (!r->col[k].nullable)
-    reader_bad(r, k, at, "the value is missing");
+  if (!b->col[k].nullable)
+    reader_bad(b, k, at, "the value is missing");
   return true;
 }
 
-bool reader_nulls(Reader *r, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at) {
+bool reader_nulls(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at) {
   if (!validity)
     return true;
   for (uint32_t i = 0; i < m; i++) {
-    if (!duck_valid(validity, from + i) && !reader_null_at(r, k, at + i))
+    if (!duck_valid(validity, from + i) && !reader_null_at(b, k, at + i))
       return false;
   }
   return true;
@@ -174,8 +175,7 @@ static Status copy_columns(Reader *r, const IrColumn *col, uint32_t ncol, Err *e
   r->col = NEWN(a, IrColumn, ncol + 1);
   r->at = NEWN(a, uint32_t, ncol + 1);
   r->type = NEWN(a, SourceType, ncol + 1);
-  r->build = NEWN(a, ColBuild, ncol + 1);
-  if (!r->col || !r->at || !r->type || !r->build)
+  if (!r->col || !r->at || !r->type)
     return err_memory(e);
   for (uint32_t i = 0; i < ncol; i++) {
     r->at[i] = UINT32_MAX;
@@ -224,6 +224,8 @@ Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, ui
   if (!r)
     return err_memory(e);
   arena_init(&r->mem, NULL);
+  pthread_mutex_init(&r->lock, NULL);
+  pthread_cond_init(&r->made, NULL);
   uint64_t share = memory / 4 > DUCK_MEMORY_MAX || memory == 0 ? DUCK_MEMORY_MAX : memory / 4;
   if (share < DUCK_MEMORY_MIN)
     share = DUCK_MEMORY_MIN;
@@ -241,9 +243,15 @@ Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, ui
   return st;
 }
 
+static void drop_chunk(const Duck *d, Held *h) {
+  if (!h || atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) > 1)
+    return;
+  d->destroy_data_chunk(&h->chunk);
+  mem_free(h);
+}
+
 static void end_file(Reader *r) {
-  if (r->chunk)
-    r->duck.destroy_data_chunk(&r->chunk);
+  drop_chunk(&r->duck, r->chunk);
   r->chunk = NULL;
   duck_end(&r->duck, &r->query);
 }
@@ -255,8 +263,8 @@ void reader_close(Reader *r) {
     end_file(r);
     duck_close(&r->duck);
   }
-  for (uint32_t k = 0; k < r->ncol && r->build; k++)
-    build_free(&r->build[k]);
+  pthread_cond_destroy(&r->made);
+  pthread_mutex_destroy(&r->lock);
   map_free(&r->names);
   arena_free(&r->mem);
   mem_free(r);
@@ -271,28 +279,49 @@ const char *const *reader_files(const Reader *r, uint32_t *n) {
   return r->file;
 }
 
-/* ---- Blocks ---- */
+/* ---- Making a block ---- */
 
-static Status start_block(Reader *r, Err *e) {
-  for (uint32_t k = 0; k < r->ncol; k++) {
-    build_free(&r->build[k]);
-    if (!build_start(&r->build[k], kind_ir(r->col[k].kind)))
-      return err_memory(e);
+static Status draft_start(Draft *b, Err *e) {
+  b->build = mem_alloc((b->ncol + 1) * sizeof *b->build);
+  b->type = mem_alloc((b->ncol + 1) * sizeof *b->type);
+  bool ok = b->build && b->type;
+  for (uint32_t k = 0; ok && k < b->ncol; k++)
+    ok = build_start(&b->build[k], kind_ir(b->col[k].kind));
+  return ok ? ST_OK : err_memory(e);
+}
+
+static void draft_free(Draft *b) {
+  for (uint32_t k = 0; b->build && k < b->ncol; k++)
+    build_free(&b->build[k]);
+  mem_free(b->build);
+  mem_free(b->type);
+  mem_free(b->piece);
+}
+
+/* The pieces that are held, as values of the columns. */
+static Status make_values(Draft *b, Err *e) {
+  for (uint32_t i = 0; i < b->npiece; i++) {
+    if (e->code == ST_OK)
+      b->in->opt.ops->convert(b, &b->piece[i], b->done, e);
+    b->done += b->piece[i].n;
+    drop_chunk(&b->r->duck, b->piece[i].held);
   }
-  return ST_OK;
+  b->npiece = 0;
+  return e->code;
 }
 
 /* The number of the input, for n rows. */
-static bool input_column(const Reader *r, uint32_t n, Col *out, size_t *bytes) {
-  *out = (Col){.type = IR_I64, .i = mem_alloc64((n ? n : 1) * sizeof(int64_t))};
-  for (uint32_t i = 0; out->i && i < n; i++)
-    out->i[i] = r->in - r->input;
-  *bytes += n * sizeof(int64_t);
+static bool input_column(const Draft *b, Col *out, size_t *bytes) {
+  *out = (Col){.type = IR_I64, .i = mem_alloc64((b->n ? b->n : 1) * sizeof(int64_t))};
+  for (uint32_t i = 0; out->i && i < b->n; i++)
+    out->i[i] = b->in - b->r->input;
+  *bytes += b->n * sizeof(int64_t);
   return out->i != NULL;
 }
 
-/* The builders' content as a block of n rows; r moves on behind it. */
-static Status take_block(Reader *r, uint32_t n, Block **out, Err *e) {
+/* The columns as a block. */
+static Status make_block(Draft *from, Block **out, Err *e) {
+  const Reader *r = from->r;
   Block *b = mem_alloc(sizeof *b);
   Col *col = mem_alloc((r->nwant ? r->nwant : 1) * sizeof *col);
   if (!b || !col) {
@@ -301,86 +330,169 @@ static Status take_block(Reader *r, uint32_t n, Block **out, Err *e) {
     return err_memory(e);
   }
   atomic_init(&b->refs, 1);
-  b->file = r->at_file;
-  b->pos = r->pos;
-  b->npos = n;
-  b->n = n;
+  b->file = from->at_file;
+  b->pos = from->pos;
+  b->npos = from->n;
+  b->n = from->n;
   b->col = col;
   b->bytes = sizeof *b + r->nwant * sizeof *col;
   for (uint32_t k = 0; k < r->nwant; k++) {
-    bool ok = r->at[k] == UINT32_MAX ? input_column(r, n, &col[k], &b->bytes)
-                                     : build_finish(&r->build[r->at[k]], n, &col[k], &b->bytes);
+    bool ok = r->at[k] == UINT32_MAX ? input_column(from, &col[k], &b->bytes)
+                                     : build_finish(&from->build[r->at[k]], from->n, &col[k], &b->bytes);
     if (!ok) {
       block_drop(b); /* it has the first k columns */
       return err_memory(e);
     }
     b->ncol++;
   }
-  r->pos += n;
   *out = b;
   return ST_OK;
 }
+
+/* ---- Collecting what it is made of ---- */
 
 /* Makes r->chunk one with rows left, or NULL at the end of the file. */
 static Status next_chunk(Reader *r, Err *e) {
   if (r->chunk && r->chunk_at < r->chunk_n)
     return ST_OK;
-  if (r->chunk)
-    r->duck.destroy_data_chunk(&r->chunk);
+  duckdb_data_chunk c = NULL;
+  drop_chunk(&r->duck, r->chunk);
   r->chunk = NULL;
-  if (duck_chunk(&r->duck, &r->query, &r->chunk, e) != ST_OK)
+  if (duck_chunk(&r->duck, &r->query, &c, e) != ST_OK)
     return r->in->opt.ops->error(r, e);
-  r->chunk_n = r->chunk ? (uint32_t)r->duck.data_chunk_get_size(r->chunk) : 0;
-  r->any = r->any || r->chunk;
+  if (!c)
+    return ST_OK;
+  r->chunk = mem_alloc(sizeof *r->chunk);
+  if (!r->chunk) {
+    r->duck.destroy_data_chunk(&c);
+    return err_memory(e);
+  }
+  r->chunk->chunk = c;
+  atomic_init(&r->chunk->refs, 1);
+  r->chunk_n = (uint32_t)r->duck.data_chunk_get_size(c);
+  r->any = true;
   r->chunk_at = r->drop < r->chunk_n ? r->drop : r->chunk_n;
   r->drop -= r->chunk_at;
   return ST_OK;
 }
 
-static Status fill(Reader *r, uint32_t *n, Err *e) {
-  while (*n < BLOCK) {
+/* Bytes of m rows of a chunk: cells, and of the first columns that are text what lies outside of them. */
+static uint64_t chunk_bytes(const Reader *r, const Piece *p) {
+  const Duck *d = &r->duck;
+  duckdb_data_chunk c = p->held->chunk;
+  uint64_t bytes = 0;
+  idx_t n = d->data_chunk_get_column_count(c);
+  for (idx_t k = 0; k < n; k++) {
+    duckdb_vector v = d->data_chunk_get_vector(c, k);
+    duckdb_logical_type t = d->vector_get_column_type(v);
+    bool text = d->get_type_id(t) == DUCKDB_TYPE_VARCHAR;
+    d->destroy_logical_type(&t);
+    bytes += p->n * (text ? sizeof(duckdb_string_t) : sizeof(int64_t));
+    const duckdb_string_t *s = text ? d->vector_get_data(v) : NULL;
+    const uint64_t *validity = d->vector_get_validity(v);
+    for (uint32_t i = p->from; text && i < p->from + p->n; i++) {
+      if (duck_valid(validity, i) && s[i].value.inlined.length > 12)
+        bytes += s[i].value.inlined.length;
+    }
+  }
+  return bytes;
+}
+
+static Status hold(Reader *r, Draft *b, uint32_t m, Err *e) {
+  if (b->npiece == b->cap) {
+    uint32_t cap = b->cap ? b->cap * 2 : 40;
+    Piece *p = mem_realloc(b->piece, cap * sizeof *p);
+    if (!p)
+      return err_memory(e);
+    b->piece = p;
+    b->cap = cap;
+  }
+  Piece *p = &b->piece[b->npiece++];
+  *p = (Piece){r->chunk, r->chunk_at, m};
+  atomic_fetch_add_explicit(&r->chunk->refs, 1, memory_order_relaxed);
+  r->chunk_at += m;
+  b->n += m;
+  uint64_t bytes = chunk_bytes(r, p);
+  b->held += bytes;
+  r->held += bytes;
+  return ST_OK;
+}
+
+/* The chunks of the next block. What is too much to be held becomes values at once. */
+static Status collect(Reader *r, Draft *b, Err *e) {
+  b->in = r->in;
+  b->at_file = r->at_file;
+  b->pos = r->pos;
+  memcpy(b->type, r->type, r->ncol * sizeof *b->type);
+  while (b->n < BLOCK) {
     if (next_chunk(r, e) != ST_OK)
       return e->code;
     if (!r->chunk)
       break;
     uint32_t m = r->chunk_n - r->chunk_at;
-    if (m > BLOCK - *n)
-      m = BLOCK - *n;
-    if (r->in->opt.ops->convert(r, m, *n, e) != ST_OK)
+    if (hold(r, b, m < BLOCK - b->n ? m : BLOCK - b->n, e) != ST_OK)
       return e->code;
-    r->chunk_at += m;
-    *n += m;
+    if (r->held <= r->share / 4)
+      continue;
+    r->held -= b->held;
+    b->held = 0;
+    if (make_values(b, e) != ST_OK)
+      return e->code;
   }
+  r->pos += b->n;
   return ST_OK;
 }
 
-Status reader_next(Reader *r, Block **out, RowErrors *errors, Err *e) {
-  *out = NULL;
-  r->errors = errors;
-  while (r->at_file < r->nfile) {
-    if (!r->query.have_result) {
-      r->pos = 0;
-      r->drop = 0;
-      r->any = false;
-      while (r->at_file >= r->in->end)
-        r->in++;
-      if (!r->in->opt.ops->no_files && whole_check(r->file[r->at_file], e) != ST_OK)
-        return e->code;
-      if (r->in->opt.ops->open(r, e) != ST_OK)
-        return e->code;
+static Status open_file(Reader *r, Err *e) {
+  r->pos = 0;
+  r->drop = 0;
+  r->any = false;
+  const FormatOps *ops = r->in->opt.ops;
+  if (!ops->no_files && whole_check(r->file[r->at_file], e) != ST_OK)
+    return e->code;
+  return ops->open(r, e);
+}
+
+/* b->n == 0: there is nothing more. */
+static Status next_draft(Reader *r, Draft *b, Err *e) {
+  while (r->at_file < r->nfile && !r->ended) {
+    while (r->at_file >= r->in->end)
+      r->in++;
+    if (!r->query.have_result && r->in->opt.ops->no_files && r->making) {
+      pthread_cond_wait(&r->made, &r->lock); /* it opens another database: nobody may have chunks of this one */
+      continue;
     }
-    uint32_t n = 0;
-    Status st = start_block(r, e);
-    if (st == ST_OK)
-      st = fill(r, &n, e);
-    if (st == ST_OK && n > 0)
-      return take_block(r, n, out, e);
-    if (st == ST_OK && r->in->opt.ops->end)
-      st = r->in->opt.ops->end(r, e);
-    if (st != ST_OK)
-      return st;
+    if (!r->query.have_result && open_file(r, e) != ST_OK)
+      return e->code;
+    if (collect(r, b, e) != ST_OK || b->n > 0)
+      return e->code;
+    if (r->in->opt.ops->end && r->in->opt.ops->end(r, e) != ST_OK)
+      return e->code;
     end_file(r);
     r->at_file++;
   }
   return ST_OK;
+}
+
+Status reader_next(Reader *r, Block **out, uint32_t *seq, RowErrors *errors, Err *e) {
+  Draft b = {.r = r, .col = r->col, .ncol = r->ncol, .errors = errors};
+  *out = NULL;
+  Status st = draft_start(&b, e);
+  pthread_mutex_lock(&r->lock);
+  if (st == ST_OK)
+    st = next_draft(r, &b, e);
+  r->ended |= st != ST_OK;
+  *seq = r->seq;
+  r->seq += b.n > 0;
+  r->making++;
+  pthread_mutex_unlock(&r->lock);
+  if (make_values(&b, e) == ST_OK && b.n > 0)
+    make_block(&b, out, e);
+  draft_free(&b);
+  pthread_mutex_lock(&r->lock);
+  r->held -= b.held;
+  r->making--;
+  pthread_cond_broadcast(&r->made);
+  pthread_mutex_unlock(&r->lock);
+  return e->code;
 }

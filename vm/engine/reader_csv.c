@@ -478,11 +478,11 @@ static Status csv_end(Reader *r, Err *e) {
   return r->any ? ST_OK : mixed_lines(r->file[r->at_file], e);
 }
 
-static Status csv_convert(Reader *r, uint32_t m, uint32_t at, Err *e) {
-  const Duck *d = &r->duck;
-  for (uint32_t k = 0; k < r->ncol; k++) {
-    duckdb_vector v = d->data_chunk_get_vector(r->chunk, k);
-    if (!text_convert(r, k, d->vector_get_data(v), d->vector_get_validity(v), r->chunk_at, m, at))
+static Status csv_convert(Draft *b, const Piece *p, uint32_t at, Err *e) {
+  const Duck *d = &b->r->duck;
+  for (uint32_t k = 0; k < b->ncol; k++) {
+    duckdb_vector v = d->data_chunk_get_vector(p->held->chunk, k);
+    if (!text_convert(b, k, d->vector_get_data(v), d->vector_get_validity(v), p->from, p->n, at))
       return err_memory(e);
   }
   return ST_OK;

@@ -407,7 +407,7 @@ static Status json_columns(Arena *a, const EngineSource *s, const Options *o, co
 /* ---- Rows ---- */
 
 typedef struct Rows {
-  Reader *r;
+  Draft *b;
   uint32_t at;    /* the row */
   uint32_t *stamp; /* per column: the last row that had it, + 1 */
   uint32_t hint;  /* the column behind the one found last: objects are alike */
@@ -426,23 +426,23 @@ static bool whole_number(const char *s, uint32_t n, char out[NUM_MAX], uint32_t 
 }
 
 static bool set(Rows *x, uint32_t k, JsonKind kind, const char *s, uint32_t n) {
-  Reader *r = x->r;
-  ColBuild *c = &r->build[k];
+  Draft *b = x->b;
+  ColBuild *c = &b->build[k];
   char whole[NUM_MAX];
   if (c->null && x->stamp[k] == x->at + 1)
     c->null[x->at] = 0; /* the name stands twice: the last value counts */
   x->stamp[k] = x->at + 1;
   if (kind == J_NULL)
-    return reader_null_at(r, k, x->at);
+    return reader_null_at(b, k, x->at);
   if (kind == J_LIST || kind == J_OBJECT) {
     if (!build_null(c, x->at))
       return false;
-    reader_bad(r, k, x->at, "the value is %s where %s is expected", kind_words[kind], kind_name(r->col[k].kind));
+    reader_bad(b, k, x->at, "the value is %s where %s is expected", kind_words[kind], kind_name(b->col[k].kind));
     return true;
   }
-  if (kind == J_NUMBER && r->col[k].kind == KIND_INT && whole_number(s, n, whole, &n))
+  if (kind == J_NUMBER && b->col[k].kind == KIND_INT && whole_number(s, n, whole, &n))
     s = whole;
-  return text_value(r, k, x->at, s, n);
+  return text_value(b, k, x->at, s, n);
 }
 
 static bool same_name(const char *want, const char *name, uint32_t n) {
@@ -451,12 +451,12 @@ static bool same_name(const char *want, const char *name, uint32_t n) {
 
 static bool keep(void *ctx, const char *name, uint32_t nname, JsonKind kind, const char *s, uint32_t n) {
   Rows *x = ctx;
-  const Reader *r = x->r;
-  if (nname == 0 || r->ncol == 0)
+  const Draft *b = x->b;
+  if (nname == 0 || b->ncol == 0)
     return true;
-  uint32_t k = x->hint < r->ncol ? x->hint : 0;
-  if (!same_name(r->col[k].name, name, nname)) {
-    int64_t found = map_find(&r->names, name, nname);
+  uint32_t k = x->hint < b->ncol ? x->hint : 0;
+  if (!same_name(b->col[k].name, name, nname)) {
+    int64_t found = map_find(&b->r->names, name, nname);
     if (found < 0)
       return true;
     k = (uint32_t)found;
@@ -474,22 +474,22 @@ static Status json_open(Reader *r, Err *e) {
   return query(&r->duck, &r->query, r->file[r->at_file], 0, e);
 }
 
-static Status json_convert(Reader *r, uint32_t m, uint32_t at, Err *e) {
-  const duckdb_string_t *v = r->duck.vector_get_data(r->duck.data_chunk_get_vector(r->chunk, 0));
-  Rows x = {.r = r, .at = at, .stamp = mem_alloc((r->ncol + 1) * sizeof *x.stamp)};
+static Status json_convert(Draft *b, const Piece *p, uint32_t at, Err *e) {
+  const duckdb_string_t *v = b->r->duck.vector_get_data(b->r->duck.data_chunk_get_vector(p->held->chunk, 0));
+  Rows x = {.b = b, .at = at, .stamp = mem_alloc((b->ncol + 1) * sizeof *x.stamp)};
   Json j = {.visit = keep, .ctx = &x};
   if (!x.stamp)
     return err_memory(e);
-  memset(x.stamp, 0, (r->ncol + 1) * sizeof *x.stamp);
-  for (uint32_t i = 0; i < m && e->code == ST_OK; i++) {
+  memset(x.stamp, 0, (b->ncol + 1) * sizeof *x.stamp);
+  for (uint32_t i = 0; i < p->n && e->code == ST_OK; i++) {
     uint32_t n;
-    const char *s = duck_text(&v[r->chunk_at + i], &n);
+    const char *s = duck_text(&v[p->from + i], &n);
     x.at = at + i;
     x.hint = 0;
     if (!record(&j, s, n))
-      bad_record(r->file[r->at_file], r->pos + x.at + 1, j.why, e);
-    for (uint32_t k = 0; k < r->ncol && e->code == ST_OK; k++) {
-      if (x.stamp[k] != x.at + 1 && !reader_null_at(r, k, x.at))
+      bad_record(b->r->file[b->at_file], b->pos + x.at + 1, j.why, e);
+    for (uint32_t k = 0; k < b->ncol && e->code == ST_OK; k++) {
+      if (x.stamp[k] != x.at + 1 && !reader_null_at(b, k, x.at))
         err_memory(e);
     }
   }

@@ -162,11 +162,11 @@ typedef struct Wanted { /* columns of the reader, + 1; 0: not wanted */
   uint32_t feature[LIBSVM_MAX];
 } Wanted;
 
-static Status find_wanted(const Reader *r, Wanted *w, Err *e) {
-  for (uint32_t k = 0; k < r->ncol; k++) {
-    const char *name = r->col[k].name;
+static Status find_wanted(const Draft *b, Wanted *w, Err *e) {
+  for (uint32_t k = 0; k < b->ncol; k++) {
+    const char *name = b->col[k].name;
     int64_t i;
-    const int64_t most = r->in->opt.libsvm.features ? r->in->opt.libsvm.features : LIBSVM_MAX;
+    const int64_t most = b->in->opt.libsvm.features ? b->in->opt.libsvm.features : LIBSVM_MAX;
     if (strcmp(name, "label") == 0) {
       w->label = k + 1;
     } else if (strcmp(name, "qid") == 0) {
@@ -175,7 +175,7 @@ static Status find_wanted(const Reader *r, Wanted *w, Err *e) {
       w->feature[i - 1] = k + 1;
     } else {
       err_set(e, ST_DATA, "CML0405", "Its columns are label, qid and f1, f2, ...", "the file has no column `%s`", name);
-      return err_at(e, "%s", r->file[r->at_file]);
+      return err_at(e, "%s", b->r->file[b->at_file]);
     }
   }
   return ST_OK;
@@ -185,54 +185,54 @@ static Status libsvm_open(Reader *r, Err *e) {
   return query(&r->duck, &r->query, r->file[r->at_file], e);
 }
 
-static bool bad_entry(Reader *r, uint32_t at, const Entry *x, const char *why) {
+static bool bad_entry(Draft *b, uint32_t at, const Entry *x, const char *why) {
   char shown[64];
   uint32_t n = (uint32_t)(x->value + x->nvalue - x->name);
-  reader_bad(r, 0, at, "`%s` %s", text_shown(x->name, n, shown), why);
+  reader_bad(b, 0, at, "`%s` %s", text_shown(x->name, n, shown), why);
   return true;
 }
 
-static bool line_row(Reader *r, const Wanted *w, uint32_t at, const char *s, uint32_t n) {
+static bool line_row(Draft *b, const Wanted *w, uint32_t at, const char *s, uint32_t n) {
   Line l = {s, s + n, -1};
   Entry x;
   const char *label, *why;
   uint32_t nlabel;
   bool qid = false;
-  for (uint32_t k = 0; k < r->ncol; k++) { /* what the line does not name */
-    if (r->col[k].kind == KIND_FLOAT)
-      r->build[k].col.f[at] = 0;
-    else if (k + 1 != w->qid && !text_value(r, k, at, "0", 1))
+  for (uint32_t k = 0; k < b->ncol; k++) { /* what the line does not name */
+    if (b->col[k].kind == KIND_FLOAT)
+      b->build[k].col.f[at] = 0;
+    else if (k + 1 != w->qid && !text_value(b, k, at, "0", 1))
       return false;
   }
   next_word(&l, &label, &nlabel);
   if (memchr(label, ':', nlabel)) {
-    reader_bad(r, 0, at, "the line begins with no label");
+    reader_bad(b, 0, at, "the line begins with no label");
     return true;
   }
-  if (w->label && !text_value(r, w->label - 1, at, label, nlabel))
+  if (w->label && !text_value(b, w->label - 1, at, label, nlabel))
     return false;
-  while (next_entry(&l, &r->in->opt.libsvm, &x, &why)) {
+  while (next_entry(&l, &b->in->opt.libsvm, &x, &why)) {
     if (why)
-      return bad_entry(r, at, &x, why);
+      return bad_entry(b, at, &x, why);
     uint32_t k = x.index < 0 ? w->qid : w->feature[x.index];
     qid |= x.index < 0;
-    if (k && !text_value(r, k - 1, at, x.value, x.nvalue))
+    if (k && !text_value(b, k - 1, at, x.value, x.nvalue))
       return false;
   }
-  return qid || !w->qid || reader_null_at(r, w->qid - 1, at);
+  return qid || !w->qid || reader_null_at(b, w->qid - 1, at);
 }
 
-static Status libsvm_convert(Reader *r, uint32_t m, uint32_t at, Err *e) {
-  const duckdb_string_t *v = r->duck.vector_get_data(r->duck.data_chunk_get_vector(r->chunk, 0));
+static Status libsvm_convert(Draft *b, const Piece *p, uint32_t at, Err *e) {
+  const duckdb_string_t *v = b->r->duck.vector_get_data(b->r->duck.data_chunk_get_vector(p->held->chunk, 0));
   Wanted *w = mem_alloc(sizeof *w);
   if (!w)
     return err_memory(e);
   memset(w, 0, sizeof *w);
-  find_wanted(r, w, e);
-  for (uint32_t i = 0; i < m && e->code == ST_OK && r->ncol; i++) {
+  find_wanted(b, w, e);
+  for (uint32_t i = 0; i < p->n && e->code == ST_OK && b->ncol; i++) {
     uint32_t n;
-    const char *s = duck_text(&v[r->chunk_at + i], &n);
-    if (!line_row(r, w, at + i, s, n))
+    const char *s = duck_text(&v[p->from + i], &n);
+    if (!line_row(b, w, at + i, s, n))
       err_memory(e);
   }
   mem_free(w);

@@ -373,29 +373,29 @@ static void copy_floats(const SourceType *t, const void *data, uint64_t from, ui
   }
 }
 
-static bool check_nan(Reader *r, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at) {
-  const double *v = r->build[k].col.f + at;
+static bool check_nan(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at) {
+  const double *v = b->build[k].col.f + at;
   for (uint32_t i = 0; i < m; i++) {
     if (!isnan(v[i]) || !duck_valid(validity, from + i))
       continue;
-    if (!build_null(&r->build[k], at + i))
+    if (!build_null(&b->build[k], at + i))
       return false;
-    if (!r->col[k].nullable)
-      reader_bad(r, k, at + i, "the value is NaN");
+    if (!b->col[k].nullable)
+      reader_bad(b, k, at + i, "the value is NaN");
   }
   return true;
 }
 
 /* Dates and timestamps: to days or microseconds, within the years 0001 to 9999 that cml knows. */
-static bool convert_times(Reader *r, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at) {
+static bool convert_times(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at) {
   const int64_t day = INT64_C(86400000000);
   const int64_t first = num_days_from_civil(1, 1, 1), last = num_days_from_civil(10000, 1, 1);
-  duckdb_type type = r->type[k].type;
-  bool date = r->col[k].kind == KIND_DATE;
+  duckdb_type type = b->type[k].type;
+  bool date = b->col[k].kind == KIND_DATE;
   int64_t unit = date ? 1 : type == DUCKDB_TYPE_DATE ? day : type == DUCKDB_TYPE_TIMESTAMP_S ? 1000000 : 1000;
   bool same = !date && (type == DUCKDB_TYPE_TIMESTAMP || type == DUCKDB_TYPE_TIMESTAMP_TZ);
   int64_t low = date ? first : first * day, high = date ? last : last * day;
-  int64_t *v = r->build[k].col.i + at;
+  int64_t *v = b->build[k].col.i + at;
   for (uint32_t i = 0; i < m; i++) {
     bool split = false;
     int64_t x = v[i];
@@ -410,23 +410,23 @@ static bool convert_times(Reader *r, uint32_t k, const uint64_t *validity, uint6
       continue;
     const char *what = split ? "the timestamp is finer than a microsecond"
                              : "the time is outside the years 0001 to 9999";
-    if (!build_null(&r->build[k], at + i))
+    if (!build_null(&b->build[k], at + i))
       return false;
-    reader_bad(r, k, at + i, "%s", what);
+    reader_bad(b, k, at + i, "%s", what);
   }
   return true;
 }
 
 /* Whole numbers as the names of levels. Those seen last are remembered with their codes. */
-static bool convert_levels(Reader *r, uint32_t k, const void *data, const uint64_t *validity, uint64_t from,
+static bool convert_levels(Draft *b, uint32_t k, const void *data, const uint64_t *validity, uint64_t from,
                            uint32_t m, uint32_t at) {
   enum { SEEN = 64 };
   struct {
     int64_t v;
     int64_t code; /* + 1 */
   } seen[SEEN] = {{0, 0}};
-  duckdb_type type = r->type[k].type;
-  ColBuild *c = &r->build[k];
+  duckdb_type type = b->type[k].type;
+  ColBuild *c = &b->build[k];
   for (uint32_t i = 0; i < m; i++) {
     int64_t v;
     if (!duck_valid(validity, from + i)) {
@@ -450,38 +450,38 @@ static bool convert_levels(Reader *r, uint32_t k, const void *data, const uint64
   return true;
 }
 
-static bool convert(Reader *r, uint32_t k, duckdb_vector vec, uint64_t from, uint32_t m, uint32_t at) {
-  const SourceType *t = &r->type[k];
-  const void *data = r->duck.vector_get_data(vec);
-  const uint64_t *validity = r->duck.vector_get_validity(vec);
-  ColBuild *c = &r->build[k];
+static bool convert(Draft *b, uint32_t k, duckdb_vector vec, uint64_t from, uint32_t m, uint32_t at) {
+  const SourceType *t = &b->type[k];
+  const void *data = b->r->duck.vector_get_data(vec);
+  const uint64_t *validity = b->r->duck.vector_get_validity(vec);
+  ColBuild *c = &b->build[k];
   bool ok = true;
-  switch (r->col[k].kind) {
+  switch (b->col[k].kind) {
   case KIND_BOOL: COPY(uint8_t, c->col.b + at, x != 0); break;
   case KIND_FLOAT:
     copy_floats(t, data, from, m, c->col.f + at);
     if (t->type == DUCKDB_TYPE_FLOAT || t->type == DUCKDB_TYPE_DOUBLE)
-      ok = check_nan(r, k, validity, from, m, at);
+      ok = check_nan(b, k, validity, from, m, at);
     break;
   case KIND_STRING:
   case KIND_CATEGORY:
     if (t->type == DUCKDB_TYPE_VARCHAR)
       ok = build_strings(c, data, validity, from, m, at);
     else
-      ok = convert_levels(r, k, data, validity, from, m, at);
+      ok = convert_levels(b, k, data, validity, from, m, at);
     break;
   default:
     copy_ints(t->type, data, from, m, c->col.i + at);
-    if (r->col[k].kind == KIND_DATE || r->col[k].kind == KIND_TIMESTAMP)
-      ok = convert_times(r, k, validity, from, m, at);
+    if (b->col[k].kind == KIND_DATE || b->col[k].kind == KIND_TIMESTAMP)
+      ok = convert_times(b, k, validity, from, m, at);
     break;
   }
-  return ok && reader_nulls(r, k, validity, from, m, at);
+  return ok && reader_nulls(b, k, validity, from, m, at);
 }
 
-Status typed_convert(Reader *r, uint32_t m, uint32_t at, Err *e) {
-  for (uint32_t k = 0; k < r->ncol; k++) {
-    if (!convert(r, k, r->duck.data_chunk_get_vector(r->chunk, k), r->chunk_at, m, at))
+Status typed_convert(Draft *b, const Piece *p, uint32_t at, Err *e) {
+  for (uint32_t k = 0; k < b->ncol; k++) {
+    if (!convert(b, k, b->r->duck.data_chunk_get_vector(p->held->chunk, k), p->from, p->n, at))
       return err_memory(e);
   }
   return ST_OK;

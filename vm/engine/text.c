@@ -136,28 +136,28 @@ const char *text_shown(const char *s, size_t n, char out[64]) {
   return out;
 }
 
-static bool bad_text(Reader *r, uint32_t k, uint32_t at, Text t) {
-  const TextOptions *o = &r->in->opt.text;
-  const Words *forms = r->col[k].kind == KIND_DATE ? &o->date : &o->timestamp;
+static bool bad_text(Draft *b, uint32_t k, uint32_t at, Text t) {
+  const TextOptions *o = &b->in->opt.text;
+  const Words *forms = b->col[k].kind == KIND_DATE ? &o->date : &o->timestamp;
   static const char *const what[KIND_N] = {
       [KIND_BOOL] = "is neither true nor false", [KIND_INT] = "is not an int",
       [KIND_FLOAT] = "is not a float",           [KIND_TIMESTAMP] = "is not a timestamp (YYYY-MM-DD HH:MM:SS)",
       [KIND_DATE] = "is not a date (YYYY-MM-DD)", [KIND_DURATION] = "is not a duration in microseconds",
   };
   char text[64];
-  if (!build_null(&r->build[k], at))
+  if (!build_null(&b->build[k], at))
     return false;
   text_shown(t.s, t.n, text);
-  const char *say = what[r->col[k].kind] ? what[r->col[k].kind] : "cannot be read";
+  const char *say = what[b->col[k].kind] ? what[b->col[k].kind] : "cannot be read";
   char form[80];
-  if ((r->col[k].kind == KIND_DATE || r->col[k].kind == KIND_TIMESTAMP) && forms->n) {
-    snprintf(form, sizeof form, "is not a %s in the form \"%.40s\"", kind_name(r->col[k].kind), forms->v[0]);
+  if ((b->col[k].kind == KIND_DATE || b->col[k].kind == KIND_TIMESTAMP) && forms->n) {
+    snprintf(form, sizeof form, "is not a %s in the form \"%.40s\"", kind_name(b->col[k].kind), forms->v[0]);
     say = form;
   }
   if (looks_missing(t))
-    reader_bad(r, k, at, "\"%s\" %s; if it stands for a missing value, say so with null = \"%s\"", text, say, text);
+    reader_bad(b, k, at, "\"%s\" %s; if it stands for a missing value, say so with null = \"%s\"", text, say, text);
   else
-    reader_bad(r, k, at, "\"%s\" %s", text, say);
+    reader_bad(b, k, at, "\"%s\" %s", text, say);
   return true;
 }
 
@@ -178,9 +178,9 @@ static inline bool is_null_text(const TextOptions *o, Text t) {
 }
 
 /* What one text of a column of numbers, truth values or dates is. */
-static inline bool set_value(Reader *r, uint32_t k, uint32_t at, Kind kind, Text t) {
-  const TextOptions *o = &r->in->opt.text;
-  Col *c = &r->build[k].col;
+static inline bool set_value(Draft *b, uint32_t k, uint32_t at, Kind kind, Text t) {
+  const TextOptions *o = &b->in->opt.text;
+  Col *c = &b->build[k].col;
   bool ok;
   switch (kind) {
   case KIND_BOOL: ok = parse_bool(t, true, &c->b[at]); break;
@@ -190,61 +190,61 @@ static inline bool set_value(Reader *r, uint32_t k, uint32_t at, Kind kind, Text
   default: ok = parse_int(t, &c->i[at]); break;
   }
   if (!ok)
-    return bad_text(r, k, at, t);
+    return bad_text(b, k, at, t);
   if (kind == KIND_FLOAT && isnan(c->f[at])) {
-    if (r->col[k].nullable)
-      return build_null(&r->build[k], at);
-    return bad_text(r, k, at, t);
+    if (b->col[k].nullable)
+      return build_null(&b->build[k], at);
+    return bad_text(b, k, at, t);
   }
   return true;
 }
 
-static bool set_string(Reader *r, uint32_t k, uint32_t at, Text t) {
-  const TextOptions *o = &r->in->opt.text;
+static bool set_string(Draft *b, uint32_t k, uint32_t at, Text t) {
+  const TextOptions *o = &b->in->opt.text;
   if (o->trim)
     t = trimmed(t);
   if (is_null_text(o, t))
-    return reader_null_at(r, k, at);
-  int64_t code = build_string(&r->build[k].str, t.s, t.n);
-  r->build[k].col.code[at] = (uint32_t)code;
+    return reader_null_at(b, k, at);
+  int64_t code = build_string(&b->build[k].str, t.s, t.n);
+  b->build[k].col.code[at] = (uint32_t)code;
   return code >= 0;
 }
 
-static bool convert_strings(Reader *r, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from,
+static bool convert_strings(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from,
                             uint32_t m, uint32_t at) {
-  const TextOptions *o = &r->in->opt.text;
+  const TextOptions *o = &b->in->opt.text;
   if (!o->trim && o->null.n == 1 && !*o->null.v[0]) /* the texts as they are, the empty ones null */
-    return build_strings(&r->build[k], v, validity, from, m, at) && reader_nulls(r, k, validity, from, m, at);
+    return build_strings(&b->build[k], v, validity, from, m, at) && reader_nulls(b, k, validity, from, m, at);
   for (uint32_t i = 0; i < m; i++) {
-    if (!set_string(r, k, at + i, text_at(v, validity, from + i)))
+    if (!set_string(b, k, at + i, text_at(v, validity, from + i)))
       return false;
   }
   return true;
 }
 
-static inline bool set_trimmed(Reader *r, uint32_t k, uint32_t at, Kind kind, Text t) {
+static inline bool set_trimmed(Draft *b, uint32_t k, uint32_t at, Kind kind, Text t) {
   t = trimmed(t);
-  if (t.n == 0 || is_null_text(&r->in->opt.text, t))
-    return reader_null_at(r, k, at);
-  return set_value(r, k, at, kind, t);
+  if (t.n == 0 || is_null_text(&b->in->opt.text, t))
+    return reader_null_at(b, k, at);
+  return set_value(b, k, at, kind, t);
 }
 
-bool text_convert(Reader *r, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
+bool text_convert(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
                   uint32_t at) {
-  Kind kind = r->col[k].kind;
+  Kind kind = b->col[k].kind;
   if (kind == KIND_STRING || kind == KIND_CATEGORY)
-    return convert_strings(r, k, v, validity, from, m, at);
+    return convert_strings(b, k, v, validity, from, m, at);
   for (uint32_t i = 0; i < m; i++) {
-    if (!set_trimmed(r, k, at + i, kind, text_at(v, validity, from + i)))
+    if (!set_trimmed(b, k, at + i, kind, text_at(v, validity, from + i)))
       return false;
   }
   return true;
 }
 
-bool text_value(Reader *r, uint32_t k, uint32_t at, const char *s, uint32_t n) {
-  Kind kind = r->col[k].kind;
+bool text_value(Draft *b, uint32_t k, uint32_t at, const char *s, uint32_t n) {
+  Kind kind = b->col[k].kind;
   Text t = {s, n};
-  return kind == KIND_STRING || kind == KIND_CATEGORY ? set_string(r, k, at, t) : set_trimmed(r, k, at, kind, t);
+  return kind == KIND_STRING || kind == KIND_CATEGORY ? set_string(b, k, at, t) : set_trimmed(b, k, at, kind, t);
 }
 
 /* ---- Guessing ---- */

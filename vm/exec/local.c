@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The executor of one machine: threads.
  *
- * A scan has workers; the caller is one of them. Each takes the next task itself: from the reader (one at
- * a time and in order, under `reading`), from cached blocks, or from cached matrices. So no more blocks
- * are in flight than there are workers, without any queue. Partials of finished tasks meet in the
- * canonical tree of their job; whoever brings the second of two siblings merges them, outside of the lock.
+ * A scan has workers; the caller is one of them. Each takes the next task itself: from the reader (which
+ * several may ask at once), from cached blocks, or from cached matrices. So no more blocks are in flight
+ * than there are workers, without any queue. Partials of finished tasks meet in the canonical tree of
+ * their job; whoever brings the second of two siblings merges them, outside of the lock.
  * Threads live as long as a scan: starting them costs 20 us, and between scans the process is
  * single-threaded.
  *
@@ -41,10 +41,8 @@ typedef struct Scan {
   uint64_t total;         /* positions, 0: unknown */
   atomic_bool stop;       /* something failed, or a bad row was found and nothing else is looked for */
   atomic_bool bad;        /* a bad row was found: only bad rows are looked for */
-  pthread_mutex_t reading; /* reader, next */
-  uint32_t next;
-  bool end;
   pthread_mutex_t lock;   /* everything below */
+  uint32_t next;          /* task; FROM_READER: blocks read */
   pthread_cond_t turned;
   uint32_t turn;          /* block whose rows are written next */
   Tree *tree;             /* by job */
@@ -52,6 +50,7 @@ typedef struct Scan {
   RowErrors errors;
   ScanInfo info;
   Err err;
+  uint32_t err_seq;       /* its block: that of the first one counts, however fast the threads are */
 } Scan;
 
 typedef struct Hand { /* a worker in a scan */
@@ -70,10 +69,12 @@ typedef struct Task {
   RowErrors errors;
 } Task;
 
-static void failed(Scan *s, const Err *e) {
+static void failed(Scan *s, uint32_t seq, const Err *e) {
   pthread_mutex_lock(&s->lock);
-  if (!s->err.code)
+  if (!s->err.code || seq < s->err_seq) {
     s->err = *e;
+    s->err_seq = seq;
+  }
   atomic_store(&s->stop, true);
   pthread_cond_broadcast(&s->turned);
   pthread_mutex_unlock(&s->lock);
@@ -81,41 +82,40 @@ static void failed(Scan *s, const Err *e) {
 
 /* ---- Taking a task ---- */
 
-/* False: there is no more, or it failed. */
-static bool take(Scan *s, Task *t, Err *e) {
-  memset(t, 0, sizeof *t);
-  bool got = false;
-  pthread_mutex_lock(&s->reading);
-  if (s->end || atomic_load(&s->stop)) {
-    /* nothing more */
-  } else if (s->from == FROM_READER) {
-    Status st = reader_next(s->reader, &t->raw, &t->errors, e);
-    got = !st && t->raw;
-    s->end = !got;
-    t->seq = s->next;
-    t->u1 = UNITS;
-    if (!st && !got && t->errors.count) { /* found behind the last block */
-      pthread_mutex_lock(&s->lock);
-      row_errors_merge(&s->errors, &t->errors);
-      pthread_mutex_unlock(&s->lock);
-    }
-  } else if (s->next < s->ntask) {
-    got = true;
+static bool take_read(Scan *s, Task *t, Err *e) {
+  t->u1 = UNITS;
+  bool got = reader_next(s->reader, &t->raw, &t->seq, &t->errors, e) == ST_OK && t->raw;
+  pthread_mutex_lock(&s->lock);
+  s->next += got;
+  if (!e->code && !got && t->errors.count) /* found behind the last block */
+    row_errors_merge(&s->errors, &t->errors);
+  pthread_mutex_unlock(&s->lock);
+  return got;
+}
+
+static bool take_cached(Scan *s, Task *t) {
+  pthread_mutex_lock(&s->lock);
+  bool got = s->next < s->ntask;
+  if (got) {
     t->seq = s->next / s->pieces;
     t->u0 = s->next % s->pieces * (UNITS / s->pieces);
     t->u1 = t->u0 + UNITS / s->pieces;
-    if (s->from == FROM_UNITS) {
+    if (s->from == FROM_UNITS)
       t->unit = s->train->v[t->seq].unit;
-    } else {
-      pthread_mutex_lock(&s->lock);
-      t->rows = s->rows->v[t->seq].rows;
-      block_hold(t->rows);
-      pthread_mutex_unlock(&s->lock);
-    }
+    else
+      block_hold(t->rows = s->rows->v[t->seq].rows);
+    s->next++;
   }
-  s->next += got;
-  pthread_mutex_unlock(&s->reading);
+  pthread_mutex_unlock(&s->lock);
   return got;
+}
+
+/* False: there is no more, or it failed. */
+static bool take(Scan *s, Task *t, Err *e) {
+  memset(t, 0, sizeof *t);
+  if (atomic_load(&s->stop))
+    return false;
+  return s->from == FROM_READER ? take_read(s, t, e) : take_cached(s, t);
 }
 
 /* ---- Doing it ---- */
@@ -260,7 +260,7 @@ static void *work(void *arg) {
     tell(s, &t);
   }
   if (e.code)
-    failed(s, &e);
+    failed(s, t.seq, &e);
   return NULL;
 }
 
@@ -288,7 +288,6 @@ static Status scan_begin(Local *l, Scan *s, uint32_t stage, const Jobs *jobs, Pr
   s->stage = stage;
   s->jobs = jobs;
   s->pr = pr;
-  pthread_mutex_init(&s->reading, NULL);
   pthread_mutex_init(&s->lock, NULL);
   pthread_cond_init(&s->turned, NULL);
   if (!l->opened)
@@ -357,7 +356,6 @@ static void scan_end(Scan *s) {
     reader_close(s->reader);
   pthread_cond_destroy(&s->turned);
   pthread_mutex_destroy(&s->lock);
-  pthread_mutex_destroy(&s->reading);
 }
 
 static Status hands_new(Local *l, Scan *s, uint32_t n, Hand *hand, Err *e) {

@@ -437,11 +437,11 @@ static Status window_run(Loop *l, Window *w, Reader *rd, uint32_t stage, uint32_
                          Gathered *g, Err *e) {
   Status st = ST_OK;
   RowErrors tail = {.count = 0};
-  uint32_t order[4 * WINDOW];
+  uint32_t order[4 * WINDOW], seq;
   while (w->n < WINDOW && !st) {
     memset(&w->errors[w->n], 0, sizeof w->errors[0]);
     Block *b = NULL;
-    st = reader_next(rd, &b, &w->errors[w->n], e);
+    st = reader_next(rd, &b, &seq, &w->errors[w->n], e);
     if (st || !b) {
       tail = w->errors[w->n];
       break;

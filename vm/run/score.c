@@ -170,7 +170,8 @@ Status score_file(const ScoreJob *j, ScoreResult *result, Err *e) {
       writer_open(j->out, p.write, p.nwrite, &writer, e) != ST_OK)
     goto done;
   uint64_t total = reader_total(reader);
-  while (reader_next(reader, &b, &errors, e) == ST_OK && b) {
+  uint32_t seq;
+  while (reader_next(reader, &b, &seq, &errors, e) == ST_OK && b) {
     score_block(&p, it, b, writer, in, given, out, &errors, e);
     result->rows += b->n;
     block_drop(b);
