@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmlc: what its commands share. main.c dispatches; compile.c leads a file through the compiler; each cmd_NAME.c is one command. */
+/* cmlc: what its commands share. main.c dispatches; compile.c leads a file through the compiler; each
+ * cmd_NAME.c is one command. */
 #ifndef APP_APP_H
 #define APP_APP_H
 
@@ -45,12 +46,16 @@ typedef struct Args {
 } Args;
 
 /* ST_USAGE with a message printed when it does not fit; ST_CANCEL when help was asked for (and printed). */
-Status args_parse(Arena *a, int argc, char **argv, const char *command, const char *synopsis, const Flag *flags, Args *out);
+Status args_parse(Arena *a, int argc, char **argv, const char *command, const char *synopsis,
+                  const Flag *flags, Args *out);
 const char *args_get(const Args *a, const char *name);
-/* NAME=VALUE of every repeated option (-p) as name, value, name, value, ...; ST_USAGE in e where there is no `=`. */
+/* NAME=VALUE of every repeated option (-p) as name, value, name, value, ...; ST_USAGE in e where there is
+ * no `=`. */
 const char *const *args_defines(Arena *a, const Args *args, uint32_t *pairs, Err *e);
-Status args_seed(const Args *args, uint64_t *seed);  /* --seed; ST_USAGE, with a message, when it is no whole number */
-Status args_passes(const Args *args, const char *name); /* --skip-pass, --pass: ST_USAGE, with a message, when a pass is unknown */
+Status args_seed(const Args *args, uint64_t *seed);  /* --seed; ST_USAGE, with a message, when it is no
+                                                      * whole number */
+Status args_passes(const Args *args, const char *name); /* --skip-pass, --pass: ST_USAGE, with a message,
+                                                         * when a pass is unknown */
 bool args_size(const char *text, uint64_t *bytes);   /* 512M, 1G, 2g, 1000000; at least 64M */
 bool args_count(const char *text, uint32_t lo, uint32_t hi, uint32_t *n);
 
@@ -66,7 +71,8 @@ typedef struct Compiled {
   Tree *tree;              /* NULL: errors */
   Program *program;        /* NULL: errors, or only checked */
   PassReport *report;      /* of each pass */
-  Status outcome;          /* with errors: ST_PROGRAM, or what looking at the data gave when that is all that failed */
+  Status outcome;          /* with errors: ST_PROGRAM, or what looking at the data gave when that is all
+                            * that failed */
   const char *text;        /* of the program */
   uint32_t ntext;
   uint16_t file;           /* its number in sources */
@@ -80,16 +86,18 @@ typedef struct CompileOptions {
   const char *skip_pass, *dump_pass;
 } CompileOptions;
 
-/* The steps, for commands that need not all of them. They leave by c->oom when memory is used up, so the caller has set it; compile_open must
- * be the first, outside of that. */
+/* The steps, for commands that need not all of them. They leave by c->oom when memory is used up, so the
+ * caller has set it; compile_open must be the first, outside of that. */
 void compile_open(Compiled *c);
-Status compile_read(Compiled *c, const char *path, Err *e);  /* text, as the one source of c; path "-": standard input */
+/* text, as the one source of c; path "-": standard input */
+Status compile_read(Compiled *c, const char *path, Err *e);
 void compile_library(Compiled *c);                           /* the cml files of stdlib */
 
 /* All of them. Fills c; diagnostics are in c->diags, a failure that is none in e. compile_free always. */
 Status compile_file(const App *app, const CompileOptions *o, Compiled *c, Buf *dump, Err *e);
 void compile_free(Compiled *c);
-void compile_digest(const Compiled *c, char *out); /* of the program's text; with modules, of the digests of all texts in the order read. DIGEST_HEX bytes */
+void compile_digest(const Compiled *c, char *out); /* of the program's text; with modules, of the digests
+                                                    * of all texts in the order read. DIGEST_HEX bytes */
 /* Prints diagnostics and a last line "2 errors, 1 warning" to standard error. */
 void compile_report(const App *app, const Compiled *c);
 
@@ -98,18 +106,22 @@ Status catalog_make(const App *app, Arena *a, bool no_data, Catalog *out, Err *e
 
 /* By name, in the registry; NULL: there is none. */
 const struct Estimator *catalog_estimator(const Registry *r, const char *name);
-const struct Metric *catalog_metric(const Registry *r, const char *name, ModelTask task); /* a name may have one for each task */
+/* a name may have one for each task */
+const struct Metric *catalog_metric(const Registry *r, const char *name, ModelTask task);
 
 /* ---- codes.c ---- */
-const char *code_page(const char *code); /* what `cmlc doc CML0430` prints: a code of the front end or of the runtime; NULL: there is none */
+const char *code_page(const char *code); /* what `cmlc doc CML0430` prints: a code of the front end or of
+                                          * the runtime; NULL: there is none */
 
 /* ---- Messages ---- */
 void app_print(const Buf *b);                 /* to standard output; nothing when empty */
 void app_error(const App *app, const Err *e); /* one failure, as cause, place and remedy, to standard error */
 
-/* ---- outputs.c: before a run; ST_RESOURCE where a file cannot be written, ST_PROGRAM where it would replace one that is read ---- */
+/* ---- outputs.c: before a run; ST_RESOURCE where a file cannot be written, ST_PROGRAM where it would
+ * replace one that is read ---- */
 Status output_check(const char *path, const char *const *input, uint32_t n, Err *e);
-Status outputs_check(const Program *p, const char *dir, const char *program, Err *e); /* every predict and bundle stage */
+/* every predict and bundle stage */
+Status outputs_check(const Program *p, const char *dir, const char *program, Err *e);
 
 /* ---- Commands ---- */
 typedef struct Command {

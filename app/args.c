@@ -13,8 +13,8 @@ static void help(const char *command, const char *synopsis, const Flag *flags) {
     printf("\n");
   for (const Flag *f = flags; f->name; f++) {
     char left[64];
-    snprintf(left, sizeof left, "%s%s%s%s%s", f->alias ? f->alias : "", f->alias ? ", " : "", f->name, f->value ? " " : "",
-             f->value ? f->value : "");
+    snprintf(left, sizeof left, "%s%s%s%s%s", f->alias ? f->alias : "", f->alias ? ", " : "", f->name,
+             f->value ? " " : "", f->value ? f->value : "");
     printf("  %-24s %s\n", left, f->help);
   }
 }
@@ -33,11 +33,12 @@ static void unknown(const char *command, const Flag *flags, const char *word) {
   for (const Flag *f = flags; f->name && n < 64; f++)
     names[n++] = f->name;
   const char *near = diag_nearest(word, names, n);
-  fprintf(stderr, "cmlc %s: unknown option `%s`%s%s%s\n  = cmlc %s --help lists the options\n", command, word, near ? "; did you mean `" : "",
-          near ? near : "", near ? "`?" : "", command);
+  fprintf(stderr, "cmlc %s: unknown option `%s`%s%s%s\n  = cmlc %s --help lists the options\n", command, word,
+          near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "", command);
 }
 
-Status args_parse(Arena *a, int argc, char **argv, const char *command, const char *synopsis, const Flag *flags, Args *out) {
+Status args_parse(Arena *a, int argc, char **argv, const char *command, const char *synopsis,
+                  const Flag *flags, Args *out) {
   int nflag = 0;
   while (flags[nflag].name)
     nflag++;
@@ -105,7 +106,8 @@ const char *const *args_defines(Arena *a, const Args *args, uint32_t *pairs, Err
       const Flag *f = &args->flag[args->many_flag[i]];
       char remedy[96];
       snprintf(remedy, sizeof remedy, "Write %s NAME=VALUE.", f->alias ? f->alias : f->name);
-      err_set(e, ST_USAGE, "", remedy, "`%s %s` has no name and value", f->alias ? f->alias : f->name, args->many[i]);
+      err_set(e, ST_USAGE, "", remedy, "`%s %s` has no name and value", f->alias ? f->alias : f->name,
+              args->many[i]);
       break;
     }
     out[2 * *pairs] = arena_strndup(a, args->many[i], (size_t)(eq - args->many[i]));

@@ -8,8 +8,13 @@
 
 static Status columns(void *ctx, Arena *a, const CatSource *src, CatColumn **out, uint32_t *n, Err *e) {
   (void)ctx;
-  EngineSource s = {.format = src->format, .path = src->path, .dir = src->dir, .option = src->option, .noption = src->noption,
-                    .column = src->column, .ncolumn = src->ncolumn};
+  EngineSource s = {.format = src->format,
+                    .path = src->path,
+                    .dir = src->dir,
+                    .option = src->option,
+                    .noption = src->noption,
+                    .column = src->column,
+                    .ncolumn = src->ncolumn};
   EngineColumn *c = NULL;
   if (engine_columns(a, &s, &c, n, e) != ST_OK)
     return e->code;
@@ -17,8 +22,11 @@ static Status columns(void *ctx, Arena *a, const CatSource *src, CatColumn **out
   if (!*out)
     return err_memory(e);
   for (uint32_t i = 0; i < *n; i++)
-    (*out)[i] = (CatColumn){.name = c[i].name, .type = c[i].kind < 0 ? NULL : kind_name((Kind)c[i].kind), .why = c[i].why,
-                            .nullable = c[i].nullable, .inferred = c[i].inferred};
+    (*out)[i] = (CatColumn){.name = c[i].name,
+                            .type = c[i].kind < 0 ? NULL : kind_name((Kind)c[i].kind),
+                            .why = c[i].why,
+                            .nullable = c[i].nullable,
+                            .inferred = c[i].inferred};
   return ST_OK;
 }
 
@@ -29,14 +37,14 @@ Status catalog_make(const App *app, Arena *a, bool no_data, Catalog *out, Err *e
     n++;
   CatEstimator *est = NEWN(a, CatEstimator, n + 1);
   for (uint32_t i = 0; est && i < n; i++)
-    est[i] = (CatEstimator){r->estimator[i]->name, r->estimator[i]->tasks, r->estimator[i]->option, r->estimator[i]->two_class,
-                            r->estimator[i]->doc};
+    est[i] = (CatEstimator){r->estimator[i]->name, r->estimator[i]->tasks, r->estimator[i]->option,
+                            r->estimator[i]->two_class, r->estimator[i]->doc};
   for (n = 0; r->metric[n];)
     n++;
   CatMetric *met = NEWN(a, CatMetric, n + 1);
   for (uint32_t i = 0; met && i < n; i++)
-    met[i] = (CatMetric){r->metric[i]->name, r->metric[i]->tasks, r->metric[i]->option, r->metric[i]->two_class,
-                         r->metric[i]->scalar, r->metric[i]->doc};
+    met[i] = (CatMetric){r->metric[i]->name,      r->metric[i]->tasks,  r->metric[i]->option,
+                         r->metric[i]->two_class, r->metric[i]->scalar, r->metric[i]->doc};
   for (n = 0; engine_formats[n].name;)
     n++;
   CatFormat *fmt = NEWN(a, CatFormat, n + 1);

@@ -7,7 +7,8 @@
 
 static const Flag flags[] = {
     {"--no-data", NULL, NULL, "do not look at the data files: schemas have to be declared", false},
-    {"--format", NULL, "text|json|sarif", "how diagnostics are printed: text to standard error, json and SARIF 2.1.0 to standard output", false},
+    {"--format", NULL, "text|json|sarif",
+     "how diagnostics are printed: text to standard error, json and SARIF 2.1.0 to standard output", false},
     {"--param", "-p", "NAME=VALUE", "value of a param; may be repeated", true},
     {NULL, NULL, NULL, NULL, false},
 };
@@ -24,7 +25,8 @@ int cmd_check(const App *app, int argc, char **argv) {
   const char *format = args_get(&args, "--format");
   bool text = !format || !strcmp(format, "text"), sarif = format && !strcmp(format, "sarif");
   if (!args.nword || !(text || sarif || !strcmp(format, "json"))) {
-    fprintf(stderr, "cmlc check: %s\n", args.nword ? "`--format` is text, json or sarif" : "name a program: cmlc check FILE.cml");
+    fprintf(stderr, "cmlc check: %s\n",
+            args.nword ? "`--format` is text, json or sarif" : "name a program: cmlc check FILE.cml");
     arena_free(&a);
     return ST_USAGE;
   }

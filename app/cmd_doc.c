@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmlc doc: the catalogue. Functions come from the doc comments of the cml files of stdlib, estimators, metrics and formats from their tables, error codes
- * from lang/diag.def and app/codes.def: nothing is written twice. */
+/* cmlc doc: the catalogue. Functions come from the doc comments of the cml files of stdlib, estimators,
+ * metrics and formats from their tables, error codes from lang/diag.def and app/codes.def: nothing is
+ * written twice. */
 #include <string.h>
 
 #include "app/app.h"
@@ -31,9 +32,10 @@ static void print_signature(const Doc *d, const Decl *f) {
     printf("%s: ", p->name);
     print_type(p->type);
     if (p->def)
-      printf(" = %.*s", (int)(p->def->span.to - p->def->span.from), d->c.sources.file[p->def->span.file].text + p->def->span.from);
+      printf(" = %.*s", (int)(p->def->span.to - p->def->span.from),
+             d->c.sources.file[p->def->span.file].text + p->def->span.from);
     else if (f->aggregate && !strcmp(p->name, "weight"))
-      printf(" = 1"); /* the one optional argument of aggregates; it has no default expression, since none means unweighted */
+      printf(" = 1"); /* the one optional argument of aggregates has no default: none means unweighted */
     if (p->next)
       printf(", ");
   }
@@ -54,7 +56,8 @@ static void print_text(const char *text) {
 
 /* "two classes, several classes" */
 static void print_tasks(unsigned tasks) {
-  static const char *const text[TASK_N] = {"regressions", "models with two classes", "models with several classes", "clusters"};
+  static const char *const text[TASK_N] = {"regressions", "models with two classes",
+                                           "models with several classes", "clusters"};
   const char *between = "";
   for (int t = 0; t < TASK_N; t++)
     if (tasks & TASK_BIT(t)) {
@@ -66,16 +69,18 @@ static void print_tasks(unsigned tasks) {
 
 enum { LIST_WIDTH = 100, NAME_WIDTH = 20, GIST_WIDTH = LIST_WIDTH - NAME_WIDTH - 3 };
 
-/* How much of a doc the list shows: its first line where that is short and ends a sentence; else its first sentence, of a very long one
- * what stands before the first colon or semicolon. */
+/* How much of a doc the list shows: its first line where that is short and ends a sentence; else its first
+ * sentence, of a very long one what stands before the first colon or semicolon. */
 static size_t gist_length(const char *doc) {
   size_t line = strcspn(doc, "\n"), n = 0, cut;
-  while (doc[n] && !(strchr(".?", doc[n]) && n > 1 && doc[n - 2] != ' ' && strchr(" \n", doc[n + 1]))) /* "G. Brier" goes on; so does 0.5 */
+  while (doc[n] && !(strchr(".?", doc[n]) && n > 1 && doc[n - 2] != ' ' &&
+                     strchr(" \n", doc[n + 1]))) /* "G. Brier" goes on; so does 0.5 */
     n++;
   n += doc[n] != 0;
   if (line && line <= GIST_WIDTH && (doc[line - 1] == '.' || !doc[line]))
     return line;
-  for (cut = 0; cut < n && !(strchr(":;", doc[cut]) && strchr(" \n", doc[cut + 1])); cut++) /* `index:value` is one word */
+  for (cut = 0; cut < n && !(strchr(":;", doc[cut]) && strchr(" \n", doc[cut + 1]));
+       cut++) /* `index:value` is one word */
     ;
   return n > 2 * GIST_WIDTH ? cut : n;
 }
@@ -111,10 +116,11 @@ static bool is_operator_name(const Decl *f) {
   return f->kind == D_NATIVE && !f->doc;
 }
 
-/* The heading that a declaration stands under: the last line "# ---- TITLE ----" above it in its file, or the first sentence of the
- * file's own doc. */
+/* The heading that a declaration stands under: the last line "# ---- TITLE ----" above it in its file, or
+ * the first sentence of the file's own doc. */
 static const char *heading(const Doc *d, uint32_t module, const Decl *f, size_t *n) {
-  const char *text = d->c.sources.file[f->span.file].text, *found = NULL, *doc = library_ast(d->c.library, module)->doc;
+  const char *text = d->c.sources.file[f->span.file].text, *found = NULL,
+             *doc = library_ast(d->c.library, module)->doc;
   static const char mark[] = "\n# ---- ";
   for (const char *p = text; (p = strstr(p, mark)) != NULL && p < text + f->span.from; p++)
     found = p + sizeof mark - 1;
@@ -177,14 +183,18 @@ static void list_sources(const Doc *d) {
 static const struct {
   const char *name;
   void (*print)(const Doc *d);
-} lists[] = {{"functions", list_functions}, {"estimators", list_estimators}, {"metrics", list_metrics}, {"sources", list_sources}};
+} lists[] = {{"functions", list_functions},
+             {"estimators", list_estimators},
+             {"metrics", list_metrics},
+             {"sources", list_sources}};
 
 static void list_all(const Doc *d) {
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
     lists[i].print(d);
     printf(i ? "\n" : "");
   }
-  printf("`cmlc doc NAME` shows one entry in full with an example, `cmlc doc functions` (estimators, metrics,\nsources) one list, `cmlc doc CML0204` an error code.\n");
+  printf(
+      "`cmlc doc NAME` shows one entry in full with an example, `cmlc doc functions` (estimators, metrics,\nsources) one list, `cmlc doc CML0204` an error code.\n");
 }
 
 static void print_default(const Option *o) {
@@ -210,7 +220,8 @@ static void print_default(const Option *o) {
 }
 
 static void print_options(const Option *o) {
-  static const char *const kind[] = {"bool", "int", "float", "string", "one of", "float or [slot = float, ..]", "expression"};
+  static const char *const kind[] = {
+      "bool", "int", "float", "string", "one of", "float or [slot = float, ..]", "expression"};
   if (!o || !o->name)
     return;
   printf("\noptions\n");
@@ -238,7 +249,8 @@ static const Decl *next_of_name(const Decl *f, const char *name) {
   return f;
 }
 
-/* Every overload of the name, how a cml function is written, and the doc, once for neighbours that share it. */
+/* Every overload of the name, how a cml function is written, and the doc, once for neighbours that share
+ * it. */
 static bool doc_function(const Doc *d, const char *name) {
   bool found = false;
   for (uint32_t m = 0; library_ast(d->c.library, m); m++)
@@ -247,9 +259,11 @@ static bool doc_function(const Doc *d, const char *name) {
       if (found)
         printf(f->doc ? "\n" : "");
       print_signature(d, f);
-      printf("%s\n", f->kind == D_NATIVE && f->aggregate ? "   # aggregate: fitted over the training rows" : "");
+      printf("%s\n",
+             f->kind == D_NATIVE && f->aggregate ? "   # aggregate: fitted over the training rows" : "");
       if (f->kind == D_FN)
-        printf("\n%.*s\n", (int)(f->span.to - f->span.from), d->c.sources.file[f->span.file].text + f->span.from);
+        printf("\n%.*s\n", (int)(f->span.to - f->span.from),
+               d->c.sources.file[f->span.file].text + f->span.from);
       if (!f->doc || (next && same_doc(f, next)))
         continue;
       printf("\n");
@@ -338,8 +352,8 @@ int cmd_doc(const App *app, int argc, char **argv) {
       if (doc_one(&d, args.word[i]))
         continue;
       const char *near = nearest_entry(&d, args.word[i]);
-      fprintf(stderr, "cmlc doc: there is no entry `%s`%s%s%s\n  = cmlc doc lists them all\n", args.word[i], near ? "; did you mean `" : "",
-              near ? near : "", near ? "`?" : "");
+      fprintf(stderr, "cmlc doc: there is no entry `%s`%s%s%s\n  = cmlc doc lists them all\n", args.word[i],
+              near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
       st = ST_USAGE;
     }
   }

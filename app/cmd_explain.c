@@ -22,7 +22,8 @@ static const Flag flags[] = {
     {"--pass", NULL, "NAME", "the IR as it is after this pass", false},
     {"--skip-pass", NULL, "NAMES", "passes to leave out, separated by commas", false},
     {"--format", NULL, "FORM", "text, json, dot (for Graphviz) or svg (drawn by Graphviz)", false},
-    {"--analyze", NULL, NULL, "run it, and show what happened beside what was expected; its outputs are thrown away", false},
+    {"--analyze", NULL, NULL,
+     "run it, and show what happened beside what was expected; its outputs are thrown away", false},
     {"--threads", NULL, "N", "workers of --analyze, and of the estimates (one for each processor)", false},
     {"--no-data", NULL, NULL, "do not look at the data files: schemas have to be declared", false},
     {"--param", "-p", "NAME=VALUE", "value of a param; may be repeated", true},
@@ -45,7 +46,8 @@ static Status print_stages(const Program *p, const char *stage, Buf *out) {
   return ST_USAGE;
 }
 
-static Status ir_text(Arena *a, const char *path, const char *pass, const char *stage, Buf *text, Buf *out, Err *e) {
+static Status ir_text(Arena *a, const char *path, const char *pass, const char *stage, Buf *text, Buf *out,
+                      Err *e) {
   Program *p = NULL;
   if (file_read(path, 64 << 20, ST_PROGRAM, text, e) != ST_OK)
     return e->code;
@@ -62,7 +64,8 @@ static Status ir_text(Arena *a, const char *path, const char *pass, const char *
   return ST_OK;
 }
 
-/* A program that is IR already: as the reader takes it or, with --pass, as that one pass leaves it. How passes are tested. */
+/* A program that is IR already: as the reader takes it or, with --pass, as that one pass leaves it. How
+ * passes are tested. */
 static Status explain_ir(const char *path, const char *pass, const char *stage, Buf *out, Err *e) {
   Arena a;
   jmp_buf oom;
@@ -103,7 +106,8 @@ static Status draw(const Buf *dot, Err *e) {
   if (!in || fwrite(dot->p, 1, dot->n, in) != dot->n || fflush(in) || fseek(in, 0, SEEK_SET)) {
     if (in)
       fclose(in);
-    return err_set(e, ST_RESOURCE, "CML0503", "Check that the disk has room.", "cannot write a temporary file: %s", strerror(errno));
+    return err_set(e, ST_RESOURCE, "CML0503", "Check that the disk has room.",
+                   "cannot write a temporary file: %s", strerror(errno));
   }
   fflush(stdout);
   posix_spawn_file_actions_init(&act);
@@ -114,10 +118,11 @@ static Status draw(const Buf *dot, Err *e) {
     waitpid(pid, &status, 0);
   fclose(in);
   if (bad)
-    return err_set(e, ST_RESOURCE, "CML0505", "Install Graphviz, or write `--format dot`.", "Graphviz (`dot`) draws the picture, and cannot be started: %s",
-                   strerror(bad));
+    return err_set(e, ST_RESOURCE, "CML0505", "Install Graphviz, or write `--format dot`.",
+                   "Graphviz (`dot`) draws the picture, and cannot be started: %s", strerror(bad));
   if (!WIFEXITED(status) || WEXITSTATUS(status))
-    return err_set(e, ST_RESOURCE, "CML0505", "Write `--format dot` and look at what it says.", "Graphviz (`dot`) did not draw the picture");
+    return err_set(e, ST_RESOURCE, "CML0505", "Write `--format dot` and look at what it says.",
+                   "Graphviz (`dot`) did not draw the picture");
   return ST_OK;
 }
 
@@ -143,7 +148,8 @@ static Status analyze(const App *app, const Execution *x, Compiled *c, RunResult
   char *dir = arena_printf(&c->arena, "%s/cmlc-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
   Report report;
   if (!mkdtemp(dir))
-    return err_set(e, ST_RESOURCE, "CML0501", "Set TMPDIR to a folder that can be written.", "cannot make a temporary folder `%s`: %s", dir, strerror(errno));
+    return err_set(e, ST_RESOURCE, "CML0501", "Set TMPDIR to a folder that can be written.",
+                   "cannot make a temporary folder `%s`: %s", dir, strerror(errno));
   const char **path = NEWN(&c->arena, const char *, c->program->nstage);
   for (uint32_t i = 0; i < c->program->nstage; i++) {
     Stage *s = &c->program->stage[i];
@@ -167,8 +173,12 @@ static Status explain_whole(const App *app, const Args *args, Compiled *c, Form 
   long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   bool run = args_get(args, "--analyze") != NULL;
   RunResult r;
-  Execution x = {.limits = {.threads = cpus > 0 ? (uint32_t)cpus : 1, .memory = execute_memory(), .cancel = app->cancel}, .path = args->word[0]};
-  x.limits.dir = slash ? arena_strndup(&c->arena, args->word[0], slash == args->word[0] ? 1 : (size_t)(slash - args->word[0])) : ".";
+  Execution x = {
+      .limits = {.threads = cpus > 0 ? (uint32_t)cpus : 1, .memory = execute_memory(), .cancel = app->cancel},
+      .path = args->word[0]};
+  x.limits.dir = slash ? arena_strndup(&c->arena, args->word[0],
+                                       slash == args->word[0] ? 1 : (size_t)(slash - args->word[0]))
+                       : ".";
   memset(&r, 0, sizeof r);
   if (threads && !args_count(threads, 1, 1024, &x.limits.threads))
     return err_set(e, ST_USAGE, "", NULL, "`--threads` is a whole number from 1 to 1024");

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmlc fmt: programs in their canonical form, in place or to standard output. A program with syntax errors is not touched, others still are. */
+/* cmlc fmt: programs in their canonical form, in place or to standard output. A program with syntax errors
+ * is not touched, others still are. */
 #include <string.h>
 
 #include "app/app.h"
 #include "base/file.h"
 
 static const Flag flags[] = {
-    {"--check", NULL, NULL, "change nothing; exit status 1 and the names of files that are not in canonical form", false},
+    {"--check", NULL, NULL,
+     "change nothing; exit status 1 and the names of files that are not in canonical form", false},
     {"--stdout", NULL, NULL, "print instead of rewriting (what `-`, standard input, always does)", false},
     {NULL, NULL, NULL, NULL, false},
 };
 
-static Status fmt_text(const App *app, Compiled *c, const char *path, bool check, bool print, Buf *out, Err *e) {
+static Status fmt_text(const App *app, Compiled *c, const char *path, bool check, bool print, Buf *out,
+                       Err *e) {
   if (compile_read(c, path, e) != ST_OK)
     return e->code;
   const Ast *ast = parse_file(&c->arena, &c->diags, c->file);
@@ -56,8 +59,10 @@ int cmd_fmt(const App *app, int argc, char **argv) {
     fprintf(stderr, "cmlc fmt: name a program: cmlc fmt FILE.cml\n");
     st = ST_USAGE;
   }
-  for (uint32_t i = 0; i < args.nword && st != ST_USAGE && st != ST_CANCEL; i++) { /* every file has its turn, also after a wrong one */
-    Status one = fmt_one(app, args.word[i], args_get(&args, "--check") != NULL, args_get(&args, "--stdout") != NULL);
+  /* every file has its turn, also after a wrong one */
+  for (uint32_t i = 0; i < args.nword && st != ST_USAGE && st != ST_CANCEL; i++) {
+    Status one =
+        fmt_one(app, args.word[i], args_get(&args, "--check") != NULL, args_get(&args, "--stdout") != NULL);
     if (one > st)
       st = one;
   }

@@ -8,11 +8,16 @@
 #include "vm/score.h"
 
 static const Flag flags[] = {
-    {"--in", NULL, "FILE", "rows to score: .parquet, .csv, .tsv or .json (text also compressed), or a glob", false},
+    {"--in", NULL, "FILE", "rows to score: .parquet, .csv, .tsv or .json (text also compressed), or a glob",
+     false},
     {"--out", NULL, "FILE", "where predictions go: .parquet or .csv; written whole or not at all", false},
-    {"--keep", NULL, "NAMES", "input columns to write before the predictions, separated by commas; all (default) or none", false},
-    {"--option", NULL, "NAME=VALUE", "option of the input, as in `from csv(..)`: header=false; may be repeated", true},
-    {"--columns", NULL, "NAMES", "names of the columns of a CSV without a header, separated by commas, in order; implies header=false", false},
+    {"--keep", NULL, "NAMES",
+     "input columns to write before the predictions, separated by commas; all (default) or none", false},
+    {"--option", NULL, "NAME=VALUE",
+     "option of the input, as in `from csv(..)`: header=false; may be repeated", true},
+    {"--columns", NULL, "NAMES",
+     "names of the columns of a CSV without a header, separated by commas, in order; implies header=false",
+     false},
     {"--memory", NULL, "SIZE", "most memory to use (1G)", false},
     {"--quiet", "-q", NULL, "no progress, and no word at the end", false},
     {NULL, NULL, NULL, NULL, false},
@@ -60,7 +65,8 @@ static Status input_options(Arena *a, const Args *args, EngineSource *in, Err *e
     return e->code;
   in->column = split_names(a, "--columns", columns, &in->ncolumn, e);
   if (strcmp(in->format, "csv") || !in->ncolumn)
-    err_set(e, ST_USAGE, "", "Leave it out, or name all columns of a CSV.", "`--columns` names those of a CSV without a header, in order");
+    err_set(e, ST_USAGE, "", "Leave it out, or name all columns of a CSV.",
+            "`--columns` names those of a CSV without a header, in order");
   return e->code;
 }
 
@@ -83,7 +89,8 @@ static Status prepare(const App *app, Arena *a, const Args *args, ScoreJob *j, E
     return usage("`--out` ends in .parquet or .csv");
   j->in = (EngineSource){.format = engine_format_of(in), .path = in, .dir = "."};
   if (!j->in.format)
-    return usage("`--in` ends in .parquet, .csv, .tsv, .json, .jsonl, .ndjson or .libsvm (text also in .gz or .zst)");
+    return usage(
+        "`--in` ends in .parquet, .csv, .tsv, .json, .jsonl, .ndjson or .libsvm (text also in .gz or .zst)");
   if (input_options(a, args, &j->in, e) != ST_OK)
     return e->code;
   if (!keep || !strcmp(keep, "all"))

@@ -15,10 +15,14 @@ static const Flag flags[] = {
     {"--threads", NULL, "N", "workers (one for each processor); results do not depend on it", false},
     {"--memory", NULL, "SIZE", "most memory to use, such as 512M or 8G (most of the machine)", false},
     {"--seed", NULL, "N", "seed of random splits and folds (0)", false},
-    {"--executor", NULL, "NAME", "local (threads), or loopback (forked children, for tests); results do not depend on it", false},
-    {"--skip-pass", NULL, "NAMES", "compiler passes to leave out, separated by commas; results do not depend on it", false},
+    {"--executor", NULL, "NAME",
+     "local (threads), or loopback (forked children, for tests); results do not depend on it", false},
+    {"--skip-pass", NULL, "NAMES",
+     "compiler passes to leave out, separated by commas; results do not depend on it", false},
     {"--json", NULL, "FILE", "everything about the run as one JSON object; - for standard output", false},
-    {"--coefficients", NULL, "N", "features that a model's table in the summary shows at most: a number, 0, or all (10 of more than 20)", false},
+    {"--coefficients", NULL, "N",
+     "features that a model's table in the summary shows at most: a number, 0, or all (10 of more than 20)",
+     false},
     {"--quiet", "-q", NULL, "no progress and no summary", false},
     {NULL, NULL, NULL, NULL, false},
 };
@@ -74,14 +78,17 @@ static Status usage(const char *what) {
 }
 
 static Status settings(const App *app, Arena *a, const Args *args, Settings *s, Err *e) {
-  const char *threads = args_get(args, "--threads"), *memory = args_get(args, "--memory"), *executor = args_get(args, "--executor");
+  const char *threads = args_get(args, "--threads"), *memory = args_get(args, "--memory"),
+             *executor = args_get(args, "--executor");
   const char *features = args_get(args, "--coefficients");
   long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   if (args->nword != 1)
     return usage("name one program: cmlc run FILE.cml");
   const char *path = args->word[0], *slash = strrchr(path, '/');
   *s = (Settings){.compile = {.path = path, .lower = true, .skip_pass = args_get(args, "--skip-pass")},
-                  .run = {.limits = {.threads = cpus > 0 ? (uint32_t)cpus : 1, .memory = execute_memory(), .cancel = app->cancel},
+                  .run = {.limits = {.threads = cpus > 0 ? (uint32_t)cpus : 1,
+                                     .memory = execute_memory(),
+                                     .cancel = app->cancel},
                           .path = path,
                           .quiet = args_get(args, "--quiet") != NULL},
                   .json = args_get(args, "--json"),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmlc schema: the `schema { ... }` of a data file, to be pasted. Read scan (all rows, into a Seen for each column), then print_columns.
+/* cmlc schema: the `schema { ... }` of a data file, to be pasted. Read scan (all rows, into a Seen for each
+ * column), then print_columns.
  *
- * The whole file is read, so that the block holds for it: a `?` where a value is missing, a wider type where the first records misled. A
- * text is called a category when it has few values and they repeat. */
+ * The whole file is read, so that the block holds for it: a `?` where a value is missing, a wider type
+ * where the first records misled. A text is called a category when it has few values and they repeat. */
 #include <math.h>
 #include <string.h>
 
@@ -14,8 +15,10 @@
 enum { LEVELS = 1000, SHOWN = 4, SHOWN_BYTES = 60 };
 
 static const Flag flags[] = {
-    {"--format", NULL, "NAME", "parquet, csv, json or libsvm; without it the ending of the name says it", false},
-    {"--option", NULL, "NAME=VALUE", "option of the source, as in `from csv(..)`: header=false; may be repeated", true},
+    {"--format", NULL, "NAME", "parquet, csv, json or libsvm; without it the ending of the name says it",
+     false},
+    {"--option", NULL, "NAME=VALUE",
+     "option of the source, as in `from csv(..)`: header=false; may be repeated", true},
     {"--param", "-p", "NAME=VALUE", "value of a param of a program; may be repeated", true},
     {NULL, NULL, NULL, NULL, false},
 };
@@ -48,7 +51,8 @@ static bool see_texts(Seen *s, const Col *c, uint32_t n) {
     if (c->null && c->null[i])
       continue;
     const Dict *d = c->dict;
-    if (map_add(&s->level, d->bytes + d->off[c->code[i]], d->off[c->code[i] + 1] - d->off[c->code[i]], NULL) < 0)
+    if (map_add(&s->level, d->bytes + d->off[c->code[i]], d->off[c->code[i] + 1] - d->off[c->code[i]], NULL) <
+        0)
       return false;
   }
   return true;
@@ -165,8 +169,10 @@ static Status scan(Scan *x, const App *app, Err *e) {
 /* ---- Printing ---- */
 
 static bool is_reserved(const char *name) {
-  static const char *const word[] = {"param", "fn", "data", "features", "model", "tune", "evaluate", "export", "use", "let", "if", "then",
-                                     "else", "and", "or", "not", "in", "is", "null", "by", "where", "true", "false"};
+  static const char *const word[] = {"param",    "fn",     "data",  "features", "model", "tune",
+                                     "evaluate", "export", "use",   "let",      "if",    "then",
+                                     "else",     "and",    "or",    "not",      "in",    "is",
+                                     "null",     "by",     "where", "true",     "false"};
   for (size_t i = 0; i < sizeof word / sizeof *word; i++)
     if (strcmp(word[i], name) == 0)
       return true;
@@ -182,7 +188,8 @@ static const char *written(Arena *a, const char *name) {
 }
 
 static bool is_category(const Seen *s) {
-  return s->kind == KIND_STRING && s->level.n && s->level.n <= LEVELS && (s->level.n * 2 <= s->values || s->level.n <= 2);
+  return s->kind == KIND_STRING && s->level.n && s->level.n <= LEVELS &&
+         (s->level.n * 2 <= s->values || s->level.n <= 2);
 }
 
 static const char *range_text(Arena *a, const Seen *s) {
@@ -217,7 +224,8 @@ static const char *levels_text(Arena *a, const Seen *s) {
   for (uint32_t i = 0; i < s->level.n && s->level.n <= SHOWN; i++) {
     if (strpbrk(s->level.entry[i].key, "\r\n"))
       return text;
-    all = arena_printf(a, "%s%s%s", all, i ? ", " : ": ", s->level.entry[i].n ? s->level.entry[i].key : "\"\"");
+    all =
+        arena_printf(a, "%s%s%s", all, i ? ", " : ": ", s->level.entry[i].n ? s->level.entry[i].key : "\"\"");
   }
   return strlen(all) <= SHOWN_BYTES ? arena_printf(a, "%s%s", text, all) : text;
 }
@@ -228,7 +236,8 @@ static const char *remark(Arena *a, const Scan *x, const Seen *s) {
   const char *what = s->kind == KIND_STRING ? levels_text(a, s) : range_text(a, s);
   if (!s->nulls)
     return what;
-  return arena_printf(a, "%s%s%.3g%% missing", what, *what ? "; " : "", 100.0 * (double)s->nulls / (double)x->rows);
+  return arena_printf(a, "%s%s%.3g%% missing", what, *what ? "; " : "",
+                      100.0 * (double)s->nulls / (double)x->rows);
 }
 
 static size_t letters(const char *s) {
@@ -245,7 +254,8 @@ static void print_columns(const Scan *x, const char *indent) {
   for (uint32_t i = 0; i < x->ncolumn; i++) {
     const Seen *s = &x->seen[i];
     name[i] = x->column[i].kind < 0 ? NULL : written(a, x->column[i].name);
-    type[i] = arena_printf(a, "%s%s", is_category(s) ? "category" : kind_name((Kind)s->kind), s->nulls || !s->values ? "?" : "");
+    type[i] = arena_printf(a, "%s%s", is_category(s) ? "category" : kind_name((Kind)s->kind),
+                           s->nulls || !s->values ? "?" : "");
     if (!name[i])
       continue;
     name_width = letters(name[i]) > name_width ? letters(name[i]) : name_width;
@@ -254,7 +264,8 @@ static void print_columns(const Scan *x, const char *indent) {
   printf("%sschema {\n", indent);
   for (uint32_t i = 0; i < x->ncolumn; i++) {
     if (!name[i]) {
-      printf("%s    # %s cannot be read: %s\n", indent, x->column[i].name, x->column[i].why ? x->column[i].why : "no program can write its name");
+      printf("%s    # %s cannot be read: %s\n", indent, x->column[i].name,
+             x->column[i].why ? x->column[i].why : "no program can write its name");
       continue;
     }
     const char *note = remark(a, x, &x->seen[i]);
@@ -284,7 +295,8 @@ static Status of_file(const App *app, Arena *a, const Args *args, Err *e) {
   if (e->code != ST_OK)
     return e->code;
   if (!s.format)
-    return err_set(e, ST_USAGE, "", "Say it: --format csv.", "the name `%s` does not say the format of the file", path);
+    return err_set(e, ST_USAGE, "", "Say it: --format csv.",
+                   "the name `%s` does not say the format of the file", path);
   return one_source(app, a, &s, "", e);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmlc version: of the program and of the formats it reads and writes. Loads nothing, so that it answers at once. */
+/* cmlc version: of the program and of the formats it reads and writes. Loads nothing, so that it answers
+ * at once. */
 #include "app/app.h"
 #include "base/hash.h"
 #include "vm/bundle.h"
@@ -17,7 +18,7 @@ int cmd_version(const App *app, int argc, char **argv) {
   }
   arena_free(&a);
   if (st == ST_OK)
-    printf("cmlc %s (bundle %d, ir %d, ops %d, math %d, hash %d)\n", CML_VERSION, BUNDLE_VERSION, IR_VERSION, OPS_VERSION, MATH_VERSION,
-           HASH_VERSION);
+    printf("cmlc %s (bundle %d, ir %d, ops %d, math %d, hash %d)\n", CML_VERSION, BUNDLE_VERSION, IR_VERSION,
+           OPS_VERSION, MATH_VERSION, HASH_VERSION);
   return st == ST_CANCEL ? ST_OK : st;
 }

@@ -96,7 +96,8 @@ Status compile_file(const App *app, const CompileOptions *o, Compiled *c, Buf *d
     return ST_OK;
   c->program = lower_program(&c->arena, &c->diags, c->tree, o->seed, e);
   c->report = NEWN(&c->arena, PassReport, passes_count());
-  if (c->program && passes_run(c->program, &c->arena, o->skip_pass, o->dump_pass, dump, c->report, e) != ST_OK)
+  if (c->program &&
+      passes_run(c->program, &c->arena, o->skip_pass, o->dump_pass, dump, c->report, e) != ST_OK)
     c->program = NULL;
   return e->code;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Diagnostics for other programs: `check --format json`, and SARIF 2.1.0, which code hosts and editors read.
  *
- * SARIF: https://docs.oasis-open.org/sarif/sarif/v2.1.0/ (OASIS standard, 2020). One run; a rule for each code that occurs, with its page
- * as help; lines and columns from 1, columns in characters; notes as related locations. The remedy stands behind the cause. */
+ * SARIF: https://docs.oasis-open.org/sarif/sarif/v2.1.0/ (OASIS standard, 2020). One run; a rule for each
+ * code that occurs, with its page as help; lines and columns from 1, columns in characters; notes as
+ * related locations. The remedy stands behind the cause. */
 #include <string.h>
 
 #include "app/app.h"
@@ -82,7 +83,8 @@ static void sarif_uri(Json *j, const char *path) {
   Buf uri = {0};
   buf_text(&uri, path[0] == '/' ? "file://" : "");
   for (const char *p = path; *p; p++) {
-    bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("-._~/", *p);
+    bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+                 strchr("-._~/", *p);
     buf_printf(&uri, plain ? "%c" : "%%%02X", (unsigned char)*p);
   }
   json_text(j, "uri", buf_str(&uri));
@@ -187,7 +189,8 @@ void diagnostics_begin(Diagnostics *d, bool sarif, Buf *out) {
   Json *j = &d->json;
   if (sarif) {
     json_open(j, NULL, '{');
-    json_text(j, "$schema", "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json");
+    json_text(j, "$schema",
+              "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json");
     json_text(j, "version", "2.1.0");
     json_open(j, "runs", '[');
     json_open(j, NULL, '{');

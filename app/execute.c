@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Running a compiled program: `run`, and `explain --analyze`. The digests of the data are computed beside it; the hooks show progress and
- * write bundles. Read execute from the bottom. */
+/* Running a compiled program: `run`, and `explain --analyze`. The digests of the data are computed beside
+ * it; the hooks show progress and write bundles. Read execute from the bottom. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +72,8 @@ static void digests_start(Digests *d, const Program *p, const char *dir, const a
   if (!d->v)
     err_memory(&d->err);
   else if (pthread_create(&d->thread, NULL, digest_thread, d) != 0)
-    err_set(&d->err, ST_RESOURCE, "CML0504", "Raise the limit on threads, or end other programs.", "no thread could be started");
+    err_set(&d->err, ST_RESOURCE, "CML0504", "Raise the limit on threads, or end other programs.",
+            "no thread could be started");
   else
     d->started = true;
 }
@@ -106,7 +107,8 @@ static void on_begin(void *ctx, const Program *p, uint32_t stage) {
 }
 
 /* The bundle of a model: what scoring needs, and in its metadata where it comes from. */
-static Status on_bundle(void *ctx, const Program *p, uint32_t stage, const char *path, const RunResult *so_far, Err *e) {
+static Status on_bundle(void *ctx, const Program *p, uint32_t stage, const char *path,
+                        const RunResult *so_far, Err *e) {
   Hooks *h = ctx;
   const Stage *s = &p->stage[stage], *train = &p->stage[s->train];
   Buf options = {0}, metrics = {0}, data = {0};
@@ -138,7 +140,8 @@ static Status on_bundle(void *ctx, const Program *p, uint32_t stage, const char 
       {"data_digests", buf_str(&data)},
       {"seed", seed},
   };
-  bundle_write(path, p, (uint32_t)s->score, (const Fitted *const *)so_far->fitted, meta, sizeof meta / sizeof *meta, e);
+  bundle_write(path, p, (uint32_t)s->score, (const Fitted *const *)so_far->fitted, meta,
+               sizeof meta / sizeof *meta, e);
   buf_free(&options);
   buf_free(&metrics);
   buf_free(&data);
@@ -147,11 +150,12 @@ static Status on_bundle(void *ctx, const Program *p, uint32_t stage, const char 
 
 static void print_warnings(const App *app, const Program *p, const RunResult *r) {
   for (uint32_t i = 0; i < r->nwarning; i++)
-    fprintf(stderr, "%swarning%s: %s: %s\n", app->colour ? "\033[1;33m" : "", app->colour ? "\033[0m" : "", p->stage[r->warning[i].stage].name,
-            r->warning[i].text);
+    fprintf(stderr, "%swarning%s: %s: %s\n", app->colour ? "\033[1;33m" : "", app->colour ? "\033[0m" : "",
+            p->stage[r->warning[i].stage].name, r->warning[i].text);
 }
 
-Status execute(const App *app, const Execution *x, const Compiled *c, RunResult *r, Report *report, Arena *keep, Err *e) {
+Status execute(const App *app, const Execution *x, const Compiled *c, RunResult *r, Report *report,
+               Arena *keep, Err *e) {
   Executor *exec = NULL;
   Digests digests;
   memset(r, 0, sizeof *r);
@@ -182,7 +186,8 @@ Status execute(const App *app, const Execution *x, const Compiled *c, RunResult 
   return st;
 }
 
-/* Memory to use when nothing is said: four fifths of what the machine, or the control group we are in, has. */
+/* Memory to use when nothing is said: four fifths of what the machine, or the control group we are in,
+ * has. */
 uint64_t execute_memory(void) {
   uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE);
   const char *const limit[] = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};

@@ -12,10 +12,12 @@ typedef struct Execution {
   bool loopback, quiet;
 } Execution;
 
-/* Runs it, shows progress and warnings. *r is to be freed by run_free in any case; *report points to it, with digests that live in `keep`. Failures are not
- * printed. */
-Status execute(const App *app, const Execution *x, const Compiled *c, RunResult *r, Report *report, Arena *keep, Err *e);
-/* Memory to use when nothing is said: four fifths of what the machine, or the control group we are in, has. */
+/* Runs it, shows progress and warnings. *r is to be freed by run_free in any case; *report points to it,
+ * with digests that live in `keep`. Failures are not printed. */
+Status execute(const App *app, const Execution *x, const Compiled *c, RunResult *r, Report *report,
+               Arena *keep, Err *e);
+/* Memory to use when nothing is said: four fifths of what the machine, or the control group we are in,
+ * has. */
 uint64_t execute_memory(void);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `explain --format json`: the stages with what they read, what they make, what they cost. Names and numbers as in the text form. */
+/* `explain --format json`: the stages with what they read, what they make, what they cost. Names and
+ * numbers as in the text form. */
 #include "app/explain_json.h"
 
 #include <string.h>
@@ -143,8 +144,10 @@ static void costs(Json *j, const Estimate *g, const RunStage *is) {
   json_close(j, '}');
 }
 
-void explain_json(const Program *p, const Registry *r, const PassReport *report, const Estimate *guess, const RunResult *run, Buf *out) {
-  static const char *const kind[] = {"source", "rows", "fit", "train", "score", "evaluate", "predict", "bundle"};
+void explain_json(const Program *p, const Registry *r, const PassReport *report, const Estimate *guess,
+                  const RunResult *run, Buf *out) {
+  static const char *const kind[] = {"source", "rows",     "fit",     "train",
+                                     "score",  "evaluate", "predict", "bundle"};
   Json j = {.out = out};
   json_open(&j, NULL, '{');
   json_text(&j, "program", p->name);

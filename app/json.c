@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The object of `run --json`. A writer of our own, since the JSON library prints 0.1 as 0.10000000000000001. */
+/* The object of `run --json`. A writer of our own, since the JSON library prints 0.1 as
+ * 0.10000000000000001. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,11 @@
 
 /* Bytes of the UTF-8 character at s; 0: it is none (RFC 3629). */
 static int utf8_length(const unsigned char *s) {
-  int n = s[0] < 0x80 ? 1 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : (s[0] & 0xF0) == 0xE0 ? 3 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 0;
+  int n = s[0] < 0x80                   ? 1
+          : s[0] >= 0xC2 && s[0] < 0xE0 ? 2
+          : (s[0] & 0xF0) == 0xE0       ? 3
+          : s[0] >= 0xF0 && s[0] < 0xF5 ? 4
+                                        : 0;
   for (int i = 1; i < n; i++)
     if ((s[i] & 0xC0) != 0x80)
       return 0;
@@ -192,8 +197,10 @@ static void by_features(Json *j, const char *key, const Model *m, const double *
 static bool by_rows(Json *j, const Model *m, const Tensor *t) {
   char number[16];
   bool clusters = m->task == TASK_CLUSTER && !strcmp(t->name, "centers") && t->cols == m->d;
-  bool of_clusters = m->task == TASK_CLUSTER && (!strcmp(t->name, "sizes") || !strcmp(t->name, "weights")) && t->rows == 1;
-  bool one = of_clusters || (m->nclass && t->rows == 1 && t->cols == m->nclass && strcmp(t->name, "coefficients"));
+  bool of_clusters =
+      m->task == TASK_CLUSTER && (!strcmp(t->name, "sizes") || !strcmp(t->name, "weights")) && t->rows == 1;
+  bool one =
+      of_clusters || (m->nclass && t->rows == 1 && t->cols == m->nclass && strcmp(t->name, "coefficients"));
   bool classes = m->nclass && t->rows == m->nclass && t->cols == m->d;
   if (!one && !classes && !clusters)
     return false;
@@ -234,7 +241,8 @@ static void json_models(Json *j, const Report *r) {
   json_open(j, "models", '{');
   for (uint32_t i = 0; i < r->program->nstage; i++) {
     const Stage *s = &r->program->stage[i];
-    const Fitted *f = s->kind == STAGE_TRAIN && s->fitted < r->run->nfitted ? r->run->fitted[s->fitted] : NULL;
+    const Fitted *f =
+        s->kind == STAGE_TRAIN && s->fitted < r->run->nfitted ? r->run->fitted[s->fitted] : NULL;
     if (!f || f->type != IR_MODEL)
       continue;
     const Model *m = f->model;
@@ -277,7 +285,8 @@ static void json_table(Json *j, const char *key, const MetricValue *v, const Mod
   for (uint32_t i = 0; i < v->table_rows; i++) {
     json_open(j, i < m->nclass ? m->class[i] : "(unseen)", '{');
     for (uint32_t k = 0; k < v->table_columns; k++)
-      json_number(j, v->table_column ? v->table_column[k] : m->class[k], v->table[i * (size_t)v->table_columns + k]);
+      json_number(j, v->table_column ? v->table_column[k] : m->class[k],
+                  v->table[i * (size_t)v->table_columns + k]);
     json_close(j, '}');
   }
   json_close(j, '}');
@@ -318,12 +327,14 @@ static void json_difference(Json *j, const IrMetric *im, const RunMetric *m) {
   json_close(j, '}');
 }
 
-static void open_evaluation(Json *j, const Report *r, const Stage *s, const char *by, const char *value, uint64_t rows) {
+static void open_evaluation(Json *j, const Report *r, const Stage *s, const char *by, const char *value,
+                            uint64_t rows) {
   const Stage *data = &r->program->stage[s->from];
   json_open(j, NULL, '{');
   json_text(j, "model", r->program->stage[s->train].name);
   Buf on = {0};
-  buf_printf(&on, "%s%s%s", r->program->stage[data->from].name, s->part < 0 ? "" : ".", ir_part_name(r->program, s));
+  buf_printf(&on, "%s%s%s", r->program->stage[data->from].name, s->part < 0 ? "" : ".",
+             ir_part_name(r->program, s));
   json_text(j, "on", buf_str(&on));
   buf_free(&on);
   json_truth(j, "seen", s->seen);

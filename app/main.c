@@ -36,8 +36,10 @@ static void usage(FILE *out) {
   fprintf(out, "usage: cmlc COMMAND ...\n\n");
   for (const Command *c = commands; c->name; c++)
     fprintf(out, "  %-9s %s\n", c->name, c->purpose);
-  fprintf(out, "\ncmlc COMMAND --help tells more. Exit status: 0 done; 1 an `expect` failed; 2 usage; 3 the program is wrong;\n"
-               "4 the data are wrong; 5 a resource is missing or used up; 6 a fault of cmlc.\n");
+  fprintf(
+      out,
+      "\ncmlc COMMAND --help tells more. Exit status: 0 done; 1 an `expect` failed; 2 usage; 3 the program is wrong;\n"
+      "4 the data are wrong; 5 a resource is missing or used up; 6 a fault of cmlc.\n");
 }
 
 void app_print(const Buf *b) {
@@ -58,8 +60,8 @@ void app_error(const App *app, const Err *e) {
     fprintf(stderr, "  = %s\n", e->remedy);
 }
 
-/* What was printed has arrived, or the status says that it has not: a full disk behind standard output. A reader that has gone (`| head`)
- * knows what it did. */
+/* What was printed has arrived, or the status says that it has not: a full disk behind standard output. A
+ * reader that has gone (`| head`) knows what it did. */
 static int flushed(const App *app, int st) {
   errno = 0;
   if (fflush(stdout) == 0 && !ferror(stdout))
@@ -74,7 +76,8 @@ static int flushed(const App *app, int st) {
 }
 
 int main(int argc, char **argv) {
-  /* Blocks are large and short-lived: give them back to the system, and let workers share few malloc arenas. */
+  /* Blocks are large and short-lived: give them back to the system, and let workers share few malloc
+   * arenas. */
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
@@ -108,7 +111,7 @@ int main(int argc, char **argv) {
     names[n++] = c->name;
   }
   const char *near = diag_nearest(name, names, n);
-  fprintf(stderr, "cmlc: unknown command `%s`%s%s%s\n  = cmlc --help lists the commands\n", name, near ? "; did you mean `" : "", near ? near : "",
-          near ? "`?" : "");
+  fprintf(stderr, "cmlc: unknown command `%s`%s%s%s\n  = cmlc --help lists the commands\n", name,
+          near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
   return ST_USAGE;
 }

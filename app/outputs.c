@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Before anything runs: can every file that will be written be written, and does none of them take the place of something that is read? */
+/* Before anything runs: can every file that will be written be written, and does none of them take the
+ * place of something that is read? */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,16 +21,19 @@ Status output_check(const char *path, const char *const *input, uint32_t n, Err 
   const char *slash = strrchr(path, '/');
   size_t len = slash ? (size_t)(slash - path) + 1 : 0;
   if (len >= sizeof dir)
-    return err_set(e, ST_RESOURCE, "CML0503", "Choose a shorter one.", "the path `%.200s...` is too long", path);
+    return err_set(e, ST_RESOURCE, "CML0503", "Choose a shorter one.", "the path `%.200s...` is too long",
+                   path);
   memcpy(dir, path, len);
   memcpy(dir + len, len ? "" : ".", len ? 1 : 2);
   if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
     return err_set(e, ST_RESOURCE, "CML0503", "Name a file.", "cannot write `%s`: it is a folder", path);
   if (access(dir, W_OK) != 0)
-    return err_set(e, ST_RESOURCE, "CML0503", "Make the folder, or choose another one.", "cannot write `%s`: folder `%s`: %s", path, dir, strerror(errno));
+    return err_set(e, ST_RESOURCE, "CML0503", "Make the folder, or choose another one.",
+                   "cannot write `%s`: folder `%s`: %s", path, dir, strerror(errno));
   for (uint32_t i = 0; i < n; i++)
     if (same_file(path, input[i]))
-      return err_set(e, ST_PROGRAM, "CML0525", "Write to another file.", "writing `%s` would replace what is read", path);
+      return err_set(e, ST_PROGRAM, "CML0525", "Write to another file.",
+                     "writing `%s` would replace what is read", path);
   return ST_OK;
 }
 
@@ -45,7 +49,9 @@ static const char **files_of(Arena *a, const Stage *s, const char *dir, uint32_t
 /* A model may start from a bundle (option `from`), which is read too. */
 static void check_start(const Stage *s, const char *dir, const char *path, Err *e) {
   for (uint32_t i = 0; i < s->noptions; i++) {
-    char *from = !strcmp(s->options[i].name, "from") && s->options[i].str && s->options[i].str[0] ? file_join(dir, s->options[i].str) : NULL;
+    char *from = !strcmp(s->options[i].name, "from") && s->options[i].str && s->options[i].str[0]
+                     ? file_join(dir, s->options[i].str)
+                     : NULL;
     const char *file = from;
     if (from)
       output_check(path, &file, 1, e);

@@ -53,7 +53,8 @@ static void show(Meter *m, uint64_t done, uint64_t total, double now) {
   num_print_grouped(rate, (uint64_t)per);
   num_print_grouped(all, total);
   if (total && done <= total && per > 0)
-    snprintf(tail, sizeof tail, "%s of %s rows, %s/s, %.0f s left", rows, all, rate, (double)(total - done) / per);
+    snprintf(tail, sizeof tail, "%s of %s rows, %s/s, %.0f s left", rows, all, rate,
+             (double)(total - done) / per);
   else
     snprintf(tail, sizeof tail, "%s rows, %s/s, %.0f s", rows, rate, spent);
   m->shown = now;
@@ -62,7 +63,8 @@ static void show(Meter *m, uint64_t done, uint64_t total, double now) {
     return;
   }
   /* One line, never wrapped: what is left of it behind the numbers goes to the bar, then to the name. */
-  int room = width() - 1 - (int)strlen(tail) - 1, full = total && done <= total ? (int)(10.0 * (double)done / (double)total) : -1;
+  int room = width() - 1 - (int)strlen(tail) - 1,
+      full = total && done <= total ? (int)(10.0 * (double)done / (double)total) : -1;
   if (full >= 0 && room >= 13 + 12)
     snprintf(bar, sizeof bar, "[%.*s%.*s] ", full, "##########", 10 - full, "          ");
   room -= (int)strlen(bar);
@@ -79,7 +81,8 @@ static void on_rows(void *ctx, uint64_t done, uint64_t total) {
   if (m->quiet)
     return;
   pthread_mutex_lock(&m->lock);
-  if (done < m->done) { /* calls of several threads may come out of order by a little, but a scan starts near 0 */
+  /* calls of several threads may come out of order by a little, but a scan starts near 0 */
+  if (done < m->done) {
     if (done < m->done / 2) {
       m->scan++;
       m->begun = now;

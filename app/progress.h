@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Progress of long work on standard error: one line that renews itself on a terminal, a plain line every few seconds elsewhere. */
+/* Progress of long work on standard error: one line that renews itself on a terminal, a plain line every
+ * few seconds elsewhere. */
 #ifndef APP_PROGRESS_H
 #define APP_PROGRESS_H
 

@@ -26,7 +26,8 @@ static void print_expects(const Report *r, const Paint *p, uint32_t stage) {
     const IrExpect *ix = &r->program->stage[stage].expect[x->expect];
     if (x->stage != stage)
       continue;
-    fprintf(p->out, "  %s%s%s  expect %s", x->passed ? p->green : p->red, x->passed ? "passed" : "FAILED", p->end, ix->text);
+    fprintf(p->out, "  %s%s%s  expect %s", x->passed ? p->green : p->red, x->passed ? "passed" : "FAILED",
+            p->end, ix->text);
     if (!x->passed)
       fprintf(p->out, "   (%s; %s:%u)", x->text, r->path, ix->line);
     fprintf(p->out, "\n");
@@ -50,7 +51,8 @@ static void print_data(const Report *r, const Paint *p) {
     uint64_t kept = 0;
     if (!d->known || s->early)
       continue;
-    fprintf(p->out, "%sdata%s   %-14s %s rows", p->bold, p->end, r->program->stage[s->from].name, grouped(a, d->read));
+    fprintf(p->out, "%sdata%s   %-14s %s rows", p->bold, p->end, r->program->stage[s->from].name,
+            grouped(a, d->read));
     for (uint32_t k = 0; k < s->nparts && k < 64; k++) {
       fprintf(p->out, "%s %s %s", k ? "," : ":", s->parts[k], grouped(a, d->kept[k]));
       kept += d->kept[k];
@@ -91,7 +93,8 @@ static void print_number(FILE *out, const MetricValue *v) {
 
 static void print_confusion(FILE *out, const MetricValue *v) {
   fprintf(out, "                predicted false  predicted true\n");
-  fprintf(out, "    false      %16.10g %15.10g\n    true       %16.10g %15.10g\n", v->cell[0], v->cell[1], v->cell[2], v->cell[3]);
+  fprintf(out, "    false      %16.10g %15.10g\n    true       %16.10g %15.10g\n", v->cell[0], v->cell[1],
+          v->cell[2], v->cell[3]);
 }
 
 /* A line for each class; names of any length and script. */
@@ -127,7 +130,8 @@ static void print_difference(const Paint *p, const IrMetric *im, const RunMetric
   else if (!d->known)
     fprintf(p->out, "   %+.5g %s(too few rows for an interval)%s", d->difference, p->dim, p->end);
   else
-    fprintf(p->out, "   %+.5g %s(95 %% %.5g to %.5g, p %.2g)%s", d->difference, p->dim, d->low, d->high, d->p, p->end);
+    fprintf(p->out, "   %+.5g %s(95 %% %.5g to %.5g, p %.2g)%s", d->difference, p->dim, d->low, d->high, d->p,
+            p->end);
 }
 
 static void print_metric(const Report *r, const Paint *p, const RunMetric *m) {
@@ -214,7 +218,8 @@ static void print_timings(const Report *r, const Paint *p) {
   for (uint32_t i = 0; i < r->run->nstage; i++)
     if (timed(&r->run->stage[i]) && report_width(r->run->stage[i].name) > width)
       width = report_width(r->run->stage[i].name);
-  fprintf(p->out, "\n%s%-*s %8s %6s %12s %9s%s\n", p->dim, width, "stage", "seconds", "scans", "rows", "MB", p->end);
+  fprintf(p->out, "\n%s%-*s %8s %6s %12s %9s%s\n", p->dim, width, "stage", "seconds", "scans", "rows", "MB",
+          p->end);
   for (uint32_t i = 0; i < r->run->nstage; i++) {
     const RunStage *s = &r->run->stage[i];
     if (!timed(s))

@@ -9,7 +9,8 @@
 #include "lang/diag.h"
 #include "vm/run.h"
 
-typedef struct DataDigest { /* of a source stage: SHA-256 of its file, or of the digests of its files in order */
+/* of a source stage: SHA-256 of its file, or of the digests of its files in order */
+typedef struct DataDigest {
   uint32_t stage;
   char digest[DIGEST_HEX];
 } DataDigest;
@@ -24,9 +25,11 @@ typedef struct Report {
   uint32_t ndata;
 } Report;
 
-/* The threshold that was chosen for the model of a train stage, and the evaluation it comes from; NULL: none was. */
+/* The threshold that was chosen for the model of a train stage, and the evaluation it comes from; NULL:
+ * none was. */
 const double *report_threshold(const Report *r, uint32_t train, const Stage **from);
-enum { REPORT_FEATURES = 20 };   /* that many have a line each; of more features the larger half of that many */
+enum { REPORT_FEATURES = 20 };   /* that many have a line each; of more features the larger half of that
+                                  * many */
 /* `features`: of how many the summary shows what was learned; UINT32_MAX: of all. */
 void report_print(const Report *r, FILE *out, bool colour, uint32_t features);
 void report_json(const Report *r, Buf *out);
@@ -39,7 +42,8 @@ typedef struct Paint {
 int report_width(const char *s); /* places on a terminal: characters, not bytes */
 void report_models(const Report *r, const Paint *p, uint32_t features);
 
-/* ---- json.c: a writer whose numbers are the shortest that read back the same; what is not finite is null ---- */
+/* ---- json.c: a writer whose numbers are the shortest that read back the same; what is not finite is null
+ * ---- */
 typedef struct Json {
   Buf *out;
   bool comma;   /* something stands before at this level */
@@ -64,11 +68,13 @@ typedef struct Diagnostics {
   uint32_t ncode;
 } Diagnostics;
 void diagnostics_begin(Diagnostics *d, bool sarif, Buf *out);
-void diagnostics_add(Diagnostics *d, const Diags *of, const char *path, const Err *e); /* of a program; a failure that is none of them in e */
+/* of a program; a failure that is none of them in e */
+void diagnostics_add(Diagnostics *d, const Diags *of, const char *path, const Err *e);
 void diagnostics_end(Diagnostics *d);
 
 void json_options(Json *j, const char *key, const IrOption *v, uint32_t n, const Option *spec);
-void json_model_options(Json *j, const char *key, const Report *r, uint32_t train); /* with a threshold that was chosen */
+/* with a threshold that was chosen */
+void json_model_options(Json *j, const char *key, const Report *r, uint32_t train);
 /* The metrics of evaluations; `train` >= 0: only of that model. */
 void json_evaluations(Json *j, const char *key, const Report *r, int32_t train);
 

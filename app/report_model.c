@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the summary of a run says of its models: how the fit went, and a table of what was learned. Coefficients have a line for
- * each feature, with errors where there are any; models of several classes and clusters have a column for each of those. Of many
- * features the table shows the largest. */
+/* What the summary of a run says of its models: how the fit went, and a table of what was learned.
+ * Coefficients have a line for each feature, with errors where there are any; models of several classes
+ * and clusters have a column for each of those. Of many features the table shows the largest. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,7 +130,8 @@ static void print_notes(const ModelTable *t, const Paint *p) {
     fprintf(p->out, "; --coefficients all, or --json FILE, shows all%s\n", p->end);
   }
   if (t->shown < t->ncolumn)
-    fprintf(p->out, "    %s%u of %u %s; --json FILE has all%s\n", p->dim, t->shown, t->ncolumn, t->range ? "clusters" : "classes", p->end);
+    fprintf(p->out, "    %s%u of %u %s; --json FILE has all%s\n", p->dim, t->shown, t->ncolumn,
+            t->range ? "clusters" : "classes", p->end);
   if (!strncmp(m->inference, "none: ", 6))
     fprintf(p->out, "    %sno standard errors: %s%s\n", p->dim, m->inference + 6, p->end);
   else if (m->inference[0])
@@ -165,7 +166,8 @@ static void print_table(const ModelTable *t, const Paint *p) {
 
 static void one_column(ModelTable *t, const char *name, const Tensor *v, const Tensor *first) {
   if (v && v->cols == t->m->d)
-    t->column[t->ncolumn++] = (Column){.name = name, .v = v->v, .first = first ? first->v : NULL, .p = !strcmp(name, "p-value")};
+    t->column[t->ncolumn++] =
+        (Column){.name = name, .v = v->v, .first = first ? first->v : NULL, .p = !strcmp(name, "p-value")};
 }
 
 static void of_one_outcome(ModelTable *t, const Tensor *b) {
@@ -247,11 +249,13 @@ void report_models(const Report *r, const Paint *p, uint32_t most) {
   char a[NUM_MAX];
   for (uint32_t i = 0; i < r->program->nstage; i++) {
     const Stage *s = &r->program->stage[i];
-    const Fitted *f = s->kind == STAGE_TRAIN && s->fitted < r->run->nfitted ? r->run->fitted[s->fitted] : NULL;
+    const Fitted *f =
+        s->kind == STAGE_TRAIN && s->fitted < r->run->nfitted ? r->run->fitted[s->fitted] : NULL;
     if (!f || f->type != IR_MODEL)
       continue;
     const Model *m = f->model;
-    fprintf(p->out, "%smodel%s  %-14s %s, %u feature%s, ", p->bold, p->end, s->name, s->estimator, m->d, m->d == 1 ? "" : "s");
+    fprintf(p->out, "%smodel%s  %-14s %s, %u feature%s, ", p->bold, p->end, s->name, s->estimator, m->d,
+            m->d == 1 ? "" : "s");
     if (m->nclass)
       fprintf(p->out, "%u classes, ", m->nclass);
     const Tensor *centers = m->task == TASK_CLUSTER ? model_tensor(m, "centers") : NULL;
@@ -259,7 +263,8 @@ void report_models(const Report *r, const Paint *p, uint32_t most) {
       fprintf(p->out, "%u cluster%s, ", centers->rows, centers->rows == 1 ? "" : "s");
     num_print_grouped(a, m->rows);
     fprintf(p->out, "%s rows\n", a);
-    fprintf(p->out, "%22s%s, %u iteration%s%s", "", m->solver, m->iterations, m->iterations == 1 ? "" : "s", m->converged ? "" : ", not converged");
+    fprintf(p->out, "%22s%s, %u iteration%s%s", "", m->solver, m->iterations, m->iterations == 1 ? "" : "s",
+            m->converged ? "" : ", not converged");
     if (m->nobjective) {
       num_print_f64(a, m->objective[m->nobjective - 1], true);
       fprintf(p->out, ", objective %.9s", a);

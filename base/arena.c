@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arena and the allocator below it. Read arena.h first; then arena_take, which both allocation functions are. */
+/* Arena and the allocator below it. Read arena.h first; then arena_take, which both allocation functions
+ * are. */
 #include "base/arena.h"
 
 #include <stdio.h>
@@ -85,7 +86,8 @@ static void *arena_take(Arena *a, size_t n, size_t align) {
   ArenaBlock *b = a->head;
   size_t at = b ? (b->used + align - 1) & ~(align - 1) : 0;
   if (!b || at > b->cap || n > b->cap - at) {
-    /* Blocks double, so that a big compilation makes few; a piece larger than that gets a block of its own. */
+    /* Blocks double, so that a big compilation makes few; a piece larger than that gets a block of its
+     * own. */
     size_t cap = b ? b->cap * 2 : BLOCK_MIN;
     if (cap > ((size_t)16 << 20))
       cap = (size_t)16 << 20;

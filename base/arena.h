@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Arena: memory that is freed all at once; and mem_*, the allocator everything else goes through.
  *
- * Memory is named by lifetime: one arena per compilation, one scratch arena per task. Pieces are never freed singly. An arena with a
- * recovery point (`a->oom`) never returns NULL: it longjmps there, so that the front end needs no test at every node. Without one
- * it returns NULL like malloc. Everything is zeroed and aligned to 16 bytes (64 with arena_alloc64). */
+ * Memory is named by lifetime: one arena per compilation, one scratch arena per task. Pieces are never
+ * freed singly. An arena with a recovery point (`a->oom`) never returns NULL: it longjmps there, so that
+ * the front end needs no test at every node. Without one it returns NULL like malloc. Everything is zeroed
+ * and aligned to 16 bytes (64 with arena_alloc64). */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -32,7 +33,8 @@ char *arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf,
 #define NEW(a, T) ((T *)arena_alloc((a), sizeof(T)))
 #define NEWN(a, T, n) ((T *)arena_alloc((a), sizeof(T) * (size_t)(n)))
 
-/* A growable array in an arena: `T *v; uint32_t n, cap;`. Old storage stays in the arena until it is freed. */
+/* A growable array in an arena: `T *v; uint32_t n, cap;`. Old storage stays in the arena until it is
+ * freed. */
 void *arena_grow(Arena *a, void *old, uint32_t n, uint32_t *cap, size_t size);
 #define PUSH(a, v, n, cap, x)                                              \
   do {                                                                     \
@@ -41,8 +43,9 @@ void *arena_grow(Arena *a, void *old, uint32_t n, uint32_t *cap, size_t size);
     (v)[(n)++] = (x);                                                      \
   } while (0)
 
-/* malloc and friends, through one door: counted, and in the hostile build the n-th call fails (mem_fail_at). NULL on failure.
- * mem_free(NULL) is fine. mem_alloc zeroes; mem_alloc64 is 64-byte aligned and does not zero. All are freed by mem_free. */
+/* malloc and friends, through one door: counted, and in the hostile build the n-th call fails
+ * (mem_fail_at). NULL on failure. mem_free(NULL) is fine. mem_alloc zeroes; mem_alloc64 is 64-byte aligned
+ * and does not zero. All are freed by mem_free. */
 void *mem_alloc(size_t n);
 void *mem_alloc64(size_t n);
 void *mem_realloc(void *p, size_t n);

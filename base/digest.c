@@ -30,7 +30,8 @@ Status digest_file(const char *path, char hex[DIGEST_HEX], uint64_t *bytes, Err 
   return digest_file_unless(path, NULL, NULL, hex, bytes, e);
 }
 
-Status digest_file_unless(const char *path, bool (*stop)(void *ctx), void *ctx, char hex[DIGEST_HEX], uint64_t *bytes, Err *e) {
+Status digest_file_unless(const char *path, bool (*stop)(void *ctx), void *ctx, char hex[DIGEST_HEX],
+                          uint64_t *bytes, Err *e) {
   struct sha256_ctx c;
   uint8_t part[65536];
   uint64_t total = 0;

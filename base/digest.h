@@ -14,6 +14,7 @@ void digest_bytes(Bytes b, char hex[DIGEST_HEX]);
 /* *bytes (may be NULL) = size of the file. ST_RESOURCE when it cannot be read. */
 Status digest_file(const char *path, char hex[DIGEST_HEX], uint64_t *bytes, Err *e);
 /* The same, given up with ST_CANCEL as soon as stop(ctx) says so: files may be large. stop may be NULL. */
-Status digest_file_unless(const char *path, bool (*stop)(void *ctx), void *ctx, char hex[DIGEST_HEX], uint64_t *bytes, Err *e);
+Status digest_file_unless(const char *path, bool (*stop)(void *ctx), void *ctx, char hex[DIGEST_HEX],
+                          uint64_t *bytes, Err *e);
 
 #endif

@@ -35,5 +35,6 @@ Status err_at(Err *e, const char *fmt, ...) {
 }
 
 Status err_memory(Err *e) {
-  return err_set(e, ST_RESOURCE, "CML0501", "Give it more with --memory, or use a machine with more.", "out of memory");
+  return err_set(e, ST_RESOURCE, "CML0501", "Give it more with --memory, or use a machine with more.",
+                 "out of memory");
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Status and Err: how everything below the front end reports a failure.
  *
- * A function that can fail returns a Status and fills the Err it was given. The codes are the exit statuses of cmlc, so nobody
- * translates them. An Err has fixed buffers: reporting that memory is used up needs no memory. The first report wins. */
+ * A function that can fail returns a Status and fills the Err it was given. The codes are the exit
+ * statuses of cmlc, so nobody translates them. An Err has fixed buffers: reporting that memory is used up
+ * needs no memory. The first report wins. */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
@@ -28,11 +29,13 @@ typedef struct Err {
   char remedy[400]; /* one sentence, or "" */
 } Err;
 
-/* Sets code, id and cause unless an error is already there; returns the code that is then in force. `remedy` may be NULL. */
+/* Sets code, id and cause unless an error is already there; returns the code that is then in force.
+ * `remedy` may be NULL. */
 Status err_set(Err *e, Status code, const char *id, const char *remedy, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* Says where it was, unless that is already known. Returns e->code, so that `return err_at(e, ...)` reads well. */
+/* Says where it was, unless that is already known. Returns e->code, so that `return err_at(e, ...)` reads
+ * well. */
 Status err_at(Err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Memory used up: the one error everybody reports. */

@@ -48,8 +48,9 @@ static bool write_all(int fd, Bytes b) {
 }
 
 static Status cannot_write(const char *path, int why, Err *e) {
-  return err_set(e, ST_RESOURCE, "CML0503", "Check that the folder exists and may be written, and that the disk has room.", "cannot write `%s`: %s", path,
-                 strerror(why));
+  return err_set(e, ST_RESOURCE, "CML0503",
+                 "Check that the folder exists and may be written, and that the disk has room.",
+                 "cannot write `%s`: %s", path, strerror(why));
 }
 
 /* A device or a pipe: never replaced. */
@@ -70,7 +71,8 @@ static Status replace(const char *path, const struct stat *old, Bytes content, E
   char tmp[4096], dir[4096];
   const char *slash = strrchr(path, '/');
   snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
-  int n = snprintf(tmp, sizeof tmp, "%s/.%s.tmp-%ld", slash ? dir : ".", slash ? slash + 1 : path, (long)getpid());
+  int n = snprintf(tmp, sizeof tmp, "%s/.%s.tmp-%ld", slash ? dir : ".", slash ? slash + 1 : path,
+                   (long)getpid());
   if (n < 0 || (size_t)n >= sizeof tmp)
     return err_set(e, ST_RESOURCE, "CML0503", NULL, "the path `%s` is too long", path);
   int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

@@ -6,10 +6,12 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Reads at most `most` bytes; a longer file is an error. The code of failures is `code` (ST_PROGRAM for programs, ST_DATA for data). */
+/* Reads at most `most` bytes; a longer file is an error. The code of failures is `code` (ST_PROGRAM for
+ * programs, ST_DATA for data). */
 Status file_read(const char *path, size_t most, Status code, Buf *out, Err *e);
-/* Temporary file beside it, fsync, rename, fsync of the folder: the old file or the new one is there, nothing between. The mode of an
- * old file is kept; a link keeps standing, and the file it leads to is renewed. What is no regular file (a device, a pipe) is written into. */
+/* Temporary file beside it, fsync, rename, fsync of the folder: the old file or the new one is there,
+ * nothing between. The mode of an old file is kept; a link keeps standing, and the file it leads to is
+ * renewed. What is no regular file (a device, a pipe) is written into. */
 Status file_write_whole(const char *path, Bytes content, Err *e);
 /* `dir/path`, or path where it is absolute or dir is "." or NULL; mem_alloc'ed, NULL: no memory. */
 char *file_join(const char *dir, const char *path);

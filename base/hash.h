@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hashing and counter-based random numbers: our own, versioned, part of the meaning of a program (splits, folds), so they never change
- * within a version. Not for security: digests of files are SHA-256 (digest.h). */
+/* Hashing and counter-based random numbers: our own, versioned, part of the meaning of a program (splits,
+ * folds), so they never change within a version. Not for security: digests of files are SHA-256
+ * (digest.h). */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
@@ -9,7 +10,8 @@
 
 enum { HASH_VERSION = 1 };
 
-/* The finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): a bijection. */
+/* The finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
+ * OOPSLA 2014): a bijection. */
 static inline uint64_t hash_mix(uint64_t x) {
   x ^= x >> 30;
   x *= UINT64_C(0xbf58476d1ce4e5b9);

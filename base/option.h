@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Option tables: a native thing (an estimator, a source, a metric) lists its options beside its code; the checker, the compiler, the
- * documentation and the run read the same table. */
+/* Option tables: a native thing (an estimator, a source, a metric) lists its options beside its code; the
+ * checker, the compiler, the documentation and the run read the same table. */
 #ifndef BASE_OPTION_H
 #define BASE_OPTION_H
 
@@ -9,7 +9,8 @@
 
 typedef enum {
   OPT_BOOL, OPT_INT, OPT_FLOAT, OPT_STRING, OPT_ENUM,
-  OPT_EACH, /* of an estimator: a number for all features, or [slot = number, ..] for some and the default for the others */
+  OPT_EACH, /* of an estimator: a number for all features, or [slot = number, ..] for some and the default
+             * for the others */
   OPT_EXPR, /* of an estimator: an expression of the data's columns, one more slot of the model */
 } OptionKind;
 
@@ -18,7 +19,8 @@ typedef struct Option {
   OptionKind kind;
   double def;         /* default of bool, int, float; index into `values` for OPT_ENUM */
   double min, max;    /* range of int, float and each, ends included */
-  const char *values; /* OPT_ENUM: "a|b|c"; OPT_STRING: the default, or NULL; OPT_EACH: the option it must not be above, or NULL */
+  const char *values; /* OPT_ENUM: "a|b|c"; OPT_STRING: the default, or NULL; OPT_EACH: the option it must
+                       * not be above, or NULL */
   const char *doc;    /* one sentence with the unit */
 } Option;             /* a table ends with name == NULL */
 

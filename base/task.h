@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a model predicts. Estimators and metrics offer a set of these (a mask of TASK_BITs); a model has one. */
+/* What a model predicts. Estimators and metrics offer a set of these (a mask of TASK_BITs); a model has
+ * one. */
 #ifndef BASE_TASK_H
 #define BASE_TASK_H
 
@@ -15,6 +16,7 @@ typedef enum ModelTask {
 
 enum { CLASSES_MAX = 1000 }; /* of a multiclass model */
 
-extern const char *const task_name[TASK_N]; /* "regression", "binary", "multiclass", "cluster": also words of the IR */
+extern const char *const task_name[TASK_N]; /* "regression", "binary", "multiclass", "cluster": also words
+                                             * of the IR */
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Characters of UTF-8 texts: decoding, which ones make words, their lower and upper case. The tables are those of one version of Unicode and part of
- * the meaning of a program, so they change with a version of ours only (scripts/dev/unicode-table writes them). */
+/* Characters of UTF-8 texts: decoding, which ones make words, their lower and upper case. The tables are
+ * those of one version of Unicode and part of the meaning of a program, so they change with a version of
+ * ours only (scripts/dev/unicode-table writes them). */
 #ifndef BASE_UNICODE_H
 #define BASE_UNICODE_H
 
@@ -8,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The code point at p, and its length in *n; a byte that begins none is its own code point 0xfffd of length 1. p < end. */
+/* The code point at p, and its length in *n; a byte that begins none is its own code point 0xfffd of
+ * length 1. p < end. */
 uint32_t utf8_at(const char *p, const char *end, uint32_t *n);
 /* Writes a code point, up to 4 bytes; how many. */
 uint32_t utf8_put(char *out, uint32_t c);

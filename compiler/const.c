@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values known before any row: options, `q` of a quantile, `min_count`. They are computed by the interpreter, over one row, so that
- * `2 ^ 18` is the same number here as in a feature. */
+/* Values known before any row: options, `q` of a quantile, `min_count`. They are computed by the
+ * interpreter, over one row, so that `2 ^ 18` is the same number here as in a feature. */
 #include "compiler/lower.h"
 #include "vm/interp.h"
 #include "vm/ops.h"
@@ -16,11 +16,12 @@ Status const_eval(Arena *a, const struct Diags *d, const Tree *t, const Node *n,
   RowErrors errors = {0};
   Col col = {0};
   RowsIn in = {.n = 1};
-  if (interp_new(&b.prog, &env, NULL, 0, &it, e) != ST_OK || interp_run(it, &in, &col, NULL, &errors, e) != ST_OK)
+  if (interp_new(&b.prog, &env, NULL, 0, &it, e) != ST_OK ||
+      interp_run(it, &in, &col, NULL, &errors, e) != ST_OK)
     goto done;
   if (errors.count || (col.null && col.null[0]) || col.type > IR_STR) {
-    err_set(e, ST_PROGRAM, "CML0332", "Write a constant that can be computed.", "`%s` has no value%s%s", show_text(a, n),
-            errors.count ? ": " : "", errors.count ? errors.v[0].text : "");
+    err_set(e, ST_PROGRAM, "CML0332", "Write a constant that can be computed.", "`%s` has no value%s%s",
+            show_text(a, n), errors.count ? ": " : "", errors.count ? errors.v[0].text : "");
     goto done;
   }
   *out = *prog_step(&b, op[col.type], NULL, 0, &number);

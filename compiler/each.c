@@ -50,14 +50,15 @@ static Span span_of(const TModel *m, const char *option) {
   return m->span;
 }
 
-static bool order_one(struct Diags *d, const TModel *m, const IrOption *low, const IrOption *high, const char *name) {
+static bool order_one(struct Diags *d, const TModel *m, const IrOption *low, const IrOption *high,
+                      const char *name) {
   double lo = name ? value_of(low, name) : low->num, hi = name ? value_of(high, name) : high->num;
   if (lo <= hi)
     return true;
   Span at = span_of(m, low->name);
-  diag_add(d, SEV_ERROR, "CML0340", at.file ? at : span_of(m, high->name), "raise the one, or lower the other",
-           "`%s` (%g) is above `%s` (%g) for %s%s%s", low->name, lo, high->name, hi, name ? "`" : "all features", name ? name : "",
-           name ? "`" : "");
+  diag_add(d, SEV_ERROR, "CML0340", at.file ? at : span_of(m, high->name),
+           "raise the one, or lower the other", "`%s` (%g) is above `%s` (%g) for %s%s%s", low->name, lo,
+           high->name, hi, name ? "`" : "all features", name ? name : "", name ? "`" : "");
   return false;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A cost model of a handful of constants, measured on one core of an x86-64 server of 2020 to 2024: right within a factor of three, which
- * is what it takes to see where a program spends its time. Nothing is decided by it. Read estimate_program. */
+/* A cost model of a handful of constants, measured on one core of an x86-64 server of 2020 to 2024: right
+ * within a factor of three, which is what it takes to see where a program spends its time. Nothing is
+ * decided by it. Read estimate_program. */
 #include "compiler/estimate.h"
 
 #include <string.h>
@@ -16,7 +17,8 @@ static const double agg_seconds = 6e-9;    /* an aggregate, a row */
 static const double metric_seconds = 80e-9; /* auc sorts */
 static const double write_seconds = 150e-9; /* a row and column written */
 static const double flops = 4e9;           /* dense passes of an estimator, a core */
-enum { LEARNED_WIDTH = 32, SOME_SCANS = 8 }; /* a one-hot slot before its levels are known; scans of an estimator that says nothing */
+enum { LEARNED_WIDTH = 32, SOME_SCANS = 8 }; /* a one-hot slot before its levels are known; scans of an
+                                              * estimator that says nothing */
 
 /* ---- Who needs whose fitted values ---- */
 
@@ -51,7 +53,8 @@ int32_t stage_making(const Program *p, uint32_t id) {
 
 /* ---- Rows and bytes ---- */
 
-/* The share of a part: where it is cut from a uniform number, what the cuts say; else as if all parts were equal. */
+/* The share of a part: where it is cut from a uniform number, what the cuts say; else as if all parts were
+ * equal. */
 static double part_share(const Stage *rows, int32_t part) {
   if (part < 0 || !rows->nparts)
     return 1;
@@ -105,7 +108,8 @@ static void of_source(const Stage *s, const char *dir, Estimate *out) {
   arena_init(&a, NULL);
   const EngineSource *src = engine_source(&a, s, dir);
   if (src && engine_size(src, s->column, s->ncolumn, &is, &e) == ST_OK)
-    *out = (Estimate){.known = is.known, .exact = is.exact, .rows = (double)is.rows, .bytes = (double)is.bytes};
+    *out =
+        (Estimate){.known = is.known, .exact = is.exact, .rows = (double)is.rows, .bytes = (double)is.bytes};
   arena_free(&a);
 }
 
@@ -137,7 +141,8 @@ static bool is_quantile(const IrAgg *a) {
   return !a->nkey && (!strncmp(a->op, "median", 6) || !strncmp(a->op, "quantile", 8));
 }
 
-static void of_scan(const Program *p, const Registry *r, const Stage *s, const Estimate *rows, double threads, Estimate *out) {
+static void of_scan(const Program *p, const Registry *r, const Stage *s, const Estimate *rows, double threads,
+                    Estimate *out) {
   Width w = matrix_width(s);
   double row = s->prog.nval * step_seconds, written = 0;
   *out = *rows;
@@ -156,7 +161,9 @@ static void of_scan(const Program *p, const Registry *r, const Stage *s, const E
   }
   for (uint32_t i = 0; s->kind == STAGE_PREDICT && i < s->prog.nout; i++)
     written += write_seconds;
-  out->seconds = out->rows * (out->scans * (row + s->nagg * agg_seconds) + s->nmetric * metric_seconds) / threads + out->rows * written;
+  out->seconds =
+      out->rows * (out->scans * (row + s->nagg * agg_seconds) + s->nmetric * metric_seconds) / threads +
+      out->rows * written;
 }
 
 Status estimate_program(const Program *p, const Registry *r, const Limits *l, Estimate *out, Err *e) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the stages of a program will cost, guessed before they run: `explain` prints it beside what happened (--analyze). */
+/* What the stages of a program will cost, guessed before they run: `explain` prints it beside what
+ * happened (--analyze). */
 #ifndef COMPILER_ESTIMATE_H
 #define COMPILER_ESTIMATE_H
 
@@ -10,7 +11,8 @@ typedef struct Estimate { /* of a stage */
   bool known;             /* false: the size of its source is not known, or it only describes something */
   bool exact;             /* rows are counted (Parquet without a filter), not guessed */
   double rows;            /* that one scan sees, of the part; filters count as if they kept every row */
-  double bytes;           /* source: of its files; else of the columns or the matrix that go through one scan */
+  double bytes;           /* source: of its files; else of the columns or the matrix that go through one
+                           * scan */
   double seconds;         /* all scans; the first one over a source reads its files */
   uint32_t scans;
 } Estimate;

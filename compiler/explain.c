@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The text of `cmlc explain`. One function a kind of stage, in the order of StageKind; explain_program walks the stages and counts scans. */
+/* The text of `cmlc explain`. One function a kind of stage, in the order of StageKind; explain_program
+ * walks the stages and counts scans. */
 #include "compiler/explain.h"
 
 #include <string.h>
@@ -30,12 +31,14 @@ static void explain_source(Explain *x, const Stage *s) {
     buf_printf(x->o, "%s%s(\"%s\")", i ? ", " : "", s->input[i].format, s->input[i].path);
   for (uint32_t i = 0; i < s->ninput; i++)
     if (strcmp(s->input[i].format, "sql") == 0) {
-      buf_printf(x->o, "\n    %-10srun by DuckDB: what it computes is DuckDB's own, so the bits depend on it", "query");
+      buf_printf(x->o, "\n    %-10srun by DuckDB: what it computes is DuckDB's own, so the bits depend on it",
+                 "query");
       break;
     }
   buf_printf(x->o, "\n    %-10s", "reads");
   for (uint32_t i = 0; i < s->ncolumn; i++)
-    buf_printf(x->o, "%s%s: %s%s", i ? ", " : "", s->column[i].name, kind_name((Kind)s->column[i].kind), s->column[i].nullable ? "?" : "");
+    buf_printf(x->o, "%s%s: %s%s", i ? ", " : "", s->column[i].name, kind_name((Kind)s->column[i].kind),
+               s->column[i].nullable ? "?" : "");
   buf_text(x->o, "\n");
   for (uint32_t i = 0; i < s->ndeclared && n < 256; i++) {
     bool read = false;
@@ -71,11 +74,13 @@ static void explain_rows(Explain *x, const Stage *s) {
         part[k++] = s->parts[j];
     name_list(x->o, s->unions[i].name, part, k);
   }
-  buf_printf(x->o, "    %-10s%u step%s a row, %u filter%s, %u domain check%s%s", "rows", s->prog.nval, s->prog.nval == 1 ? "" : "s", keeps,
-             keeps == 1 ? "" : "s", checks, checks == 1 ? "" : "s", s->folds ? "" : "\n");
+  buf_printf(x->o, "    %-10s%u step%s a row, %u filter%s, %u domain check%s%s", "rows", s->prog.nval,
+             s->prog.nval == 1 ? "" : "s", keeps, keeps == 1 ? "" : "s", checks, checks == 1 ? "" : "s",
+             s->folds ? "" : "\n");
   if (s->folds)
     buf_printf(x->o, ", %u folds for cross-fitting%s\n", s->folds,
-               s->forward ? ": blocks of time; a row reads what was fitted on the blocks before its own" : "");
+               s->forward ? ": blocks of time; a row reads what was fitted on the blocks before its own"
+                          : "");
   buf_text(x->o, "\n");
 }
 
@@ -88,7 +93,8 @@ static const char *data_of(const Program *p, const Stage *s) {
 }
 
 static void scan_line(Explain *x, const Stage *s, const char *what) {
-  buf_printf(x->o, "scan %-3u %s over %s%s%s", ++x->scan, what, data_of(x->p, s), s->part < 0 ? "" : ".", part_of(x->p, s));
+  buf_printf(x->o, "scan %-3u %s over %s%s%s", ++x->scan, what, data_of(x->p, s), s->part < 0 ? "" : ".",
+             part_of(x->p, s));
 }
 
 static bool needs_more(const IrAgg *a) {
@@ -108,7 +114,10 @@ static void explain_fit(Explain *x, const Stage *s) {
     more |= needs_more(a);
     if (a->leave_out >= 0)
       continue;
-    buf_printf(x->o, "    $%-4u %-44s  %-21s", a->fitted, a->text, a->crossfit || variants ? "table, cross-fitted" : a->nkey ? "table" : "");
+    buf_printf(x->o, "    $%-4u %-44s  %-21s", a->fitted, a->text,
+               a->crossfit || variants ? "table, cross-fitted"
+               : a->nkey               ? "table"
+                                       : "");
     if (a->line)
       buf_printf(x->o, "line %u", a->line);
     buf_text(x->o, "\n");
@@ -116,7 +125,9 @@ static void explain_fit(Explain *x, const Stage *s) {
   for (uint32_t i = 0; i < s->nexpect; i++)
     buf_printf(x->o, "    expect %s\n", s->expect[i].text);
   if (more)
-    buf_text(x->o, "    exact quantiles: one more scan collects the candidates of all of them (more above 2^16 equal key prefixes)\n");
+    buf_text(
+        x->o,
+        "    exact quantiles: one more scan collects the candidates of all of them (more above 2^16 equal key prefixes)\n");
   buf_text(x->o, "\n");
 }
 
@@ -133,7 +144,8 @@ static void explain_needs(Explain *x, const RowProg *p, uint32_t val) {
       continue;
     for (uint32_t k = 0; k < v->narg; k++)
       seen[v->arg[k]] = true;
-    if ((v->op >= OP_FITTED_B && v->op <= OP_FITTED_MAT) || v->op == OP_LOOKUP_I64 || v->op == OP_LOOKUP_F64) {
+    if ((v->op >= OP_FITTED_B && v->op <= OP_FITTED_MAT) || v->op == OP_LOOKUP_I64 ||
+        v->op == OP_LOOKUP_F64) {
       buf_printf(x->o, "%s$%lld", first ? "  uses " : " ", (long long)v->i);
       first = false;
     }
@@ -165,7 +177,8 @@ static void explain_options(Explain *x, const Stage *s) {
         buf_printf(x->o, "%s%s = %s", k ? ", " : "[", v->names[k], t);
       }
       buf_text(x->o, "]");
-    } else if (o && ((o->kind == OPT_EACH && !(v->num > -1e300 && v->num < 1e300)) || ((o->kind == OPT_EXPR || o->kind == OPT_STRING) && !v->str))) {
+    } else if (o && ((o->kind == OPT_EACH && !(v->num > -1e300 && v->num < 1e300)) ||
+                     ((o->kind == OPT_EXPR || o->kind == OPT_STRING) && !v->str))) {
       buf_text(x->o, "none");
     } else {
       buf_text(x->o, v->str ? v->str : t);
@@ -192,19 +205,24 @@ static void explain_train(Explain *x, const Stage *s) {
     if (v->type == IR_VEC && v->names)
       buf_printf(x->o, "%u elements", v->nlist);
     else
-      buf_text(x->o, v->op == OP_INDICATOR_STR ? "one element a level" : v->type == IR_VEC ? "a vector" : "1 element");
+      buf_text(x->o, v->op == OP_INDICATOR_STR ? "one element a level"
+                     : v->type == IR_VEC       ? "a vector"
+                                               : "1 element");
     explain_needs(x, &s->prog, out->val);
     buf_text(x->o, "\n");
   }
   explain_options(x, s);
-  buf_text(x->o, "\n    layout   dense, or CSR when it is wider than 32 and less than a quarter of it is filled\n\n");
+  buf_text(
+      x->o,
+      "\n    layout   dense, or CSR when it is wider than 32 and less than a quarter of it is filled\n\n");
 }
 
 static void explain_evaluate(Explain *x, const Stage *s) {
   scan_line(x, s, "evaluate");
   buf_printf(x->o, ": %s%s\n", x->p->stage[s->train].name, s->seen ? " (seen rows)" : "");
   for (uint32_t i = 0; i < s->nmetric; i++) {
-    buf_printf(x->o, "    %s%s%s", s->metric[i].text, s->metric[i].by ? " by " : "", s->metric[i].by ? s->metric[i].by : "");
+    buf_printf(x->o, "    %s%s%s", s->metric[i].text, s->metric[i].by ? " by " : "",
+               s->metric[i].by ? s->metric[i].by : "");
     if (s->metric[i].top)
       buf_printf(x->o, " top %lld", (long long)s->metric[i].top);
     if (s->metric[i].fitted >= 0)
@@ -225,7 +243,8 @@ static void explain_export(Explain *x, const Stage *s) {
   const Stage *score = &x->p->stage[s->score];
   buf_printf(x->o, "bundle   \"%s\": scoring reads ", s->path);
   for (uint32_t i = 0; i < score->ncolumn; i++)
-    buf_printf(x->o, "%s%s: %s%s", i ? ", " : "", score->column[i].name, kind_name((Kind)score->column[i].kind), score->column[i].nullable ? "?" : "");
+    buf_printf(x->o, "%s%s: %s%s", i ? ", " : "", score->column[i].name,
+               kind_name((Kind)score->column[i].kind), score->column[i].nullable ? "?" : "");
   buf_printf(x->o, "; %u steps a row\n\n", score->prog.nval);
 }
 
@@ -247,8 +266,10 @@ void explain_program(const Program *p, const Registry *r, const PassReport *repo
   bool early = false;
   for (uint32_t i = 0; i < p->nstage; i++)
     early |= p->stage[i].early;
-  buf_printf(out, "The first scan%s reads the file; later ones read rows kept in memory, where --memory allows.\n\npasses\n",
-             early ? " of each set of rows" : "");
+  buf_printf(
+      out,
+      "The first scan%s reads the file; later ones read rows kept in memory, where --memory allows.\n\npasses\n",
+      early ? " of each set of rows" : "");
   for (uint32_t i = 0; passes[i].name; i++) {
     buf_printf(out, "    %-8s %s", passes[i].name, passes[i].purpose);
     if (report && report[i].skipped)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the stages cost: guessed, and beside it what happened where the program was run. The table of `explain`. */
+/* What the stages cost: guessed, and beside it what happened where the program was run. The table of
+ * `explain`. */
 #include <stdio.h>
 #include <string.h>
 
@@ -56,5 +57,7 @@ void explain_costs(const Program *p, const Estimate *guess, const RunResult *run
     put_cell(o, true, true, spent, "%.3f");
     buf_text(o, "\n");
   }
-  buf_text(o, "~ is a guess: rows as if filters kept every one, seconds right within a factor of three. MB are those of one scan.\n");
+  buf_text(
+      o,
+      "~ is a guess: rows as if filters kept every one, seconds right within a factor of three. MB are those of one scan.\n");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stages as a graph for Graphviz: data flow down, solid; fitted values and models go along dashed edges. */
+/* The stages as a graph for Graphviz: data flow down, solid; fitted values and models go along dashed
+ * edges. */
 #include <string.h>
 
 #include "base/buf.h"
@@ -30,7 +31,8 @@ static void put_cost(Buf *o, const Estimate *g, const RunStage *is) {
   if (g && g->known)
     buf_printf(o, "\\l%s%.0f rows, %.1f MB", g->exact ? "" : "~", g->rows, g->bytes / 1e6);
   if (is && is->scans)
-    buf_printf(o, "\\lmeasured: %llu rows, %u scan%s, %.3f s", (unsigned long long)is->rows, is->scans, is->scans == 1 ? "" : "s", is->seconds);
+    buf_printf(o, "\\lmeasured: %llu rows, %u scan%s, %.3f s", (unsigned long long)is->rows, is->scans,
+               is->scans == 1 ? "" : "s", is->seconds);
 }
 
 static void put_source(Buf *o, const Stage *s) {
@@ -90,11 +92,14 @@ static void put_details(Buf *o, const Program *p, const Stage *s) {
 }
 
 static void put_node(Buf *o, const Program *p, uint32_t i, const Estimate *guess, const RunResult *run) {
-  static const char *const kind[] = {"source", "rows", "fit", "train", "score", "evaluate", "predict", "bundle"};
+  static const char *const kind[] = {"source", "rows",     "fit",     "train",
+                                     "score",  "evaluate", "predict", "bundle"};
   static const char *const shape[] = {"cylinder", "box", "box", "box", "box", "box", "note", "note"};
-  static const char *const fill[] = {"#e8eef7", "#f5f5f5", "#eaf5ea", "#fff3dc", "#f5f5f5", "#f3e9f7", "#fdeaea", "#fdeaea"};
+  static const char *const fill[] = {"#e8eef7", "#f5f5f5", "#eaf5ea", "#fff3dc",
+                                     "#f5f5f5", "#f3e9f7", "#fdeaea", "#fdeaea"};
   const Stage *s = &p->stage[i];
-  buf_printf(o, "  s%u [shape=%s, fillcolor=\"%s\", label=\"%s ", i, shape[s->kind], fill[s->kind], kind[s->kind]);
+  buf_printf(o, "  s%u [shape=%s, fillcolor=\"%s\", label=\"%s ", i, shape[s->kind], fill[s->kind],
+             kind[s->kind]);
   put_label(o, s->name);
   if (s->part >= 0 && s->from >= 0 && (uint32_t)s->part < p->stage[s->from].nparts) {
     buf_text(o, "\\lover part ");
@@ -121,8 +126,9 @@ static void put_edges(Buf *o, const Program *p, uint32_t i) {
 }
 
 void explain_dot(const Program *p, const Estimate *guess, const RunResult *run, Buf *o) {
-  buf_text(o, "digraph cml {\n  node [style=\"filled\", color=\"#667788\", fontname=\"Helvetica\", fontsize=10];\n"
-              "  edge [color=\"#667788\", fontname=\"Helvetica\", fontsize=9];\n");
+  buf_text(
+      o, "digraph cml {\n  node [style=\"filled\", color=\"#667788\", fontname=\"Helvetica\", fontsize=10];\n"
+         "  edge [color=\"#667788\", fontname=\"Helvetica\", fontsize=9];\n");
   for (uint32_t i = 0; i < p->nstage; i++)
     put_node(o, p, i, guess, run);
   for (uint32_t i = 0; i < p->nstage; i++)

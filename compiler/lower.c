@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stages of a program, in the order in which they can run:
  *
- *   source, rows        of each data set a model uses (filled in last, when it is known which columns later stages read)
- *   fit level 0, 1, ..  one for each (data, part) that has fitted values of that level
+ *   source, rows        of each data set a model uses (filled in last, when it is known which columns later
+ *   stages read) fit level 0, 1, ..  one for each (data, part) that has fitted values of that level
  *   train               one for each model
  *   score               for models with a bundle
  *   evaluate, predict, bundle   as written
@@ -37,13 +37,15 @@ static double enum_index(const char *values, const char *s) {
 }
 
 /* All options of a table in its order: what was written, else the default. */
-static IrOption *options_of(Lower *l, const Option *spec, const TOption *given, uint32_t ngiven, uint32_t *n) {
+static IrOption *options_of(Lower *l, const Option *spec, const TOption *given, uint32_t ngiven,
+                            uint32_t *n) {
   *n = 0;
   while (spec && spec[*n].name)
     ++*n;
   IrOption *v = NEWN(l->arena, IrOption, *n + 1);
   for (uint32_t i = 0; i < *n; i++)
-    v[i] = (IrOption){.name = spec[i].name, .num = spec[i].def, .str = spec[i].kind == OPT_STRING ? spec[i].values : NULL};
+    v[i] = (IrOption){
+        .name = spec[i].name, .num = spec[i].def, .str = spec[i].kind == OPT_STRING ? spec[i].values : NULL};
   for (uint32_t i = 0; i < *n; i++) {
     for (uint32_t k = 0; k < ngiven; k++) {
       if (strcmp(given[k].name, spec[i].name) != 0)
@@ -61,7 +63,8 @@ static IrOption *options_of(Lower *l, const Option *spec, const TOption *given, 
         v[i].str = c.s;
       else
         v[i].num = c.type == IR_F64 ? c.f : (double)c.i;
-      if (spec[i].kind != OPT_STRING && spec[i].kind != OPT_ENUM && !(v[i].num >= spec[i].min && v[i].num <= spec[i].max))
+      if (spec[i].kind != OPT_STRING && spec[i].kind != OPT_ENUM &&
+          !(v[i].num >= spec[i].min && v[i].num <= spec[i].max))
         diag_add(l->diags, SEV_ERROR, "CML0330", given[k].span,
                  arena_printf(l->arena, "Give it a value from %g to %g.", spec[i].min, spec[i].max),
                  "option `%s` is %g, outside its range", spec[i].name, v[i].num);
@@ -92,7 +95,8 @@ int32_t prog_output(Build *b, const Node *n, bool widen) {
   return (int32_t)v;
 }
 
-/* `weight w` in `data` weighs cross-fitted tables too; any other aggregate says it itself. A count counts rows. */
+/* `weight w` in `data` weighs cross-fitted tables too; any other aggregate says it itself. A count counts
+ * rows. */
 static const Node *weight_of(const Instance *in, const AggOp *op) {
   if (in->agg->weight || !in->crossfit || !op || !op->weighted)
     return in->agg->weight;
@@ -107,7 +111,8 @@ void lower_agg_once(Lower *l, Build *b, const Instance *in, int32_t leave_out, I
   const Node *n = in->agg;
   const AggOp *op = agg_op(n->op);
   bool nested = in->crossfit && phase_nested(&l->split, in);
-  *a = (IrAgg){.fitted = in->fitted, .op = n->op, .crossfit = in->crossfit && !nested, .leave_out = leave_out};
+  *a =
+      (IrAgg){.fitted = in->fitted, .op = n->op, .crossfit = in->crossfit && !nested, .leave_out = leave_out};
   b->context.crossfit = in->out_of_fold && !(nested && leave_out < 0);
   b->context.without = (uint32_t)(leave_out + 1);
   bool has_arg = op && op->arg >= 0;
@@ -129,7 +134,8 @@ void lower_agg_once(Lower *l, Build *b, const Instance *in, int32_t leave_out, I
   b->context.without = 0;
 }
 
-/* All of an instance: a cross-fitted table that reads other tables is fitted once for each fold, since what it reads differs. */
+/* All of an instance: a cross-fitted table that reads other tables is fitted once for each fold, since
+ * what it reads differs. */
 static uint32_t lower_agg(Lower *l, Build *b, const Instance *in, IrAgg *a) {
   int32_t folds = in->crossfit && phase_nested(&l->split, in) ? in->data->folds : 0;
   lower_agg_once(l, b, in, -1, a);
@@ -145,7 +151,8 @@ static bool same_rows(const Instance *a, const Instance *b) {
 /* One stage for the instances of a level that read the same rows as the first of them. */
 static void lower_fit(Lower *l, Instance *first, uint32_t level) {
   DataState *ds = lower_state(l, first->data);
-  const char *of = first->part ? arena_printf(l->arena, "%s.%s", first->data->name, first->part) : first->data->name;
+  const char *of =
+      first->part ? arena_printf(l->arena, "%s.%s", first->data->name, first->part) : first->data->name;
   uint32_t stage = lower_stage(l, STAGE_FIT, arena_printf(l->arena, "%s.fit%u", of, level), (Span){0});
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
@@ -154,7 +161,8 @@ static void lower_fit(Lower *l, Instance *first, uint32_t level) {
   for (Instance *v = first; v < l->split.v + l->split.n; v++)
     if (v->level == level && same_rows(v, first)) {
       for (uint32_t m = 0; m < l->tree->nmodel; m++) /* any model on these rows gives the same context */
-        if (l->tree->model[m]->data == v->data && lower_part_number(v->data, l->tree->model[m]->part) == lower_part_number(v->data, v->part))
+        if (l->tree->model[m]->data == v->data &&
+            lower_part_number(v->data, l->tree->model[m]->part) == lower_part_number(v->data, v->part))
           b.context.model = l->tree->model[m];
       v->fitted = l->p->nfitted++;
       nagg += lower_agg(l, &b, v, &agg[nagg]);
@@ -209,7 +217,8 @@ static uint32_t prog_pieces(Build *b, const Node *n, const char *slot, uint32_t 
   }
   for (uint32_t i = 0; i < n->narg; i++) {
     const char *e = prog_element(n, i);
-    const char *of = *e ? arena_printf(b->arena, "%s%s%s", slot, *e == '.' ? "" : "_", e) : arena_printf(b->arena, "%s_%u", slot, i + 1);
+    const char *of = *e ? arena_printf(b->arena, "%s%s%s", slot, *e == '.' ? "" : "_", e)
+                        : arena_printf(b->arena, "%s_%u", slot, i + 1);
     count += prog_pieces(b, n->arg[i], of, val + count, name + count);
   }
   return count;
@@ -360,7 +369,8 @@ static void lower_score(Lower *l, uint32_t number) {
   for (uint32_t i = 0; i < m->data->ncolumn; i++)
     for (uint32_t k = 0; k < b.nused; k++)
       if (b.used[k] == m->data->column[i])
-        s->column[s->ncolumn++] = (IrColumn){b.used[k]->name, (uint8_t)prog_kind(b.used[k]->type), b.used[k]->type.nullable};
+        s->column[s->ncolumn++] =
+            (IrColumn){b.used[k]->name, (uint8_t)prog_kind(b.used[k]->type), b.used[k]->type.nullable};
 }
 
 /* ---- evaluate, export ---- */
@@ -375,7 +385,8 @@ static void lower_expect(Lower *l, const TExpect *x, IrExpect *out) {
 }
 
 /* A metric's threshold is the model's, unless it says so: a number, or a fitted value. */
-static void lower_threshold(const Lower *l, const TMetric *m, const TModel *model, double *number, int32_t *fitted) {
+static void lower_threshold(const Lower *l, const TMetric *m, const TModel *model, double *number,
+                            int32_t *fitted) {
   const Stage *train = &l->p->stage[l->train[model_number(l, model)]];
   for (uint32_t k = 0; k < m->noption; k++)
     if (strcmp(m->option[k].name, "threshold") == 0)
@@ -388,13 +399,20 @@ static void lower_threshold(const Lower *l, const TMetric *m, const TModel *mode
 static void lower_vs(Lower *l, Build *b, const TModel *other, IrMetric *out) {
   out->vs = other->name;
   for (uint32_t i = 0; i < b->prog.nout; i++)
-    if (b->prog.out[i].role == OUT_SCORE && b->prog.out[i].name && strcmp(b->prog.out[i].name, other->name) == 0)
+    if (b->prog.out[i].role == OUT_SCORE && b->prog.out[i].name &&
+        strcmp(b->prog.out[i].name, other->name) == 0)
       return;
-  prog_out(b, OUT_SCORE, other->name, KIND_FLOAT, prog_score(b, other, l->p->stage[l->train[model_number(l, other)]].fitted));
+  prog_out(b, OUT_SCORE, other->name, KIND_FLOAT,
+           prog_score(b, other, l->p->stage[l->train[model_number(l, other)]].fitted));
 }
 
 static void lower_metric(Lower *l, Build *b, const TMetric *m, const TModel *model, IrMetric *out) {
-  *out = (IrMetric){.name = m->metric->name, .text = m->text, .top = m->top, .fitted = -1, .threshold = -1, .vs_threshold = -1};
+  *out = (IrMetric){.name = m->metric->name,
+                    .text = m->text,
+                    .top = m->top,
+                    .fitted = -1,
+                    .threshold = -1,
+                    .vs_threshold = -1};
   out->option = options_of(l, m->metric->options, m->option, m->noption, &out->noption);
   for (uint32_t i = 0; i < out->noption; i++)
     if (strcmp(out->option[i].name, "threshold") == 0) {
@@ -427,8 +445,10 @@ static void lower_best(Lower *l, uint32_t number) {
   const TModel *m = l->tree->model[number];
   const TBest *best = m->best;
   const CatMetric *metric = best->metric;
-  const char *on = best->part ? arena_printf(l->arena, "%s.%s", best->data->name, best->part) : best->data->name;
-  uint32_t stage = lower_stage(l, STAGE_EVALUATE, arena_printf(l->arena, "%s threshold on %s", m->name, on), best->span);
+  const char *on =
+      best->part ? arena_printf(l->arena, "%s.%s", best->data->name, best->part) : best->data->name;
+  uint32_t stage =
+      lower_stage(l, STAGE_EVALUATE, arena_printf(l->arena, "%s threshold on %s", m->name, on), best->span);
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
   prog_out(&b, OUT_SCORE, NULL, KIND_FLOAT, prog_score(&b, m, l->p->stage[l->train[number]].fitted));
@@ -442,8 +462,11 @@ static void lower_best(Lower *l, uint32_t number) {
   s->metric = NEW(l->arena, IrMetric);
   s->nmetric = 1;
   l->threshold[number] = (int32_t)l->p->nfitted++;
-  *s->metric = (IrMetric){.name = metric->name, .text = arena_printf(l->arena, "%s(of = %s)", metric->name, best->text),
-                          .fitted = l->threshold[number], .threshold = -1, .vs_threshold = -1};
+  *s->metric = (IrMetric){.name = metric->name,
+                          .text = arena_printf(l->arena, "%s(of = %s)", metric->name, best->text),
+                          .fitted = l->threshold[number],
+                          .threshold = -1,
+                          .vs_threshold = -1};
   s->metric->option = options_of(l, metric->options, best->option, best->noption, &s->metric->noption);
 }
 
@@ -451,13 +474,15 @@ static void lower_evaluate(Lower *l, const TEvaluate *v) {
   const Stage *t = &l->p->stage[l->train[model_number(l, v->model)]];
   uint32_t fitted = t->fitted;
   const char *on = v->part ? arena_printf(l->arena, "%s.%s", v->data->name, v->part) : v->data->name;
-  uint32_t stage = lower_stage(l, STAGE_EVALUATE, arena_printf(l->arena, "%s on %s", v->model->name, on), v->span);
+  uint32_t stage =
+      lower_stage(l, STAGE_EVALUATE, arena_printf(l->arena, "%s on %s", v->model->name, on), v->span);
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
   uint32_t score = prog_score(&b, v->model, fitted);
   prog_out(&b, OUT_SCORE, NULL, KIND_FLOAT, score);
   prog_target(&b, v->model);
-  for (uint32_t i = 0; v->model->task == TASK_CLUSTER && i < b.prog.val[score].narg; i++) /* metrics of clusters read the features */
+  for (uint32_t i = 0; v->model->task == TASK_CLUSTER && i < b.prog.val[score].narg;
+       i++) /* metrics of clusters read the features */
     prog_out(&b, OUT_SLOT, b.prog.val[score].names[i], KIND_FLOAT, b.prog.val[score].arg[i]);
   Stage *s = &l->p->stage[stage];
   s->metric = NEWN(l->arena, IrMetric, v->nmetric + 1);
@@ -475,7 +500,8 @@ static void lower_evaluate(Lower *l, const TEvaluate *v) {
 
 static void lower_predict(Lower *l, const TExport *x) {
   const char *on = x->part ? arena_printf(l->arena, "%s.%s", x->data->name, x->part) : x->data->name;
-  uint32_t stage = lower_stage(l, STAGE_PREDICT, arena_printf(l->arena, "%s predictions of %s", x->model->name, on), x->span);
+  uint32_t stage = lower_stage(l, STAGE_PREDICT,
+                               arena_printf(l->arena, "%s predictions of %s", x->model->name, on), x->span);
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
   for (uint32_t i = 0; i < x->nkeep; i++) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lowering: the checked tree becomes a program of the IR. Types first, then functions by file, in the order they are used.
+/* Lowering: the checked tree becomes a program of the IR. Types first, then functions by file, in the order
+ * they are used.
  *
- * The heart is the phase split (phase.c): every aggregate that a model's slots need becomes a fitted value; those that do not depend on
- * each other share a stage, and so a scan. Everything after that is bookkeeping (lower.c), one expression at a time (prog.c). */
+ * The heart is the phase split (phase.c): every aggregate that a model's slots need becomes a fitted
+ * value; those that do not depend on each other share a stage, and so a scan. Everything after that is
+ * bookkeeping (lower.c), one expression at a time (prog.c). */
 #ifndef COMPILER_LOWER_H
 #define COMPILER_LOWER_H
 
@@ -18,7 +20,8 @@ typedef struct Instance { /* one fitted value: an aggregate over the rows of a p
   const Node *agg;
   const TData *data;
   const char *part;   /* NULL: all rows */
-  bool out_of_fold;   /* its slot is cross-fitted and it is, or reads, a table: tables below are taken out of fold */
+  bool out_of_fold;   /* its slot is cross-fitted and it is, or reads, a table: tables below are taken out
+                       * of fold */
   bool crossfit;      /* out_of_fold and grouped: one table for each fold left out, and one of all rows */
   uint32_t level;     /* 0: needs no other; else one more than the deepest it needs */
   uint32_t fitted;    /* its number, given by lowering, stage by stage */
@@ -39,7 +42,8 @@ enum { FOLDS_MOST = 100 }; /* the checker allows no more */
 typedef struct Context { /* whose slots are lowered: decides which instance an aggregate stands for */
   const TModel *model;
   bool crossfit;      /* the slot has a cross-fitted table: then all its tables are */
-  uint32_t without;   /* 1 + f: inside a table that leaves fold f out, every row reads tables without f; 0: each row without its own fold */
+  uint32_t without;   /* 1 + f: inside a table that leaves fold f out, every row reads tables without f; 0:
+                       * each row without its own fold */
 } Context;
 
 /* All instances of all models. */
@@ -69,12 +73,14 @@ typedef struct Build { /* one row program under construction */
   RowProg prog;
   uint32_t vcap, ocap;
   int32_t **memo;       /* by context (memo_of), then Node id: value of the Node, or -1 */
-  const Instance *own;  /* instances that are not the phase split's: of the aggregates that an `expect` of data compares */
+  const Instance *own;  /* instances that are not the phase split's: of the aggregates that an `expect` of
+                         * data compares */
   uint32_t nown;
   const TColumn **used; /* columns read, each once, in order of first use */
   uint32_t *read;       /* their values, checks of domains included */
   uint32_t nused, ucap, rcap;
-  bool drops;           /* rows with values that `on_invalid = drop` names are removed; elsewhere they are errors */
+  bool drops;           /* rows with values that `on_invalid = drop` names are removed; elsewhere they are
+                         * errors */
   bool has_invalid;     /* invalid: whether a row is such a one */
   uint32_t invalid;
 } Build;
@@ -82,17 +88,22 @@ typedef struct Build { /* one row program under construction */
 void prog_init(Build *b, Arena *a, const struct Diags *d, const Tree *t, const Split *sp, Cols cols);
 uint32_t prog_node(Build *b, const Node *n);            /* value number */
 uint32_t prog_float(Build *b, uint32_t val);            /* bool or int widened */
-/* One step by op name; type and nullability from the op table. The caller may set immediates on what it returns a pointer to. */
+/* One step by op name; type and nullability from the op table. The caller may set immediates on what it
+ * returns a pointer to. */
 IrVal *prog_step(Build *b, const char *op, const uint32_t *arg, uint32_t narg, uint32_t *number);
-uint32_t prog_column(Build *b, const TColumn *c);       /* reads it, with its domain checks where the column is from the file */
-void prog_forget(Build *b, const Node *n);               /* n was made for one use: its id means nothing else */
+uint32_t prog_column(Build *b, const TColumn *c);       /* reads it, with its domain checks where the
+                                                         * column is from the file */
+void prog_forget(Build *b, const Node *n);               /* n was made for one use: its id means nothing
+                                                          * else */
 void prog_out(Build *b, OutRole role, const char *name, Kind kind, uint32_t val);
-void prog_place(const Build *b, Span s, uint32_t *line, uint32_t *col); /* where in the program; 0 for none or stdlib */
+/* where in the program; 0 for none or stdlib */
+void prog_place(const Build *b, Span s, uint32_t *line, uint32_t *col);
 const char *prog_element(const Node *vector, uint32_t i); /* the name of an element, "" for none */
 Kind prog_kind(Type t);
 
 /* ---- const.c: values known before any row, by the interpreter itself ---- */
-Status const_eval(Arena *a, const struct Diags *d, const Tree *t, const Node *n, IrVal *out, Err *e); /* out: a const.* step */
+/* out: a const.* step */
+Status const_eval(Arena *a, const struct Diags *d, const Tree *t, const Node *n, IrVal *out, Err *e);
 
 /* ---- each.c: options with a number for each slot ---- */
 void option_each(Arena *a, struct Diags *d, const Tree *t, const TOption *given, IrOption *out, Err *e);

@@ -2,13 +2,15 @@
 /* Data sets: from their clauses to source and rows stages, and what these need before:
  *
  *   source "d"
- *   rows   "d.rows0"       the rows above a clause that must know them all: a split by time or with strata, an `expect`
+ *   rows   "d.rows0"       the rows above a clause that must know them all: a split by time or with strata,
+ *                          an `expect`
  *   fit    "d.split"       where to cut: quantiles of the time, or of a random number in each stratum
  *   rows   "d.rows"        all clauses; what models, evaluations and predictions read
  *   fit    "d.expect"      the aggregates that `expect`s compare
  *
- * A cut is a quantile of type 7, so part i has the times above cut i - 1 up to cut i: rows of equal time are never torn, and lie in
- * the earlier part. Where nothing has to be fitted, only "d.rows" is there. Read from the bottom: data_open, data_close. */
+ * A cut is a quantile of type 7, so part i has the times above cut i - 1 up to cut i: rows of equal time
+ * are never torn, and lie in the earlier part. Where nothing has to be fitted, only "d.rows" is there.
+ * Read from the bottom: data_open, data_close. */
 #include <string.h>
 
 #include "base/hash.h"
@@ -67,7 +69,8 @@ void lower_stored(Lower *l, Build *b, uint32_t stage) {
 /* ---- Numbers that rows are divided by ---- */
 
 static uint64_t named_seed(const Lower *l, const TData *d, const char *purpose, int64_t seed) {
-  return hash_word(hash_cstr(hash_cstr(HASH_VERSION, d->name), purpose), hash_word(l->p->seed, (uint64_t)seed));
+  return hash_word(hash_cstr(hash_cstr(HASH_VERSION, d->name), purpose),
+                   hash_word(l->p->seed, (uint64_t)seed));
 }
 
 static uint32_t hash_of(Build *b, Node *const *key, uint32_t nkey, uint64_t seed) {
@@ -156,7 +159,8 @@ static uint32_t time_number(Build *b, const TSplit *s) {
 }
 
 /* How many of n fitted cuts, the first of them $first, lie below x. With keys: cuts of the row's stratum. */
-static uint32_t cuts_below(Build *b, uint32_t x, uint32_t first, uint32_t n, const uint32_t *key, uint32_t nkey) {
+static uint32_t cuts_below(Build *b, uint32_t x, uint32_t first, uint32_t n, const uint32_t *key,
+                           uint32_t nkey) {
   uint32_t sum = 0;
   for (uint32_t i = 0; i < n; i++) {
     uint32_t cut;
@@ -259,7 +263,8 @@ static uint32_t leaf_number(Lower *l, Build *b, const DataState *ds, uint32_t nu
 static uint32_t in_part(Lower *l, Build *b, const DataState *ds, int32_t part) {
   const TData *d = ds->data;
   uint32_t number = 0;
-  while (!((uint32_t)part >= d->split[number].first && (uint32_t)part < d->split[number].first + d->split[number].n))
+  while (!((uint32_t)part >= d->split[number].first &&
+           (uint32_t)part < d->split[number].first + d->split[number].n))
     number++;
   const TSplit *s = &d->split[number];
   uint32_t in = step(b, "eq.i64", split_index(l, b, ds, number), whole(b, part - (int32_t)s->first));
@@ -272,14 +277,16 @@ static bool folds_by_time(const TData *d) {
   return d->nsplit && d->split[0].kind == SPLIT_TIME;
 }
 
-/* Under a split by time the folds of each part are consecutive: the number of fold cuts below, less those of earlier parts. */
+/* Under a split by time the folds of each part are consecutive: the number of fold cuts below, less those
+ * of earlier parts. */
 static uint32_t time_fold(Lower *l, Build *b, const DataState *ds) {
   const TData *d = ds->data;
   const TSplit *s = &d->split[0];
   uint32_t each = (uint32_t)d->folds - 1;
   uint32_t below = cuts_below(b, time_number(b, s), ds->fold_cut, each * s->n, NULL, 0);
   uint32_t before = step(b, "mul.i64", split_index(l, b, ds, 0), whole(b, each));
-  uint32_t fold = step(b, "sub.i64", below, before); /* two roundings of one gap between times may be out of order: */
+  uint32_t fold = step(b, "sub.i64", below, before); /* two roundings of one gap between times may be out
+                                                      * of order: */
   return step(b, "least.i64", step(b, "greatest.i64", fold, whole(b, 0)), whole(b, each));
 }
 
@@ -333,7 +340,7 @@ static void rows_clauses(Lower *l, Build *b, const DataState *ds, const Rows *r)
       break;
     switch (st->kind) {
     case STEP_WHERE: step1(b, "keep", prog_node(b, st->expr)); break;
-    case STEP_DERIVE: /* here, so that rows removed above make no errors; one that nobody reads is not computed */
+    case STEP_DERIVE: /* here, so that rows removed above make no errors; one nobody reads is not computed */
       if (stored_has(r->stored, st->column))
         prog_node(b, st->column->derive);
       break;
@@ -353,7 +360,9 @@ static void rows_clauses(Lower *l, Build *b, const DataState *ds, const Rows *r)
 
 static void rows_program(Lower *l, Build *b, const DataState *ds, const Early *early) {
   const TData *d = ds->data;
-  Rows r = {.stored = early ? &early->stored : &ds->stored, .filters = early ? early->filters : UINT32_MAX, .early = early};
+  Rows r = {.stored = early ? &early->stored : &ds->stored,
+            .filters = early ? early->filters : UINT32_MAX,
+            .early = early};
   rows_clauses(l, b, ds, &r);
   for (uint32_t i = 0; i < d->ncolumn; i++) {
     if (!stored_has(r.stored, d->column[i]))
@@ -372,8 +381,8 @@ static bool drops_rows(const TColumn *c) {
   return !c->derive && c->on_invalid == INVALID_DROP;
 }
 
-/* Once to learn which columns of the file are read; then again with all of them, and their checks, at the top. Those that drop rows
- * are always read: which rows there are does not depend on what a model uses. */
+/* Once to learn which columns of the file are read; then again with all of them, and their checks, at the
+ * top. Those that drop rows are always read: which rows there are does not depend on what a model uses. */
 static void lower_rows(Lower *l, const DataState *ds, const Early *early, Build *b) {
   Build dry;
   prog_init(&dry, l->arena, l->diags, l->tree, &l->split, COLS_FILE);
@@ -381,7 +390,8 @@ static void lower_rows(Lower *l, const DataState *ds, const Early *early, Build 
   rows_program(l, &dry, ds, early);
   prog_init(b, l->arena, l->diags, l->tree, &l->split, COLS_FILE);
   b->drops = true;
-  for (uint32_t i = 0; i < ds->data->ncolumn; i++) /* first, so that other values of such a row are no errors */
+  for (uint32_t i = 0; i < ds->data->ncolumn;
+       i++) /* first, so that other values of such a row are no errors */
     if (drops_rows(ds->data->column[i]))
       prog_column(b, ds->data->column[i]);
   for (uint32_t i = 0; i < ds->data->ncolumn; i++)
@@ -441,7 +451,8 @@ static uint32_t early_rows(Lower *l, DataState *ds, uint32_t filters) {
     if (ds->early[i].filters == filters)
       return i;
   Early y = {.filters = filters};
-  y.stage = (int32_t)lower_stage(l, STAGE_ROWS, arena_printf(l->arena, "%s.rows%u", ds->data->name, filters), ds->data->span);
+  y.stage = (int32_t)lower_stage(l, STAGE_ROWS, arena_printf(l->arena, "%s.rows%u", ds->data->name, filters),
+                                 ds->data->span);
   l->p->stage[y.stage].from = ds->source;
   l->p->stage[y.stage].early = true;
   PUSH(l->arena, ds->early, ds->nearly, ds->cap, y);
@@ -491,7 +502,8 @@ static void lower_cuts(Lower *l, DataState *ds, const TStep *at) {
   Cutter c = {.like = {.op = "quantile.f64", .where = -1, .weight = -1, .leave_out = -1}};
   c.agg = NEWN(l->arena, IrAgg, s->n * (uint32_t)(d->folds + 1));
   c.like.key = NEWN(l->arena, uint32_t, 2 * s->nstratum + 1);
-  const char *what = s->kind == SPLIT_TIME ? show_text(l->arena, s->key[0]) : "rows by chance in each stratum";
+  const char *what =
+      s->kind == SPLIT_TIME ? show_text(l->arena, s->key[0]) : "rows by chance in each stratum";
   uint32_t x = s->kind == SPLIT_TIME ? time_number(&b, s) : split_number(l, &b, d, s);
   prog_out(&b, OUT_COLUMN, NULL, KIND_FLOAT, x);
   c.like.arg = (int32_t)x;
@@ -542,7 +554,8 @@ static void lower_expect(Lower *l, const Tests *t, const TStep *s, IrExpect *out
   prog_place(&b, s->span, &out->line, &out->col);
 }
 
-/* One stage for all `expect`s with as many filters above them; where no other follows, they read what models read. */
+/* One stage for all `expect`s with as many filters above them; where no other follows, they read what
+ * models read. */
 static void lower_tests(Lower *l, DataState *ds, uint32_t filters) {
   const TData *d = ds->data;
   Tests t = {.nagg = 0};
@@ -553,7 +566,8 @@ static void lower_tests(Lower *l, DataState *ds, uint32_t filters) {
       find_aggregates(l, d, s->expr, &t, seen);
   bool all = filters == filters_before(d, d->step + d->nstep);
   uint32_t early = all ? 0 : early_rows(l, ds, filters);
-  uint32_t stage = lower_stage(l, STAGE_FIT, arena_printf(l->arena, all ? "%s.expect" : "%s.expect%u", d->name, filters), (Span){0});
+  uint32_t stage = lower_stage(
+      l, STAGE_FIT, arena_printf(l->arena, all ? "%s.expect" : "%s.expect%u", d->name, filters), (Span){0});
   Build b;
   prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
   IrAgg *agg = NEWN(l->arena, IrAgg, t.nagg + 1);

@@ -11,7 +11,8 @@ typedef struct Stored { /* columns that a rows stage keeps, since later stages r
   uint32_t n, cap;
 } Stored;
 
-typedef struct Early { /* a rows stage of its own: the rows above a clause, to learn from them what the clause needs */
+/* a rows stage of its own: the rows above a clause, to learn from them what the clause needs */
+typedef struct Early {
   uint32_t filters; /* clauses that remove rows, as far as it runs them */
   int32_t stage;
   Stored stored;
@@ -50,8 +51,8 @@ int32_t lower_part_number(const TData *d, const char *part);                 /* 
 /* Ends a row program over stored columns: puts it in its stage, remembers the columns it reads. */
 void lower_stored(Lower *l, Build *b, uint32_t stage);
 
-/* The stages of a data set in three steps: nothing yet; its stages, with what has to be fitted before rows are divided; and, when
- * it is known which columns later stages read, the programs of its rows. */
+/* The stages of a data set in three steps: nothing yet; its stages, with what has to be fitted before rows
+ * are divided; and, when it is known which columns later stages read, the programs of its rows. */
 void data_init(Lower *l, DataState *ds, const TData *d);
 bool data_is_tested(const TData *d); /* by an `expect`: then it is read though no model may use it */
 void data_open(Lower *l, DataState *ds);

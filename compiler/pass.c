@@ -35,7 +35,8 @@ static double seconds(void) {
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-Status passes_run(Program *p, Arena *a, const char *skip, const char *dump, Buf *out, PassReport *report, Err *e) {
+Status passes_run(Program *p, Arena *a, const char *skip, const char *dump, Buf *out, PassReport *report,
+                  Err *e) {
   for (uint32_t i = 0; passes[i].name && e->code == ST_OK; i++) {
     PassReport r = {.name = passes[i].name, .skipped = named_in(skip, passes[i].name)};
     double start = seconds();

@@ -22,17 +22,20 @@ typedef struct PassReport { /* of one pass of one compilation, in the order of p
   bool skipped;
 } PassReport;
 
-/* Runs all passes but those named in `skip` (comma-separated, or NULL); verifies after each in test builds and at the end always.
- * `dump`: the name of a pass whose result is printed to `out` (may be NULL). report: room for all passes, or NULL. */
+/* Runs all passes but those named in `skip` (comma-separated, or NULL); verifies after each in test builds
+ * and at the end always. `dump`: the name of a pass whose result is printed to `out` (may be NULL).
+ * report: room for all passes, or NULL. */
 struct Buf;
-Status passes_run(Program *p, Arena *a, const char *skip, const char *dump, struct Buf *out, PassReport *report, Err *e);
+Status passes_run(Program *p, Arena *a, const char *skip, const char *dump, struct Buf *out,
+                  PassReport *report, Err *e);
 uint32_t passes_count(void);
 
 #define PASS(name, purpose) Status pass_##name(Program *p, Arena *a, uint32_t *changes, Err *e);
 #include "compiler/passes.def"
 #undef PASS
 
-/* Keeps the steps for which keep[i] is set, renumbers, and tells owners of value numbers: map[old] = new, or -1. */
+/* Keeps the steps for which keep[i] is set, renumbers, and tells owners of value numbers: map[old] = new,
+ * or -1. */
 void pass_compact(RowProg *p, const bool *keep, int32_t *map);
 
 #endif

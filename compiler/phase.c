@@ -3,14 +3,17 @@
  *
  * requires: a checked tree          gives: one Instance for each fitted value, with its level
  *
- * An aggregate in a slot of a model is fitted over the training rows of that model. Two uses are one Instance when the expression (one
- * Node), the rows (data and part) and the cross-fitting agree, whoever wrote them. The level is the length of the longest chain of
- * fitted values an aggregate needs: `stddev(x)` is level 0, `mean(standardize(x))` level 1. Lowering makes one stage of each (data, part, level),
- * and so one scan: the fewest there can be, since a value of level n needs n earlier ones in turn.
+ * An aggregate in a slot of a model is fitted over the training rows of that model. Two uses are one Instance
+ * when the expression (one Node), the rows (data and part) and the cross-fitting agree, whoever wrote them.
+ * The level is the length of the longest chain of fitted values an aggregate needs: `stddev(x)` is level 0,
+ * `mean(standardize(x))` level 1. Lowering makes one stage of each (data, part, level), and so one scan: the
+ * fewest there can be, since a value of level n needs n earlier ones in turn.
  *
- * Cross-fitting (language.md, section 3): a grouped aggregate that reads the target or its family is kept once for each fold left out; and
- * if one table of a slot is, every table of that slot is. An ungrouped aggregate never is. A table inside a grouped aggregate is plain, on the rows
- * of the outer one: so a cross-fitted table with a table inside is fitted once for each fold, reading the inner one without it (lower_agg). */
+ * Cross-fitting (language.md, section 3): a grouped aggregate that reads the target or its family is kept
+ * once for each fold left out; and if one table of a slot is, every table of that slot is. An ungrouped
+ * aggregate never is. A table inside a grouped aggregate is plain, on the rows of the outer one: so a
+ * cross-fitted table with a table inside is fitted once for each fold, reading the inner one without it
+ * (lower_agg). */
 #include <string.h>
 
 #include "compiler/lower.h"
@@ -25,7 +28,8 @@ static bool reads_target(const Node *n, const Node *target) {
   return (n->where && tree_in_family(n->where, target)) || (n->weight && tree_in_family(n->weight, target));
 }
 
-/* Is `test` true of n or of anything below it? Each Node is looked at once: the DAG may be small where the tree is not. */
+/* Is `test` true of n or of anything below it? Each Node is looked at once: the DAG may be small where the
+ * tree is not. */
 typedef bool Test(const Node *n, const TModel *m);
 
 static bool any(const Node *n, const TModel *m, Test *test, signed char *memo) {
@@ -58,7 +62,8 @@ bool phase_nested(const Split *sp, const Instance *in) {
   for (uint32_t i = 0; i < in->agg->narg; i++)
     if (phase_has_table(sp, in->agg->arg[i]))
       return true;
-  return (in->agg->where && phase_has_table(sp, in->agg->where)) || (in->agg->weight && phase_has_table(sp, in->agg->weight));
+  return (in->agg->where && phase_has_table(sp, in->agg->where)) ||
+         (in->agg->weight && phase_has_table(sp, in->agg->weight));
 }
 
 bool phase_crossfits(const Split *sp, const TModel *m, const Node *slot) {
@@ -128,12 +133,18 @@ static uint32_t walk(Walk *w, const Node *n) {
   if (n->nby && !crossfit)
     w->crossfit = false; /* inside a plain table, other tables are plain */
   uint32_t level = walk_parts(w, n);
-  if (crossfit) { /* a table inside is needed in two ways: without each fold, and plain for the table of all rows */
+  if (crossfit) { /* a table inside is needed in two ways: without each fold, and plain for the table of
+                   * all rows */
     w->crossfit = false;
     level = deeper(level, walk_parts(w, n));
   }
   w->crossfit = before;
-  Instance v = {.agg = n, .data = w->m->data, .part = w->m->part, .out_of_fold = out_of_fold, .crossfit = crossfit, .level = level};
+  Instance v = {.agg = n,
+                .data = w->m->data,
+                .part = w->m->part,
+                .out_of_fold = out_of_fold,
+                .crossfit = crossfit,
+                .level = level};
   PUSH(w->sp->arena, w->sp->v, w->sp->n, w->sp->cap, v);
   w->sp->levels = deeper(w->sp->levels, level + 1);
   return level + 1;
@@ -147,10 +158,12 @@ static signed char *unknown(Arena *a, const Tree *t) {
 }
 
 void phase_split(Split *sp, Arena *a, const Tree *t) {
-  *sp = (Split){.arena = a, .tree = t, .table = unknown(a, t), .cross = NEWN(a, signed char *, t->nmodel + 1)};
+  *sp =
+      (Split){.arena = a, .tree = t, .table = unknown(a, t), .cross = NEWN(a, signed char *, t->nmodel + 1)};
   for (uint32_t m = 0; m < t->nmodel; m++) {
     const TModel *model = t->model[m];
-    Walk w = {.sp = sp, .m = model, .memo = {NEWN(a, uint32_t, t->nnode + 1), NEWN(a, uint32_t, t->nnode + 1)}};
+    Walk w = {
+        .sp = sp, .m = model, .memo = {NEWN(a, uint32_t, t->nnode + 1), NEWN(a, uint32_t, t->nnode + 1)}};
     sp->cross[m] = unknown(a, t);
     if (model->classes)
       walk(&w, model->classes);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Expressions to steps. A Node becomes one step, once: the memo makes shared Nodes shared steps. Start reading at prog_node. */
+/* Expressions to steps. A Node becomes one step, once: the memo makes shared Nodes shared steps. Start
+ * reading at prog_node. */
 #include <string.h>
 
 #include "compiler/lower.h"
@@ -61,7 +62,8 @@ static IrType type_of(Type t) {
 }
 
 static const char *suffix(IrType t) {
-  static const char *const s[] = {"b", "i64", "f64", "str", "vec", "strs", "list", "vocab", "table", "model", "mat"};
+  static const char *const s[] = {"b",    "i64",   "f64",   "str",   "vec", "strs",
+                                  "list", "vocab", "table", "model", "mat"};
   return s[t];
 }
 
@@ -160,7 +162,11 @@ static uint32_t check_domain(Build *b, const TColumn *c, uint32_t val) {
   IrType t = type_of(c->type);
   uint32_t n = val;
   if (c->on_invalid == INVALID_NULL)
-    return bad_step(b, t == IR_I64 ? "null_when.i64" : t == IR_F64 ? "null_when.f64" : "null_when.str", outside(b, c, val), val);
+    return bad_step(b,
+                    t == IR_I64   ? "null_when.i64"
+                    : t == IR_F64 ? "null_when.f64"
+                                  : "null_when.str",
+                    outside(b, c, val), val);
   if (c->on_invalid == INVALID_DROP && b->drops) {
     drop_invalid(b, outside(b, c, val));
   } else if (c->has_min || c->has_max) {

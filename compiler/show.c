@@ -11,7 +11,8 @@ static bool is_cast(const Node *n) {
 }
 
 static bool is_operator(const char *s) {
-  return s && (strchr("+-*/^=!<>", s[0]) || !strcmp(s, "and") || !strcmp(s, "or") || !strcmp(s, "div") || !strcmp(s, "mod"));
+  return s && (strchr("+-*/^=!<>", s[0]) || !strcmp(s, "and") || !strcmp(s, "or") || !strcmp(s, "div") ||
+               !strcmp(s, "mod"));
 }
 
 static void show_args(const Node *n, Buf *out) {

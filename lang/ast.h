@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The syntax tree: what the parser builds and fmt prints. Nothing here is resolved or typed; see tree.h for that.
+/* The syntax tree: what the parser builds and fmt prints. Nothing here is resolved or typed; see tree.h for
+ * that.
  *
- * Everything lies in the compilation's arena. Lists are linked through `next`, in source order. Names are interned C strings. */
+ * Everything lies in the compilation's arena. Lists are linked through `next`, in source order. Names are
+ * interned C strings. */
 #ifndef LANG_AST_H
 #define LANG_AST_H
 
@@ -18,7 +20,8 @@ typedef enum {
   E_FLOAT,   /* 0.5, 1e-4, 5%: f */
   E_STRING,  /* "abc": name */
   E_BOOL,    /* true false: i */
-  E_NULL,    /* null (only an option's value, as in `null = "?"`; an expression `null` is an error of the checker) */
+  E_NULL,    /* null (only an option's value, as in `null = "?"`; an expression `null` is an error of the
+              * checker) */
   E_NAME,    /* x, `emp.var.rate`: name */
   E_DOT,     /* users.age, flights.train: name = "age", a = E_NAME users */
   E_CALL,    /* f(x, k = 3), and mean(x where ok): name, args, where */
@@ -71,7 +74,8 @@ struct Expr {
 /* ---- Types as written ---- */
 
 typedef struct TypeExpr {
-  const char *name;       /* "float", "category", "list", "vector", or a type variable "T" in native declarations */
+  const char *name;       /* "float", "category", "list", "vector", or a type variable "T" in native
+                           * declarations */
   struct TypeExpr *elem;  /* list<float> */
   Expr *width;            /* vector<3> */
   bool nullable;          /* ? */
@@ -97,17 +101,21 @@ typedef enum { /* entries inside the braces of data, features, evaluate, export 
   I_WHERE,     /* where EXPR */
   I_DERIVE,    /* derive name = EXPR (several separated by commas make several entries) */
   I_WEIGHT,    /* weight EXPR */
-  I_SPLIT,     /* split [name:] train 80%, test 20% by hash(k): name = the part divided again, parts, expr = E_CALL of the method */
+  I_SPLIT,     /* split [name:] train 80%, test 20% by hash(k): name = the part divided again, parts, expr
+                * = E_CALL of the method */
   I_GROUP,     /* group KEY: by */
-  I_SAMPLE,    /* sample train 10% [by random(seed = 1)] [where COND]: name, of = the share, expr = the method, top = the condition */
+  I_SAMPLE,    /* sample train 10% [by random(seed = 1)] [where COND]: name, of = the share, expr = the
+                * method, top = the condition */
   I_FOLDS,     /* folds 5: expr */
   I_LET,       /* let n = EXPR */
   I_SLOT,      /* name = EXPR in features */
   I_METRIC,    /* auc, auc by origin top 10, precision(threshold = 0.3): expr = E_NAME or E_CALL, by, top */
   I_EXPECT,    /* expect EXPR */
   I_BUNDLE,    /* bundle "late.cmlm": expr = E_STRING */
-  I_PREDICTIONS, /* predictions of flights.test [keep [a, b]] to "scored.parquet": of, args = kept, expr = the path */
-  I_OTHER,     /* a known clause of a later version or an unknown word: name; the checker reports it by name */
+  I_PREDICTIONS, /* predictions of flights.test [keep [a, b]] to "scored.parquet": of, args = kept, expr =
+                  * the path */
+  I_OTHER,     /* a known clause of a later version or an unknown word: name; the checker reports it by
+                * name */
 } ItemKind;
 
 typedef struct SchemaColumn {
@@ -150,12 +158,15 @@ typedef struct Decl {
   DeclKind kind;
   Span span;
   const char *doc;
-  const char *name;      /* param, fn, data, features, model; the model's name in evaluate and export; use NAME (else expr: the path) */
+  const char *name;      /* param, fn, data, features, model; the model's name in evaluate and export; use
+                          * NAME (else expr: the path) */
   Span name_span;
   Parameter *params;     /* fn, native */
   TypeExpr *type;        /* param, fn (declared result or NULL), native (result) */
-  Expr *expr;            /* param: default (or NULL); fn: body; model: E_CALL estimator (first arg is E_FORMULA-like: see target/blocks) */
-  Item *items;           /* data, features, evaluate, export; fn with braces: its I_LETs (expr is the last expression) */
+  Expr *expr;            /* param: default (or NULL); fn: body; model: E_CALL estimator (first arg is
+                          * E_FORMULA-like: see target/blocks) */
+  Item *items;           /* data, features, evaluate, export; fn with braces: its I_LETs (expr is the last
+                          * expression) */
   const char *of;        /* features NAME of DATA; */
   Span of_span;
   Expr *on;              /* evaluate M on flights.test: E_DOT or E_NAME */
@@ -163,7 +174,8 @@ typedef struct Decl {
   const char *estimator;
   Span estimator_span;
   Expr *target;          /* left of ~; NULL when the estimator was written without a formula */
-  Expr *formula;         /* right of ~: E_NAME, or E_BINARY OP_ADD of names; anything else is reported by the checker */
+  Expr *formula;         /* right of ~: E_NAME, or E_BINARY OP_ADD of names; anything else is reported by
+                          * the checker */
   Arg *options;          /* named arguments of the estimator */
   /* native fn / native aggregate NAME(params): type = "op" */
   bool aggregate;
@@ -171,7 +183,8 @@ typedef struct Decl {
   struct Decl *next;
 } Decl;
 
-typedef struct Comment { /* every # comment, in order; fmt puts them back; `own_line` = nothing stood before it on its line */
+/* every # comment, in order; fmt puts them back; `own_line` = nothing stood before it on its line */
+typedef struct Comment {
   Span span;
   bool own_line;
   struct Comment *next;
@@ -179,36 +192,42 @@ typedef struct Comment { /* every # comment, in order; fmt puts them back; `own_
 
 typedef struct Module { /* a file that `use` named */
   uint16_t file;
-  const char *dir;       /* its folder: absolute, or relative to that of the program; "" is the program's own */
+  const char *dir;       /* its folder: absolute, or relative to that of the program; "" is the program's
+                          * own */
   Decl *use;             /* the first declaration that named it */
   struct Module *next;
 } Module;
 
 typedef struct Ast {
   uint16_t file;
-  Module *modules;       /* program_read: every file read beside it; their declarations follow the program's own */
+  Module *modules;       /* program_read: every file read beside it; their declarations follow the
+                          * program's own */
   const char *doc; /* ## lines at the top that are followed by a blank line, or NULL */
   Decl *decls;
   Comment *comments;
 } Ast;
 
 struct Diags;
-/* Parses one file of d->sources. Always gives a tree; errors go to `d` (the parser recovers at entry and declaration ends). */
+/* Parses one file of d->sources. Always gives a tree; errors go to `d` (the parser recovers at entry and
+ * declaration ends). */
 Ast *parse_file(Arena *a, struct Diags *d, uint16_t file);
 
-/* How modules are found and read. Text and path of a module come from `read`, which says ST_DATA where the file is not there. */
+/* How modules are found and read. Text and path of a module come from `read`, which says ST_DATA where the
+ * file is not there. */
 typedef struct ModuleReader {
   const char *const *folder; /* where `use NAME` looks for NAME.cml, in order; absolute; ends with NULL */
   Status (*read)(void *ctx, Arena *a, const char *path, const char **text, uint32_t *n, Err *e);
   void *ctx;
 } ModuleReader;
-/* parse_file, and then every module it uses, each once, whoever uses it. What a module declares is declared in the program. */
+/* parse_file, and then every module it uses, each once, whoever uses it. What a module declares is
+ * declared in the program. */
 Ast *program_read(Arena *a, struct Diags *d, uint16_t file, const ModuleReader *modules);
 
 /* The canonical form. parse(fmt(parse(x))) == parse(x); fmt(fmt(x)) == fmt(x); comments keep their places. */
 struct Buf;
 void fmt_print(const Ast *ast, const Sources *s, struct Buf *out);
-/* The tree as text, for tests and for looking at it: one declaration or entry a line, expressions fully parenthesised. */
+/* The tree as text, for tests and for looking at it: one declaration or entry a line, expressions fully
+ * parenthesised. */
 void ast_print(const Ast *ast, struct Buf *out);
 
 #endif

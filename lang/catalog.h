@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Catalog: what the language core is told about the world outside it: estimators, metrics, source formats, and how to look at data.
+/* Catalog: what the language core is told about the world outside it: estimators, metrics, source formats,
+ * and how to look at data.
  *
- * The core names no algorithm. `app` fills this from stdlib/registry.c and the data engine and hands it down. Native row functions and
- * aggregates are not here: they are declared in stdlib/native.cml, in the language itself. */
+ * The core names no algorithm. `app` fills this from stdlib/registry.c and the data engine and hands it
+ * down. Native row functions and aggregates are not here: they are declared in stdlib/native.cml, in the
+ * language itself. */
 #ifndef LANG_CATALOG_H
 #define LANG_CATALOG_H
 
@@ -39,7 +41,8 @@ typedef struct CatFormat {
 
 typedef struct CatColumn { /* a column as the file's own metadata (or a sample of it) says */
   const char *name;
-  const char *type;    /* a name of the language: "float", "timestamp", ...; or NULL: refused, `why` says so */
+  const char *type;    /* a name of the language: "float", "timestamp", ...; or NULL: refused, `why` says
+                        * so */
   const char *why;     /* "int128 is not supported" */
   bool nullable;       /* nulls were seen, or cannot be excluded by metadata */
   bool inferred;       /* from a sample (CSV), not declared by the file (Parquet) */

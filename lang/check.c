@@ -243,7 +243,8 @@ const char *path_text(Ctx *x, const Expr *e, const char *who) {
     out = arena_printf(c->a, "%s%.*s%s", out, (int)(open - p), p, option_text(c->a, info->param->value));
     p = close + 1;
   }
-  for (const Module *m = c->ast->modules; m && out[0] != '/'; m = m->next) /* relative to the file that names it */
+  for (const Module *m = c->ast->modules; m && out[0] != '/';
+       m = m->next) /* relative to the file that names it */
     if (m->file == e->span.file && m->dir[0])
       return arena_printf(c->a, "%s/%s", m->dir, out);
   return out;

@@ -127,7 +127,8 @@ Node *expr_coerce(Ctx *x, Node *n, Type want, Span at, const char *who);
 Node *call_check(Ctx *x, const Expr *e, const Arg *keys, Span at);  /* f(..); keys: of `by`, or NULL */
 Node *literal_at_instant(Ctx *x, Node *n, TypeKind other, Span at); /* "2001-01-01" beside a date: the date */
 
-Span ctx_span(const Ctx *x, Span inner);         /* `inner`, or the call that led into the library or a module */
+Span ctx_span(const Ctx *x, Span inner);         /* `inner`, or the call that led into the library or a
+                                                  * module */
 const char *source_text(const Check *c, Span s); /* the program's own words, on one line */
 Diag *ctx_error(const Ctx *x, const char *code, Span at, const char *remedy, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
@@ -162,14 +163,17 @@ bool vectors_among(Node *const *arg, uint32_t n);   /* is one a vector? (entries
 bool vectors_written(Node *const *arg, uint32_t n); /* and are all of those known element by element? */
 /* Does a native of this name take a single value where a vector is given? */
 bool native_elementwise(const Native *f, Node *const *arg, uint32_t n);
-/* `one` for each element of the written vectors among arg, as a vector; what is no vector is given to each. */
+/* `one` for each element of the written vectors among arg, as a vector; what is no vector is given to
+ * each. */
 Node *vector_map(Ctx *x, const char *shown, Node **arg, uint32_t n, VectorFn one, void *with, Span at);
 /* The width of what operation `op` gives; false: reported, the arguments do not go together. */
 bool vector_result(Ctx *x, const char *shown, const char *op, Node *const *arg, uint32_t n, Type *t, Span at);
 Node *vector_make(Ctx *x, Node **v, const char **names, uint32_t n, Span at);
 Node *vector_of_list(Ctx *x, Node *n);                                  /* [1, 2] as a vector */
-Node *vector_floats(Ctx *x, Node *n, Span at, const char *who);         /* elements as floats; a number as a vector of one */
-const char *vector_name(const Node *v, uint32_t k);                     /* of an element: `sin`, `.age`, or NULL */
+/* elements as floats; a number as a vector of one */
+Node *vector_floats(Ctx *x, Node *n, Span at, const char *who);
+/* of an element: `sin`, `.age`, or NULL */
+const char *vector_name(const Node *v, uint32_t k);
 Node *each_check(Ctx *x, const Expr *e);
 const Expr *each_in(const Expr *e); /* the first `each` written in it, or NULL */
 
@@ -209,7 +213,8 @@ bool data_nonnull(const DataInfo *d, const Node *n); /* in the rows that the `wh
 void split_check(Ctx *x, DataInfo *d, const Item *i);
 void group_check(Ctx *x, DataInfo *d, const Item *i);
 void sample_check(Ctx *x, DataInfo *d, const Item *i);
-void split_part(Ctx *x, DataInfo *d, TPart part);    /* one more part, and the split that all since the one before make */
+void split_part(Ctx *x, DataInfo *d, TPart part);    /* one more part, and the split that all since the one
+                                                      * before make */
 void split_done(Ctx *x, DataInfo *d, TSplit s);
 void split_end(Ctx *x, DataInfo *d);                 /* when all clauses were read */
 TPart *data_part(const TData *t, const char *name);  /* or NULL */

@@ -6,7 +6,8 @@
 
 /* Is it written in this way? */
 bool best_written(const Arg *g) {
-  return g->name && strcmp(g->name, "threshold") == 0 && g->value->kind == E_CALL && strcmp(g->value->name, "best") == 0;
+  return g->name && strcmp(g->name, "threshold") == 0 && g->value->kind == E_CALL &&
+         strcmp(g->value->name, "best") == 0;
 }
 
 static const Arg *best_of(const ModelInfo *m) {
@@ -33,12 +34,13 @@ static bool best_rows(Ctx *x, ModelInfo *m, const Arg *on, TBest *b) {
   if (same || (!b->part && !t->npart)) {
     diag_add(c->d, SEV_WARNING, "CML0345", on->value->span,
              "choose it on a part of its own: `split train 60%, valid 20%, test 20% by ...`",
-             "`%s` chooses its threshold on the rows it is fitted on, where its scores are too good", m->t->name);
+             "`%s` chooses its threshold on the rows it is fitted on, where its scores are too good",
+             m->t->name);
     b->seen = true;
   } else if (!b->part) {
     ctx_error(x, "CML0345", on->value->span, arena_printf(c->a, "name a part: %s", data_parts(c, t)),
-              "the threshold of `%s` is chosen on all rows of `%s`, also those that it is to be tested on", m->t->name,
-              t->name);
+              "the threshold of `%s` is chosen on all rows of `%s`, also those that it is to be tested on",
+              m->t->name, t->name);
     return false;
   }
   return true;
@@ -79,14 +81,16 @@ static bool best_options(Ctx *x, const CatMetric *metric, const Expr *e, TBest *
     if (g->name && strcmp(g->name, "on") == 0)
       continue;
     if (g != &first && strcmp(word->name, "cost") != 0 && g->name && option_find(metric->options, g->name)) {
-      ctx_error(x, "CML0345", g->name_span, arena_printf(c->a, "write `best(cost, %s = ..)`, or remove it", g->name),
+      ctx_error(x, "CML0345", g->name_span,
+                arena_printf(c->a, "write `best(cost, %s = ..)`, or remove it", g->name),
                 "`%s` belongs to `cost`, and here `%s` is to be best", g->name, word->name);
       return false;
     }
     const Option *o = option_check(x, metric->options, "best", g, &value);
     if (!o)
       return false;
-    PUSH(c->a, b->option, b->noption, cap, ((TOption){.name = o->name, .spec = o, .value = value, .span = g->value->span}));
+    PUSH(c->a, b->option, b->noption, cap,
+         ((TOption){.name = o->name, .spec = o, .value = value, .span = g->value->span}));
   }
   return true;
 }
@@ -110,15 +114,18 @@ void best_check(Check *c, ModelInfo *m) {
   }
   if (m->t->task != TASK_BINARY) {
     if (m->t->target)
-      ctx_error(&x, "CML0221", g->name_span, "remove it; for a model with two classes write a condition, or say `positive`",
-                "`threshold` is an option of models with two classes, and `%s` has a class for each value of `%s`", m->t->name,
-                m->t->target_text);
+      ctx_error(
+          &x, "CML0221", g->name_span,
+          "remove it; for a model with two classes write a condition, or say `positive`",
+          "`threshold` is an option of models with two classes, and `%s` has a class for each value of `%s`",
+          m->t->name, m->t->target_text);
     return;
   }
   if (!best_options(&x, metric, g->value, b))
     return;
   if (!on) {
-    ctx_error(&x, "CML0345", g->value->span, arena_printf(c->a, "write `best(%s, on = %s.valid)`", b->text, m->data->t->name),
+    ctx_error(&x, "CML0345", g->value->span,
+              arena_printf(c->a, "write `best(%s, on = %s.valid)`", b->text, m->data->t->name),
               "`best` needs the rows to choose on");
     return;
   }
@@ -126,10 +133,12 @@ void best_check(Check *c, ModelInfo *m) {
   m->t->best = b;
 }
 
-/* Rows on which a threshold was chosen say too much good of the model; evaluated `at` with threshold of `m`. */
+/* Rows on which a threshold was chosen say too much good of the model; evaluated `at` with threshold of
+ * `m`. */
 void best_unseen(Check *c, const TModel *m, const TEvaluate *t, Span at) {
   const TBest *b = m->best;
-  if (!b || t->seen || !b->part || !t->part || !(data_leaves(b->data, b->part) & data_leaves(b->data, t->part)))
+  if (!b || t->seen || !b->part || !t->part ||
+      !(data_leaves(b->data, b->part) & data_leaves(b->data, t->part)))
     return;
   Diag *g = diag_add(c->d, SEV_ERROR, "CML0345", at, "evaluate it on another part",
                      "`%s` has chosen its threshold on `%s.%s`", m->name, b->data->name, b->part);

@@ -89,8 +89,9 @@ static const char *op_name(Check *c, const Native *f, Type bound) {
 static bool whole_fits(Ctx *x, const Node *n, int64_t low, int64_t high, Span at, const char *what) {
   if (n->kind != N_LIT || n->type.kind != TY_INT || (n->i >= low && n->i <= high))
     return true;
-  ctx_error(x, "CML0205", at, arena_printf(x->c->a, "write a number from %lld to %lld", (long long)low, (long long)high), "%s is %lld", what,
-            (long long)n->i);
+  ctx_error(x, "CML0205", at,
+            arena_printf(x->c->a, "write a number from %lld to %lld", (long long)low, (long long)high),
+            "%s is %lld", what, (long long)n->i);
   return false;
 }
 
@@ -100,11 +101,13 @@ static bool text_literals_fit(Ctx *x, const char *op, Node *const *arg, Span at)
     return whole_fits(x, arg[1], 1, 1 << 24, at, "the number of elements of a hashed vector");
   if (strcmp(op, "n_grams.strs") == 0)
     return whole_fits(x, arg[1], 1, 100, at, "the length of the longest n-gram") &&
-           whole_fits(x, arg[2], 1, arg[1]->kind == N_LIT ? arg[1]->i : 100, at, "the length of the shortest n-gram");
+           whole_fits(x, arg[2], 1, arg[1]->kind == N_LIT ? arg[1]->i : 100, at,
+                      "the length of the shortest n-gram");
   if (strcmp(op, "tokenize.str") == 0)
     return whole_fits(x, arg[2], 1, INT32_MAX, at, "the length of the shortest token");
   if (strcmp(op, "vocabulary.strs") == 0)
-    return whole_fits(x, arg[1], 0, 10000000, at, "the number of terms") && whole_fits(x, arg[2], 0, INT64_MAX, at, "the number of rows");
+    return whole_fits(x, arg[1], 0, 10000000, at, "the number of terms") &&
+           whole_fits(x, arg[2], 0, INT64_MAX, at, "the number of rows");
   return true;
 }
 
@@ -117,7 +120,8 @@ static bool levels_fit(Ctx *x, const Node *list, Span at) {
     }
     for (uint32_t k = 0; k < i; k++)
       if (list->arg[k] == list->arg[i]) {
-        ctx_error(x, "CML0205", at, "name each level once", "the level \"%s\" is in the list twice", list->arg[i]->s);
+        ctx_error(x, "CML0205", at, "name each level once", "the level \"%s\" is in the list twice",
+                  list->arg[i]->s);
         return false;
       }
   }
@@ -140,16 +144,19 @@ static bool literals_fit(Ctx *x, const char *op, Node *const *arg, Span at) {
     return false;
   if (strcmp(op, "spline.f64") == 0 && arg[2]->kind == N_LIT && arg[3]->kind == N_LIT &&
       !(arg[2]->i >= 2 && arg[2]->i <= 1000 && arg[3]->i >= 0 && arg[3]->i <= 8)) {
-    ctx_error(x, "CML0205", at, "write `spline(x, knots = 5, degree = 3)`", "a spline has 2 to 1000 knots and a degree from 0 to 8");
+    ctx_error(x, "CML0205", at, "write `spline(x, knots = 5, degree = 3)`",
+              "a spline has 2 to 1000 knots and a degree from 0 to 8");
     return false;
   }
   if (strcmp(op, "grid.f64") == 0 && arg[1]->kind == N_LIT && !(arg[1]->i >= 2 && arg[1]->i <= 10000)) {
-    ctx_error(x, "CML0205", at, "write a whole number from 2 to 10000", "a transform by quantiles has 2 to 10000 of them");
+    ctx_error(x, "CML0205", at, "write a whole number from 2 to 10000",
+              "a transform by quantiles has 2 to 10000 of them");
     return false;
   }
   if (strcmp(op, "polynomial.vec") == 0 && arg[1]->kind != N_COLUMN &&
       (arg[1]->kind != N_LIT || arg[2]->kind != N_LIT || arg[1]->i < 1 || arg[1]->i > 8)) {
-    ctx_error(x, "CML0205", at, "write a whole number from 1 to 8", "the degree of a polynomial lies in 1..8");
+    ctx_error(x, "CML0205", at, "write a whole number from 1 to 8",
+              "the degree of a polynomial lies in 1..8");
     return false;
   }
   if (strcmp(op, "eigenvectors.mat") == 0 && arg[1]->kind == N_LIT && arg[1]->i < 1) {
@@ -167,13 +174,19 @@ static bool literals_fit(Ctx *x, const char *op, Node *const *arg, Span at) {
   return true;
 }
 
-/* `levels(x)`: of a column with an ordered domain that domain, else the values of the training rows, sorted. */
+/* `levels(x)`: of a column with an ordered domain that domain, else the values of the training rows,
+ * sorted. */
 static Node *levels_node(Ctx *x, Node *of, Type t, Span at) {
   Check *c = x->c;
   NodeTab *nodes = &c->nodes;
   const TColumn *col = of->kind == N_COLUMN ? of->column : NULL;
   if (col && col->ordered && col->nin) {
-    Node like = {.kind = N_LIST, .type = t, .phase = PH_CONST, .narg = col->nin, .arg = NEWN(c->a, Node *, col->nin), .span = at};
+    Node like = {.kind = N_LIST,
+                 .type = t,
+                 .phase = PH_CONST,
+                 .narg = col->nin,
+                 .arg = NEWN(c->a, Node *, col->nin),
+                 .span = at};
     for (uint32_t i = 0; i < col->nin; i++)
       like.arg[i] = node_text(nodes, TY_CATEGORY, col->in[i], at);
     return node_make(nodes, &like);
@@ -182,21 +195,29 @@ static Node *levels_node(Ctx *x, Node *of, Type t, Span at) {
     ctx_error(x, "CML0212", at, "give it a column", "`levels` of a value that is the same in every row");
     return c->error;
   }
-  Node like = {.kind = N_AGG, .type = t, .phase = PH_FITTED, .op = "categories.str", .shown = "categories", .narg = 2, .span = at};
+  Node like = {.kind = N_AGG,
+               .type = t,
+               .phase = PH_FITTED,
+               .op = "categories.str",
+               .shown = "categories",
+               .narg = 2,
+               .span = at};
   like.arg = NEWN(c->a, Node *, 2);
   like.arg[0] = of;
   like.arg[1] = node_int(nodes, TY_INT, 1, at);
   return node_make(nodes, &like);
 }
 
-/* `eigenvectors(covariance(v), k)`: learned in the scan that learns the covariance, so it is an aggregate of v. */
+/* `eigenvectors(covariance(v), k)`: learned in the scan that learns the covariance, so it is an aggregate
+ * of v. */
 static Node *eigenvectors_node(Ctx *x, Node *const *arg, Type t, Span at) {
   Check *c = x->c;
   Node *m = arg[0];
   if (m->kind == N_COLUMN) /* the parameter of a function that is checked on its own */
     return node_call(&c->nodes, "eigenvectors.mat", "eigenvectors", t, arg, 3, at);
   if (m->kind != N_AGG || strcmp(m->op, "covariance.vec") != 0 || arg[2]->kind != N_LIT) {
-    ctx_error(x, "CML0205", at, "write `eigenvectors(covariance(v), k)`", "`eigenvectors` takes the covariance of a vector");
+    ctx_error(x, "CML0205", at, "write `eigenvectors(covariance(v), k)`",
+              "`eigenvectors` takes the covariance of a vector");
     return c->error;
   }
   Node like = *m;
@@ -210,7 +231,8 @@ static Node *eigenvectors_node(Ctx *x, Node *const *arg, Type t, Span at) {
   return node_make(&c->nodes, &like);
 }
 
-/* The norm "max" as the number that the operation takes for its order; the parameter of a function that is checked on its own stays. */
+/* The norm "max" as the number that the operation takes for its order; the parameter of a function that is
+ * checked on its own stays. */
 static Node *norm_order(Ctx *x, Node *norm, Span at) {
   static const struct {
     const char *name;
@@ -221,7 +243,8 @@ static Node *norm_order(Ctx *x, Node *norm, Span at) {
       return node_float(&x->c->nodes, known[i].order, at);
   if (norm->kind == N_COLUMN)
     return norm;
-  ctx_error(x, "CML0205", at, "write \"l2\" for the length, \"l1\" for the sum of absolute values, \"max\" for the largest",
+  ctx_error(x, "CML0205", at,
+            "write \"l2\" for the length, \"l1\" for the sum of absolute values, \"max\" for the largest",
             "there is no such norm");
   return x->c->error;
 }
@@ -239,9 +262,11 @@ static Node *native_arg(Ctx *x, const NativeParam *p, const char *shown, Node *a
 /* stop_words("english") is what the library's stop_words_english() says. */
 static Node *stop_words(Ctx *x, const Node *language, Span at) {
   Check *c = x->c;
-  const Decl *fn = language->kind == N_LIT ? library_fn(c->lib, arena_printf(c->a, "stop_words_%s", language->s)) : NULL;
+  const Decl *fn =
+      language->kind == N_LIT ? library_fn(c->lib, arena_printf(c->a, "stop_words_%s", language->s)) : NULL;
   if (!fn) {
-    ctx_error(x, "CML0205", at, "write \"english\" or \"german\", or a list of your own: `remove(t, [\"a\", \"the\"])`",
+    ctx_error(x, "CML0205", at,
+              "write \"english\" or \"german\", or a list of your own: `remove(t, [\"a\", \"the\"])`",
               "there are no stop words for this language");
     return c->error;
   }
@@ -512,8 +537,9 @@ static void native_type_error(Ctx *x, const Expr *e, const Candidate *k, uint32_
   const char *types = "", *forms = "";
   for (uint32_t i = 0; i < g->n; i++) {
     if (g->node[i]->type.kind == TY_VECTOR) {
-      ctx_error(x, "CML0214", g->arg[i]->value->span, "compute it element by element: `[a = log(x), b = log(y)]`",
-                "`%s` does not take a vector%s", e->name, g->node[i]->kind == N_VECTOR ? "" : " whose elements are learned from data");
+      ctx_error(x, "CML0214", g->arg[i]->value->span,
+                "compute it element by element: `[a = log(x), b = log(y)]`", "`%s` does not take a vector%s",
+                e->name, g->node[i]->kind == N_VECTOR ? "" : " whose elements are learned from data");
       return;
     }
     types = arena_printf(c->a, "%s%s%s", types, i ? ", " : "", type_text(c->a, g->node[i]->type));
@@ -630,7 +656,8 @@ static Node *native_chosen(Ctx *x, NativeCall *w) {
       return c->error;
   Span where_at = ctx_span(x, w->at);
   if (f->aggregate)
-    return aggregate_node(x, best.f, e, best.node, best.f->nparam, best.type, w->weight, w->where, w->keys, where_at);
+    return aggregate_node(x, best.f, e, best.node, best.f->nparam, best.type, w->weight, w->where, w->keys,
+                          where_at);
   return native_node(x, best.f, e->name, best.node, best.f->nparam, best.type, where_at);
 }
 

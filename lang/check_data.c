@@ -117,9 +117,9 @@ static void check_derive(Ctx *x, DataInfo *d, const Item *i) {
   }
   if (!node_is_error(n) && !type_is_scalar(n->type.kind)) {
     ctx_error(x, "CML0205", i->expr->span,
-              n->type.kind == TY_LIST
-                  ? arena_printf(c->a, "write it in a `features` block: `let %s = %s`", i->name, source_text(c, i->expr->span))
-                  : "write it as a slot of a `features` block",
+              n->type.kind == TY_LIST ? arena_printf(c->a, "write it in a `features` block: `let %s = %s`",
+                                                     i->name, source_text(c, i->expr->span))
+                                      : "write it as a slot of a `features` block",
               "a derived column holds one value, not %s", type_article(n->type.kind));
     n = c->error;
   }
@@ -166,7 +166,8 @@ static const Node *aggregate_in(const Node *n, bool *seen) {
 
 static bool has_inner(Check *c, const Node *agg) {
   bool *seen = NEWN(c->a, bool, c->nodes.n);
-  bool found = (agg->where && aggregate_in(agg->where, seen)) || (agg->weight && aggregate_in(agg->weight, seen));
+  bool found =
+      (agg->where && aggregate_in(agg->where, seen)) || (agg->weight && aggregate_in(agg->weight, seen));
   for (uint32_t i = 0; i < agg->narg && !found; i++)
     found = aggregate_in(agg->arg[i], seen) != NULL;
   return found;
@@ -203,7 +204,10 @@ static void check_expect(Ctx *x, DataInfo *d, const Item *i) {
               "an aggregate of an aggregate cannot be tested here");
   else {
     d->used = true;
-    data_step(c, d, (TStep){.kind = STEP_EXPECT, .span = i->expr->span, .expr = n, .text = source_text(c, i->expr->span)});
+    data_step(
+        c, d,
+        (TStep){
+            .kind = STEP_EXPECT, .span = i->expr->span, .expr = n, .text = source_text(c, i->expr->span)});
   }
 }
 

@@ -65,13 +65,14 @@ static bool task_fits(Ctx *x, const CatMetric *m, Span at) {
   const char *more = n > METRICS_SHOWN ? ", ...: `cmlc doc metrics` lists all" : "";
   const char *remedy = *list ? arena_printf(c->a, "its metrics are %s%s", list, more) : "it has no metrics";
   if (model->t->task == TASK_MULTICLASS && (m->tasks & TASK_BIT(TASK_BINARY)))
-    ctx_error(x, "CML0318", at,
-              arena_printf(c->a, "%s; for a model with two classes write a condition, or say `positive`", remedy),
-              "`%s` needs a model with two classes, and `%s` has a class for each value of `%s`", m->name, model->t->name,
-              model->t->target_text);
+    ctx_error(
+        x, "CML0318", at,
+        arena_printf(c->a, "%s; for a model with two classes write a condition, or say `positive`", remedy),
+        "`%s` needs a model with two classes, and `%s` has a class for each value of `%s`", m->name,
+        model->t->name, model->t->target_text);
   else
-    ctx_error(x, "CML0318", at, remedy, "`%s` measures %s, and `%s` is %s", m->name, task_text(m->tasks), model->t->name,
-              task_text(have));
+    ctx_error(x, "CML0318", at, remedy, "`%s` measures %s, and `%s` is %s", m->name, task_text(m->tasks),
+              model->t->name, task_text(have));
   return false;
 }
 
@@ -89,7 +90,8 @@ static TMetric *read_metric(Ctx *x, const Expr *e) {
     for (const CatMetric *o = c->cat->metric; o && o->name; o++)
       near_add(&near, o->name);
     const char *remedy = near_remedy(&near, e->name);
-    ctx_error(x, "CML0318", at, remedy ? remedy : "`cmlc doc metrics` lists them", "`%s` is not a metric", e->name);
+    ctx_error(x, "CML0318", at, remedy ? remedy : "`cmlc doc metrics` lists them", "`%s` is not a metric",
+              e->name);
     return NULL;
   }
   if (!task_fits(x, m, at))
@@ -100,12 +102,14 @@ static TMetric *read_metric(Ctx *x, const Expr *e) {
   t->metric = m;
   t->text = x->eval->model->broken ? source_text(c, e->span) : m->name;
   t->span = e->span;
-  /* of a broken model it is not known which of the metrics of this name is meant, and so which options it has */
+  /* of a broken model it is not known which of the metrics of this name is meant, and so which options it
+   * has */
   for (const Arg *g = e->kind == E_CALL && !x->eval->model->broken ? e->args : NULL; g; g = g->next) {
     Node *value = NULL;
     bool two = x->eval->model->t->task == TASK_MULTICLASS && !x->eval->model->broken;
     if (two && g->name && strcmp(g->name, "threshold") == 0) {
-      ctx_error(x, "CML0221", g->name_span, "remove it; the class of a row is the one with the greatest probability",
+      ctx_error(x, "CML0221", g->name_span,
+                "remove it; the class of a row is the one with the greatest probability",
                 "`%s` is an option for models with two classes", g->name);
       return NULL;
     }
@@ -114,7 +118,8 @@ static TMetric *read_metric(Ctx *x, const Expr *e) {
       return NULL;
     const char *text = value->kind == N_LIT ? option_text(c->a, value) : source_text(c, g->value->span);
     t->text = arena_printf(c->a, t->noption ? "%s, %s = %s" : "%s(%s = %s", t->text, o->name, text);
-    PUSH(c->a, t->option, t->noption, cap, ((TOption){.name = o->name, .spec = o, .value = value, .span = g->value->span}));
+    PUSH(c->a, t->option, t->noption, cap,
+         ((TOption){.name = o->name, .spec = o, .value = value, .span = g->value->span}));
   }
   if (t->noption)
     t->text = arena_printf(c->a, "%s)", t->text);

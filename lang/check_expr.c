@@ -251,7 +251,8 @@ static const char *cast_remedy(const Ctx *x, const Node *n, Type want, Span at) 
     return arena_printf(c->a, "make a number of it: `year(%s)`, `hour(%s)`, `days(%s - other)`", text, text,
                         text);
   if (number && from == TY_DURATION)
-    return arena_printf(c->a, "make a number of it: `days(%s)`, `hours(%s)`, `minutes(%s)`", text, text, text);
+    return arena_printf(c->a, "make a number of it: `days(%s)`, `hours(%s)`, `minutes(%s)`", text, text,
+                        text);
   if (want.kind == TY_BOOL && instant)
     return arena_printf(c->a, "write a condition, such as `%s > \"2001-01-31\"`", text);
   if ((want.kind == TY_DATE || want.kind == TY_TIMESTAMP) && type_is_text(from))
@@ -273,9 +274,11 @@ static const char *cast_remedy(const Ctx *x, const Node *n, Type want, Span at) 
     return type_is_text(from) ? arena_printf(c->a, "write `tokenize(%s)`, or `split(%s, \"|\")`", text, text)
                               : "it is of the texts of a row, such as `tokenize(text)` gives";
   if (from == TY_LIST && n->type.elem == TY_STRING)
-    return want.kind == TY_LIST ? arena_printf(c->a, "write `vocabulary(%s)`, or a list such as `[\"a\", \"b\"]`", text)
-                                : arena_printf(c->a, "write `tf(%s)` or `tf_idf(%s)` for features, `contains(%s, \"a\")` for one word",
-                                               text, text, text);
+    return want.kind == TY_LIST
+               ? arena_printf(c->a, "write `vocabulary(%s)`, or a list such as `[\"a\", \"b\"]`", text)
+               : arena_printf(
+                     c->a, "write `tf(%s)` or `tf_idf(%s)` for features, `contains(%s, \"a\")` for one word",
+                     text, text, text);
   if (want.kind == TY_LIST && want.elem == TY_CATEGORY)
     return "write a list such as `[\"a\", \"b\"]`";
   if (want.kind == TY_LIST)
@@ -305,7 +308,8 @@ Node *expr_coerce(Ctx *x, Node *n, Type want, Span at, const char *who) {
               "%s%s %s, and this is a vector", who, verb, type_text(c->a, want));
   else
     ctx_error(x, "CML0205", at, cast_remedy(x, n, want, at), "%s%s %s, and %s is %s", who, verb,
-              want.kind == TY_LIST ? type_text(c->a, want) : type_article(want.kind), of_several(x, n, at) ? arena_printf(c->a, "`%s`", n->column->name) : "this",
+              want.kind == TY_LIST ? type_text(c->a, want) : type_article(want.kind),
+              of_several(x, n, at) ? arena_printf(c->a, "`%s`", n->column->name) : "this",
               n->type.kind == TY_LIST ? type_text(c->a, n->type) : type_article(n->type.kind));
   return c->error;
 }
@@ -360,8 +364,8 @@ static Node *operands_error(Ctx *x, const char *shown, Node *const *arg, uint32_
   Check *c = x->c;
   for (uint32_t i = 0; i < n; i++) {
     if (arg[i]->type.kind == TY_LIST && arg[i]->type.elem == TY_STRING) {
-      ctx_error(x, "CML0205", at, "write `contains(t, \"a\")` for one word, `length(t)` for their number", "`%s` does not take a list of texts",
-                shown);
+      ctx_error(x, "CML0205", at, "write `contains(t, \"a\")` for one word, `length(t)` for their number",
+                "`%s` does not take a list of texts", shown);
       return c->error;
     }
     if (!type_is_scalar(arg[i]->type.kind)) {
@@ -441,7 +445,8 @@ static Node *compare(Ctx *x, Operator op, Node *a, Node *b, Span a_at, Span b_at
 
 /* 2^18 of two whole literals, where it is a whole number that fits: an int. NULL: it is not. */
 static Node *whole_power(Ctx *x, const Expr *e, const Node *a, const Node *b) {
-  if (a->kind != N_LIT || b->kind != N_LIT || a->type.kind != TY_INT || b->type.kind != TY_INT || b->i < 0 || b->i > 63)
+  if (a->kind != N_LIT || b->kind != N_LIT || a->type.kind != TY_INT || b->type.kind != TY_INT || b->i < 0 ||
+      b->i > 63)
     return NULL;
   int64_t v = 1;
   for (int64_t k = 0; k < b->i; k++)
@@ -467,7 +472,9 @@ static Node *check_binary(Ctx *x, const Expr *e) {
   if (e->op >= OP_EQ && e->op <= OP_GE)
     return compare(x, e->op, a, b, e->a->span, e->b->span, ctx_span(x, e->span));
   Node *arg[2] = {a, b}, *whole = e->op == OP_POW ? whole_power(x, e, a, b) : NULL;
-  return whole ? whole : expr_native(x, operators[e->op].native, operators[e->op].shown, arg, 2, ctx_span(x, e->span));
+  return whole
+             ? whole
+             : expr_native(x, operators[e->op].native, operators[e->op].shown, arg, 2, ctx_span(x, e->span));
 }
 
 static Node *check_unary(Ctx *x, const Expr *e) {
@@ -489,7 +496,8 @@ static Node *if_node(Ctx *x, const Expr *e, Node *cond, Node *a, Node *b) {
     return c->error;
   }
   if (!type_is_scalar(t.kind)) {
-    ctx_error(x, "CML0214", e->span, "multiply by a number that is 0 or 1, or put the `if` inside: `[a = if ok then x else y]`",
+    ctx_error(x, "CML0214", e->span,
+              "multiply by a number that is 0 or 1, or put the `if` inside: `[a = if ok then x else y]`",
               "`if` does not choose between %ss whose elements are learned from data", type_name(t.kind));
     return c->error;
   }
@@ -599,7 +607,8 @@ static const char *element_name(Ctx *x, const Arg *g, Node **v, uint32_t i) {
   return arena_printf(x->c->a, "~%s", v[i]->column->name);
 }
 
-/* Numbers become floats; texts and times stay for functions of one such value, as those of `each category` do. */
+/* Numbers become floats; texts and times stay for functions of one such value, as those of `each category`
+ * do. */
 static Node *make_vector(Ctx *x, const Expr *e, Node **v, uint32_t n) {
   const char **names = NEWN(x->c->a, const char *, n);
   Node **element = NEWN(x->c->a, Node *, n);
@@ -608,7 +617,8 @@ static Node *make_vector(Ctx *x, const Expr *e, Node **v, uint32_t n) {
     TypeKind k = v[i]->type.kind;
     bool stays = k == TY_VECTOR || type_is_text(k) || k == TY_DATE || k == TY_TIMESTAMP;
     names[i] = element_name(x, g, v, i);
-    element[i] = stays ? v[i] : expr_coerce(x, v[i], type_of(TY_FLOAT), g->value->span, "an element of a vector");
+    element[i] =
+        stays ? v[i] : expr_coerce(x, v[i], type_of(TY_FLOAT), g->value->span, "an element of a vector");
   }
   return vector_make(x, element, names, n, ctx_span(x, e->span));
 }
@@ -643,7 +653,8 @@ static Node *check_list(Ctx *x, const Expr *e) {
     v[n] = expr_coerce(x, v[n], type_of(elem), i->value->span, "an element of this list");
     bad = bad || node_is_error(v[n]);
     if (text && (v[n]->kind == N_CALL || v[n]->kind == N_AGG)) {
-      ctx_error(x, "CML0205", i->value->span, "write the text itself, or learn the list: `categories(x)`, `vocabulary(t)`",
+      ctx_error(x, "CML0205", i->value->span,
+                "write the text itself, or learn the list: `categories(x)`, `vocabulary(t)`",
                 "a list of texts holds texts that are written");
       bad = true;
     }
@@ -702,7 +713,8 @@ static Node *check_kind(Ctx *x, const Expr *e) {
     Node *metric = x->eval ? metric_value(x, e) : NULL;
     if (metric)
       return metric;
-    return refuse(x, e, "CML0346", "write `expect auc vs other > 0`", "`vs` compares a metric of two models, in `evaluate`");
+    return refuse(x, e, "CML0346", "write `expect auc vs other > 0`",
+                  "`vs` compares a metric of two models, in `evaluate`");
   }
   case E_ERROR: break;
   }

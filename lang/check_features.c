@@ -156,15 +156,16 @@ static Node *slot_value(Ctx *x, const Item *i, Node *n) {
   n = vector_of_list(x, n); /* [1, 2]: constants as a vector */
   k = n->type.kind;
   if (n->kind == N_VECTOR && n->type.elem != TY_FLOAT) {
-    ctx_error(x, "CML0305", i->expr->span,
-              slot_remedy(c, i, n->type.elem), "slot `%s` is a vector of %s values; a model takes numbers", i->name, type_name(n->type.elem));
+    ctx_error(x, "CML0305", i->expr->span, slot_remedy(c, i, n->type.elem),
+              "slot `%s` is a vector of %s values; a model takes numbers", i->name, type_name(n->type.elem));
     return NULL;
   }
   if (k != TY_VECTOR && k != TY_BOOL && !type_is_number(k)) {
     bool words = k == TY_LIST && n->type.elem == TY_STRING;
     ctx_error(x, "CML0305", i->expr->span,
-              words ? arena_printf(c->a, "write `%s = tf_idf(%s)`", i->name, source_text(c, i->expr->span)) : slot_remedy(c, i, k), "slot `%s` is %s; a model takes numbers",
-              i->name, type_article(k));
+              words ? arena_printf(c->a, "write `%s = tf_idf(%s)`", i->name, source_text(c, i->expr->span))
+                    : slot_remedy(c, i, k),
+              "slot `%s` is %s; a model takes numbers", i->name, type_article(k));
     return NULL;
   }
   if (n->type.nullable) {

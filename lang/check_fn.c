@@ -98,7 +98,8 @@ static Span arg_span(const FnCall *w, uint32_t n, const Parameter *p) {
   return w->arg[n] ? w->arg[n]->value->span : p->span;
 }
 
-/* Arguments as the parameters take them. A vector of learned width passes for a number: operations take it whole. */
+/* Arguments as the parameters take them. A vector of learned width passes for a number: operations take it
+ * whole. */
 static bool fit_arguments(Ctx *x, FnCall *w, Node **node) {
   Check *c = x->c;
   bool good = true;
@@ -122,7 +123,8 @@ static bool fit_arguments(Ctx *x, FnCall *w, Node **node) {
       node[n] = vector_floats(x, node[n], at, who);
     else if (want.kind != TY_FLOAT || node[n]->type.kind != TY_VECTOR)
       node[n] = expr_coerce(w->arg[n] ? x : &w->y, node[n], want, at, who);
-    good = good && !node_is_error(node[n]) && phase_fits(x, node[n], phase_written(p->type), w->fn->name, p->name, at);
+    good = good && !node_is_error(node[n]) &&
+           phase_fits(x, node[n], phase_written(p->type), w->fn->name, p->name, at);
     y.names = push_local(c, y.names, p->name, node[n], p->span);
   }
   return good;
@@ -155,13 +157,14 @@ static Node *expand_once(Ctx *x, Node **node, uint32_t count, void *with) {
   return body;
 }
 
-/* Is the function of one value given a written vector? Then it is expanded for each element; parameters that are vectors take theirs whole,
- * and are hidden from the map in `whole`. */
+/* Is the function of one value given a written vector? Then it is expanded for each element; parameters
+ * that are vectors take theirs whole, and are hidden from the map in `whole`. */
 static bool takes_elements(const FnCall *w, Node *const *node) {
   uint32_t n = 0;
   for (const Parameter *p = w->fn->params; p; p = p->next, n++) {
     TypeKind kind;
-    if (node[n] && node[n]->kind == N_VECTOR && p->type && type_named(p->type->name, &kind) && type_is_scalar(kind))
+    if (node[n] && node[n]->kind == N_VECTOR && p->type && type_named(p->type->name, &kind) &&
+        type_is_scalar(kind))
       return true;
   }
   return false;
@@ -186,7 +189,8 @@ static Node *expand_each(Ctx *x, FnCall *w, Node **node, uint32_t count) {
   uint32_t n = 0;
   for (const Parameter *p = w->fn->params; p; p = p->next, n++) {
     TypeKind kind;
-    bool is_whole = node[n] && node[n]->kind == N_VECTOR && type_named(p->type->name, &kind) && !type_is_scalar(kind);
+    bool is_whole =
+        node[n] && node[n]->kind == N_VECTOR && type_named(p->type->name, &kind) && !type_is_scalar(kind);
     apart[n] = is_whole ? NULL : node[n];
   }
   return vector_map(x, w->fn->name, apart, count, expand_element, &whole, w->call);
@@ -233,7 +237,8 @@ Node *fn_expand(Ctx *x, const Decl *fn, const Expr *e, Span at, bool library) {
   }
   n = 0;
   for (const Parameter *p = fn->params; p; p = p->next, n++) {
-    node[n] = b.arg[n] ? expr_check(x, b.arg[n]->value) : NULL; /* its default: when those before it are known */
+    /* its default: when those before it are known */
+    node[n] = b.arg[n] ? expr_check(x, b.arg[n]->value) : NULL;
     bad = bad || (node[n] && node_is_error(node[n]));
   }
   if (bad)

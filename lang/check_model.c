@@ -157,7 +157,14 @@ static Node *class_target(Check *c, ModelInfo *m, Node *n) {
   Node **arg = NEWN(c->a, Node *, 2);
   arg[0] = node_cast(&c->nodes, n, TY_CATEGORY, at);
   arg[1] = node_int(&c->nodes, TY_INT, 1, at); /* min_count */
-  Node like = {.kind = N_AGG, .phase = PH_FITTED, .type = f->result, .op = f->op, .shown = f->name, .arg = arg, .narg = 2, .span = at};
+  Node like = {.kind = N_AGG,
+               .phase = PH_FITTED,
+               .type = f->result,
+               .op = f->op,
+               .shown = f->name,
+               .arg = arg,
+               .narg = 2,
+               .span = at};
   m->t->task = TASK_MULTICLASS;
   m->t->classes = node_make(&c->nodes, &like);
   return arg[0];
@@ -190,12 +197,14 @@ static Node *binary_target(Ctx *x, ModelInfo *m, Node *n) {
     return n;
   const char *cond = one_or_zero(c, m, n);
   const char *name = n->kind == N_COLUMN ? n->column->name : "yes";
-  const char *remedy = cond                ? arena_printf(c->a, "write `derive %s = %s`", name, cond)
-                       : !type_is_number(k) ? "write a condition, such as `x > 15`"
-                       : k == TY_INT && (m->t->estimator->tasks & TASK_BIT(TASK_MULTICLASS))
-                           ? arena_printf(c->a, "write a condition: `%s == 1 ~ ...`; if each number is a class: `string(%s) ~ ...`",
-                                          text, text)
-                           : arena_printf(c->a, "write a condition: `%s == 1 ~ ...`", text);
+  const char *remedy =
+      cond                 ? arena_printf(c->a, "write `derive %s = %s`", name, cond)
+      : !type_is_number(k) ? "write a condition, such as `x > 15`"
+      : k == TY_INT && (m->t->estimator->tasks & TASK_BIT(TASK_MULTICLASS))
+          ? arena_printf(c->a,
+                         "write a condition: `%s == 1 ~ ...`; if each number is a class: `string(%s) ~ ...`",
+                         text, text)
+          : arena_printf(c->a, "write a condition: `%s == 1 ~ ...`", text);
   return bad_target(x, remedy, n, "a classifier's target is bool or category");
 }
 
@@ -289,7 +298,8 @@ static void check_leak(Check *c, const ModelInfo *m, const TSlot *s) {
     const Expr *each = each_in(s->written);
     if (each)
       g = diag_add(c->d, SEV_ERROR, "CML0303", s->span, each_remedy(c, each, read),
-                   "slot `%s` contains %s`%s`", s->name, itself ? "the target " : "what the target is computed from, ", read);
+                   "slot `%s` contains %s`%s`", s->name,
+                   itself ? "the target " : "what the target is computed from, ", read);
     else if (itself)
       g = diag_add(
           c->d, SEV_ERROR, "CML0303", s->span,
@@ -342,7 +352,9 @@ static void check_options(Check *c, ModelInfo *m) {
       continue;
     if (best_written(g)) /* best_check, when the rows are known */
       continue;
-    TOption t = {.name = g->name, .span = g->value->span, .spec = g->name ? option_find(m->t->estimator->options, g->name) : NULL};
+    TOption t = {.name = g->name,
+                 .span = g->value->span,
+                 .spec = g->name ? option_find(m->t->estimator->options, g->name) : NULL};
     if (t.spec && t.spec->kind == OPT_EXPR)
       continue; /* it reads columns: when these are known */
     if (t.spec && t.spec->kind == OPT_EACH && g->value->kind == E_LIST) {
@@ -355,7 +367,8 @@ static void check_options(Check *c, ModelInfo *m) {
       m->broken = true;
       continue;
     }
-    PUSH(c->a, m->t->option, m->t->noption, cap, ((TOption){.name = o->name, .spec = o, .value = value, .span = g->value->span}));
+    PUSH(c->a, m->t->option, m->t->noption, cap,
+         ((TOption){.name = o->name, .spec = o, .value = value, .span = g->value->span}));
   }
 }
 
@@ -391,7 +404,8 @@ static void no_target(Check *c, ModelInfo *m) {
   const Arg *positive = option_named(m->decl, "positive");
   m->t->task = TASK_CLUSTER;
   if (positive)
-    diag_add(c->d, SEV_ERROR, "CML0221", positive->name_span, "remove it", "`positive` is an option of classifiers");
+    diag_add(c->d, SEV_ERROR, "CML0221", positive->name_span, "remove it",
+             "`positive` is an option of classifiers");
 }
 
 /* Options that mean something for two classes only. */

@@ -73,15 +73,20 @@ static void on_invalid(Ctx *x, const SchemaColumn *s, TColumn *col) {
   const Expr *e = s->on_invalid;
   const char *word = e->kind == E_NULL ? "null" : e->name;
   if (strcmp(word, "error") != 0 && strcmp(word, "null") != 0 && strcmp(word, "drop") != 0)
-    ctx_error(x, "CML0327", e->span, "write `error`, `null` or `drop`", "`%s` is nothing that can be done with a value", word);
+    ctx_error(x, "CML0327", e->span, "write `error`, `null` or `drop`",
+              "`%s` is nothing that can be done with a value", word);
   else if (!s->domain)
-    ctx_error(x, "CML0327", e->span, arena_printf(x->c->a, "write one: `%s: ... in 0..120 on_invalid = %s`", s->name, word),
+    ctx_error(x, "CML0327", e->span,
+              arena_printf(x->c->a, "write one: `%s: ... in 0..120 on_invalid = %s`", s->name, word),
               "`%s` has no domain, so none of its values is invalid", s->name);
   else if (e->kind == E_NULL && !col->type.nullable && col->type.kind != TY_ERROR)
-    ctx_error(x, "CML0327", e->span, arena_printf(x->c->a, "write `%s: %s?`", s->name, type_name(col->type.kind)),
+    ctx_error(x, "CML0327", e->span,
+              arena_printf(x->c->a, "write `%s: %s?`", s->name, type_name(col->type.kind)),
               "a value that becomes null asks for a nullable type");
   else
-    col->on_invalid = e->kind == E_NULL ? INVALID_NULL : strcmp(word, "drop") == 0 ? INVALID_DROP : INVALID_ERROR;
+    col->on_invalid = e->kind == E_NULL           ? INVALID_NULL
+                      : strcmp(word, "drop") == 0 ? INVALID_DROP
+                                                  : INVALID_ERROR;
 }
 
 static bool column_type(Check *c, const SchemaColumn *s, Type *t) {
@@ -219,11 +224,13 @@ static void more_columns(Ctx *x, DataInfo *d, const CatColumn *v, uint32_t n, co
         file = &v[i];
     int both = file && file->type && type_named(file->type, &has) ? wider(col->type.kind, has) : -1;
     if (!file)
-      ctx_error(x, "CML0314", s->span, "give all files the same columns, or declare the common ones in a `schema`",
+      ctx_error(x, "CML0314", s->span,
+                "give all files the same columns, or declare the common ones in a `schema`",
                 "`%s` has no column `%s`, which `%s` has", s->path, col->name, d->t->source[0].path);
     else if (!file->type)
       ctx_error(x, "CML0314", s->span, "leave it out of a `schema`, or change it in the file",
-                "the column `%s` of `%s` cannot be read: %s", col->name, s->path, file->why ? file->why : "?");
+                "the column `%s` of `%s` cannot be read: %s", col->name, s->path,
+                file->why ? file->why : "?");
     else if (both < 0 && !file->inferred)
       ctx_error(x, "CML0314", s->span, "store it in one type",
                 "the column `%s` is %s in `%s` and %s in `%s`", col->name, type_name(col->type.kind),
@@ -377,7 +384,8 @@ static bool query_line(Ctx *x, Options *o, const Expr *e, char *quote, Buf *out)
   bool good = true;
   if (e->kind != E_STRING || !e->name[0]) {
     if (e->kind != E_ERROR)
-      ctx_error(x, "CML0223", e->span, "write it in quotes, or its lines as a list: sql([\"select *\", \"from 'a.parquet'\"])",
+      ctx_error(x, "CML0223", e->span,
+                "write it in quotes, or its lines as a list: sql([\"select *\", \"from 'a.parquet'\"])",
                 "the query of a source is a text");
     return false;
   }
@@ -393,9 +401,10 @@ static bool query_line(Ctx *x, Options *o, const Expr *e, char *quote, Buf *out)
     }
     char *name = arena_strndup(c->a, p + 1, (size_t)(end - p - 1));
     if (*quote) {
-      ctx_error(x, "CML0223", e->span,
-                arena_printf(c->a, "write {%s} without quotes; for a path `from read_parquet({%s})`", name, name),
-                "a param in a query is a value, and `{%s}` stands inside quotes", name);
+      ctx_error(
+          x, "CML0223", e->span,
+          arena_printf(c->a, "write {%s} without quotes; for a path `from read_parquet({%s})`", name, name),
+          "a param in a query is a value, and `{%s}` stands inside quotes", name);
       good = false;
     } else {
       good &= bind_param(x, o, e, name);
@@ -406,7 +415,8 @@ static bool query_line(Ctx *x, Options *o, const Expr *e, char *quote, Buf *out)
   return good;
 }
 
-/* sql("select ... {since} ..."), or its lines as a list: params become bound values, never text of the query. */
+/* sql("select ... {since} ..."), or its lines as a list: params become bound values, never text of the
+ * query. */
 static const char *query_text(Ctx *x, Options *o, const Expr *e) {
   Buf out = {0};
   char quote = 0;

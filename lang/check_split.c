@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How rows are divided: `split`, `group`, `sample`. A split divides all rows, or (`split train: ...`) a part again; then its name
- * stands for all that it was divided into. split_check reads one clause, split_end what only the whole block can tell. */
+/* How rows are divided: `split`, `group`, `sample`. A split divides all rows, or (`split train: ...`) a
+ * part again; then its name stands for all that it was divided into. split_check reads one clause,
+ * split_end what only the whole block can tell. */
 #include <string.h>
 
 #include "lang/check.h"
@@ -143,11 +144,12 @@ static void random_options(Ctx *x, const Expr *how, bool stratify, TSplit *s) {
     }
     if (!g->name || strcmp(g->name, "seed") != 0) {
       bool group = g->name && strcmp(g->name, "group") == 0;
-      ctx_error(x, "CML0316", g->name ? g->name_span : g->value->span,
-                group      ? arena_printf(c->a, "write an entry of its own: `group %s`", source_text(c, g->value->span))
-                : stratify ? "write `by random(seed = 7)` or `by random(seed = 7, stratify = y)`"
-                           : "write `by random(seed = 7)`",
-                stratify ? "`random` takes `seed` and `stratify`" : "`random` takes only `seed` here");
+      ctx_error(
+          x, "CML0316", g->name ? g->name_span : g->value->span,
+          group ? arena_printf(c->a, "write an entry of its own: `group %s`", source_text(c, g->value->span))
+          : stratify ? "write `by random(seed = 7)` or `by random(seed = 7, stratify = y)`"
+                     : "write `by random(seed = 7)`",
+          stratify ? "`random` takes `seed` and `stratify`" : "`random` takes only `seed` here");
       continue;
     }
     Node *n = expr_coerce(&closed, expr_check(&closed, g->value), type_of(TY_INT), g->value->span, "`seed`");
@@ -267,10 +269,13 @@ void split_check(Ctx *x, DataInfo *d, const Item *i) {
   uint32_t before = x->c->d->errors;
   bool by_value = i->expr && i->expr->name && strcmp(i->expr->name, "value") == 0;
   if (!i->name && t->nsplit) {
-    ctx_error(x, "CML0316", i->span,
-              arena_printf(x->c->a, "name all parts in one, or divide one of them again: `split %s: fit 80%%, valid 20%% by ...`",
-                           t->part[0].name),
-              "all rows are split already");
+    ctx_error(
+        x, "CML0316", i->span,
+        arena_printf(
+            x->c->a,
+            "name all parts in one, or divide one of them again: `split %s: fit 80%%, valid 20%% by ...`",
+            t->part[0].name),
+        "all rows are split already");
     return;
   }
   if (i->name) {
@@ -329,14 +334,17 @@ static void keeps_groups(Ctx *x, const TData *t, const TSplit *s) {
   Check *c = x->c;
   const char *keys = source_text(c, t->group_span);
   if (s->kind == SPLIT_HASH && !within_group(t, s))
-    ctx_error(x, "CML0326", s->span, "hash by the group's own key, or split `by random(seed = 7)`: both keep groups whole",
+    ctx_error(x, "CML0326", s->span,
+              "hash by the group's own key, or split `by random(seed = 7)`: both keep groups whole",
               "this split tears apart what `%s` keeps together", keys);
   else if (s->kind == SPLIT_TIME)
     ctx_error(x, "CML0326", s->span, "leave one of the two out",
               "a split by time tears apart what `%s` keeps together", keys);
   else if (s->kind == SPLIT_VALUE || s->kind == SPLIT_SOURCE)
-    ctx_error(x, "CML0326", s->span, "leave `group` out, or split `by random(seed = 7)`, which keeps groups whole",
-              "%s that names the part may tear apart what `%s` keeps together", s->kind == SPLIT_VALUE ? "a column" : "a file", keys);
+    ctx_error(x, "CML0326", s->span,
+              "leave `group` out, or split `by random(seed = 7)`, which keeps groups whole",
+              "%s that names the part may tear apart what `%s` keeps together",
+              s->kind == SPLIT_VALUE ? "a column" : "a file", keys);
   else if (s->kind == SPLIT_RANDOM && s->nstratum)
     ctx_error(x, "CML0326", s->span, "leave `stratify` or `group` out",
               "exact proportions in each stratum tear apart what `%s` keeps together", keys);
@@ -354,7 +362,8 @@ void sample_check(Ctx *x, DataInfo *d, const Item *i) {
   else if (how && how->kind == E_CALL && strcmp(how->name, "random") == 0)
     random_options(x, how, false, &by);
   else if (how && how->kind != E_ERROR)
-    ctx_error(x, "CML0316", how->span, "write `by random(seed = 1)` or `by hash(id)`", "this is not a way to sample");
+    ctx_error(x, "CML0316", how->span, "write `by random(seed = 1)` or `by hash(id)`",
+              "this is not a way to sample");
   s.seed = by.seed;
   s.where = i->top ? expr_bool(x, i->top, "`where`") : NULL;
   if (s.part < 0 || s.share < 0 || (s.where && node_is_error(s.where)))
@@ -391,8 +400,8 @@ void split_end(Ctx *x, DataInfo *d) {
   }
   number_leaves(t, &t->split[0], &t->nleaf);
   if (t->nleaf > PARTS_MAX)
-    ctx_error(x, "CML0316", t->split[0].span, "use fewer", "a data set has at most %d parts; this one has %u", PARTS_MAX,
-              t->nleaf);
+    ctx_error(x, "CML0316", t->split[0].span, "use fewer", "a data set has at most %d parts; this one has %u",
+              PARTS_MAX, t->nleaf);
   for (uint32_t i = 0; t->ngroup && !d->bad_split && i < t->nsplit; i++)
     keeps_groups(x, t, &t->split[i]);
 }

@@ -15,7 +15,8 @@ static bool names_slot(const TModel *m, const char *name) {
       size_t n = strlen(s->name);
       if (strcmp(s->name, name) == 0)
         return true;
-      if (s->expr->type.kind == TY_VECTOR && strncmp(s->name, name, n) == 0 && (name[n] == '=' || name[n] == '_') && name[n + 1])
+      if (s->expr->type.kind == TY_VECTOR && strncmp(s->name, name, n) == 0 &&
+          (name[n] == '=' || name[n] == '_') && name[n + 1])
         return true;
     }
   return false;
@@ -27,7 +28,8 @@ static void no_slot(Ctx *x, const TModel *m, const char *option, const Arg *g) {
     for (uint32_t k = 0; k < m->block[b]->nslot; k++)
       near_add(&near, m->block[b]->slot[k].name);
   const char *remedy = near_remedy(&near, g->name);
-  ctx_error(x, "CML0340", g->name_span, remedy ? remedy : "name a slot of its features, or an element: `origin=ATL` in backquotes",
+  ctx_error(x, "CML0340", g->name_span,
+            remedy ? remedy : "name a slot of its features, or an element: `origin=ATL` in backquotes",
             "option `%s` names `%s`, which is no slot of model `%s`", option, g->name, m->name);
 }
 
@@ -43,7 +45,8 @@ bool option_numbers(Ctx *x, const ModelInfo *m, const Option *o, const Arg *give
     Arg one = {.name = o->name, .name_span = given->name_span, .value = g->value};
     Node *value = NULL;
     if (!g->name) {
-      ctx_error(x, "CML0340", g->value->span, arena_printf(c->a, "write `%s = [slot = 0]`, or one number for all", o->name),
+      ctx_error(x, "CML0340", g->value->span,
+                arena_printf(c->a, "write `%s = [slot = 0]`, or one number for all", o->name),
                 "a value in `%s` does not say which slot it is for", o->name);
       good = false;
       continue;
@@ -68,13 +71,15 @@ void offset_check(Check *c, ModelInfo *m, const Arg *given) {
   if (node_is_error(n))
     return;
   if (!type_is_number(n->type.kind)) {
-    ctx_error(&x, "CML0341", given->value->span, "write a number computed from columns, such as `log(exposure)`",
+    ctx_error(&x, "CML0341", given->value->span,
+              "write a number computed from columns, such as `log(exposure)`",
               "the offset is %s; it is a number added to the prediction", type_article(n->type.kind));
     m->broken = true;
     return;
   }
   if (n->type.nullable) {
-    ctx_error(&x, "CML0304", given->value->span, "write `coalesce(.., value)` around what may be null, with the value for such rows",
+    ctx_error(&x, "CML0304", given->value->span,
+              "write `coalesce(.., value)` around what may be null, with the value for such rows",
               "the offset `%s` may be null", source_text(c, given->value->span));
     m->broken = true;
     return;

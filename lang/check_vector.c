@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Vectors: `each`, functions of numbers applied to vectors, which elements belong together.
  *
- * There are two kinds. A *written* vector (N_VECTOR: `[a = x, b = y]`, `each float`) has elements that the checker knows: what takes one value is
- * applied to every element, and gives a written vector of the results. `standardize(each float)` is one `standardize` a column. The width of
- * the others is learned from data (`one_hot`, `project`): operations on them are those of the VM on whole vectors (`add.vec`), and two of
+ * There are two kinds. A *written* vector (N_VECTOR: `[a = x, b = y]`, `each float`) has elements that the
+ * checker knows: what takes one value is applied to every element, and gives a written vector of the results.
+ * `standardize(each float)` is one `standardize` a column. The width of the others is learned from data
+ * (`one_hot`, `project`): operations on them are those of the VM on whole vectors (`add.vec`), and two of
  * them go together if the same fitted value sets their width.
  *
- * Names of elements: NULL, `sin` as written, `.age` from `each` (it follows the slot's name as it is), `~age` for an unnamed element that is just a
+ * Names of elements: NULL, `sin` as written, `.age` from `each` (it follows the slot's name as it is), `~age`
+ * for an unnamed element that is just a
  * column: a name nobody chose, which agrees with any other. */
 #include <string.h>
 
@@ -20,7 +22,12 @@ const char *vector_name(const Node *v, uint32_t k) {
 }
 
 Node *vector_make(Ctx *x, Node **v, const char **names, uint32_t n, Span at) {
-  Node like = {.kind = N_VECTOR, .type = {.kind = TY_VECTOR, .elem = TY_FLOAT, .width = n}, .arg = v, .narg = n, .names = names, .span = at};
+  Node like = {.kind = N_VECTOR,
+               .type = {.kind = TY_VECTOR, .elem = TY_FLOAT, .width = n},
+               .arg = v,
+               .narg = n,
+               .names = names,
+               .span = at};
   for (uint32_t i = 0; i < n; i++) {
     TypeKind k = v[i]->type.kind;
     if (node_is_error(v[i]))
@@ -52,8 +59,8 @@ Node *vector_floats(Ctx *x, Node *n, Span at, const char *who) {
   Node **v = NEWN(c->a, Node *, count + 1);
   const char **names = NEWN(c->a, const char *, count + 1);
   if (!one && n->kind != N_VECTOR) {
-    ctx_error(x, "CML0205", at, "write a vector such as `[a, b]` or `each float`", "%s takes a vector, and this is %s", who,
-              type_article(n->type.kind));
+    ctx_error(x, "CML0205", at, "write a vector such as `[a, b]` or `each float`",
+              "%s takes a vector, and this is %s", who, type_article(n->type.kind));
     return c->error;
   }
   for (uint32_t i = 0; i < count; i++) {
@@ -63,9 +70,10 @@ Node *vector_floats(Ctx *x, Node *n, Span at, const char *who) {
     if (k != TY_VECTOR && k != TY_BOOL && !type_is_number(k)) {
       const char *name = vector_name(n, i);
       ctx_error(x, "CML0205", at,
-                type_is_text(k) ? "make numbers of them first: `one_hot(each category)`" : "make numbers of them first, such as `year(..)`",
-                "%s takes a vector of numbers, and the element `%s` is %s", who, name ? name + (*name == '.') : arena_printf(c->a, "%u", i + 1),
-                type_article(k));
+                type_is_text(k) ? "make numbers of them first: `one_hot(each category)`"
+                                : "make numbers of them first, such as `year(..)`",
+                "%s takes a vector of numbers, and the element `%s` is %s", who,
+                name ? name + (*name == '.') : arena_printf(c->a, "%u", i + 1), type_article(k));
       return c->error;
     }
     v[i] = k == TY_VECTOR ? e : node_cast(&c->nodes, e, TY_FLOAT, at);
@@ -89,7 +97,8 @@ static int64_t find_name(const Node *v, const char *name) {
   return -1;
 }
 
-/* `v` in the order of `like`, by name; without names as it is. NULL: an element of `like` is not in it; *missing says which. */
+/* `v` in the order of `like`, by name; without names as it is. NULL: an element of `like` is not in it;
+ * *missing says which. */
 static Node *in_order(Ctx *x, Node *v, const Node *like, const char **missing) {
   if (!named_throughout(v) || !named_throughout(like))
     return v;
@@ -105,7 +114,8 @@ static Node *in_order(Ctx *x, Node *v, const Node *like, const char **missing) {
   return vector_make(x, arg, like->names, v->narg, v->span);
 }
 
-/* Brings the written vectors among arg into one order; *first is one of them, for names and count. False: reported. */
+/* Brings the written vectors among arg into one order; *first is one of them, for names and count. False:
+ * reported. */
 static bool vectors_align(Ctx *x, const char *shown, Node **arg, uint32_t n, const Node **first, Span at) {
   *first = NULL;
   for (uint32_t i = 0; i < n; i++) {
@@ -115,14 +125,16 @@ static bool vectors_align(Ctx *x, const char *shown, Node **arg, uint32_t n, con
     if (!*first) {
       *first = arg[i];
     } else if (arg[i]->narg != (*first)->narg) {
-      ctx_error(x, "CML0214", at, "give both the same elements", "`%s` takes vectors of one width, and these have %u and %u elements", shown,
-                (*first)->narg, arg[i]->narg);
+      ctx_error(x, "CML0214", at, "give both the same elements",
+                "`%s` takes vectors of one width, and these have %u and %u elements", shown, (*first)->narg,
+                arg[i]->narg);
       return false;
     } else {
       Node *v = in_order(x, arg[i], *first, &missing);
       if (!v) {
         ctx_error(x, "CML0214", at, "give both the same elements; elements go together by name",
-                  "`%s` takes vectors with the same elements, and only one of these has `%s`", shown, missing);
+                  "`%s` takes vectors with the same elements, and only one of these has `%s`", shown,
+                  missing);
         return false;
       }
       arg[i] = v;
@@ -144,7 +156,8 @@ static bool keeps_width(const Node *n) {
   return len > 4 && strcmp(n->op + len - 4, ".vec") == 0;
 }
 
-/* The node that sets the width of a vector: a written vector, a vocabulary, a matrix, a number of elements. */
+/* The node that sets the width of a vector: a written vector, a vocabulary, a matrix, a number of
+ * elements. */
 static const Node *width_symbol(const Node *n) {
   for (;;) {
     const Node *next = NULL;
@@ -155,7 +168,8 @@ static const Node *width_symbol(const Node *n) {
       break;
     n = next;
   }
-  static const char *const second[] = {"project.vec", "indicator.str", "count_vector.strs", "tf.strs", "hashed.str", "hashed.strs"};
+  static const char *const second[] = {"project.vec", "indicator.str", "count_vector.strs",
+                                       "tf.strs",     "hashed.str",    "hashed.strs"};
   for (size_t i = 0; n->kind == N_CALL && i < sizeof second / sizeof *second; i++)
     if (strcmp(n->op, second[i]) == 0)
       return n->arg[1];
@@ -164,7 +178,8 @@ static const Node *width_symbol(const Node *n) {
 
 static bool widths_agree(const Node *a, const Node *b) {
   const Node *u = width_symbol(a), *v = width_symbol(b);
-  if (u == v || u->kind == N_COLUMN || v->kind == N_COLUMN) /* parameters: checked where the function is called */
+  if (u == v || u->kind == N_COLUMN ||
+      v->kind == N_COLUMN) /* parameters: checked where the function is called */
     return true;
   return a->type.width && a->type.width == b->type.width;
 }
@@ -189,7 +204,8 @@ bool native_elementwise(const Native *f, Node *const *arg, uint32_t n) {
   for (; f; f = f->next) {
     bool scalar = f->nparam >= n;
     for (uint32_t i = 0; i < n && i < f->nparam; i++)
-      if (arg[i] && arg[i]->type.kind == TY_VECTOR && !f->param[i].var && !type_is_scalar(f->param[i].type.kind))
+      if (arg[i] && arg[i]->type.kind == TY_VECTOR && !f->param[i].var &&
+          !type_is_scalar(f->param[i].type.kind))
         scalar = false;
     if (scalar)
       return true;
@@ -197,7 +213,8 @@ bool native_elementwise(const Native *f, Node *const *arg, uint32_t n) {
   return false;
 }
 
-bool vector_result(Ctx *x, const char *shown, const char *op, Node *const *arg, uint32_t n, Type *t, Span at) {
+bool vector_result(Ctx *x, const char *shown, const char *op, Node *const *arg, uint32_t n, Type *t,
+                   Span at) {
   const Node like = {.kind = N_CALL, .op = op}, *first = NULL;
   if (t->kind != TY_VECTOR || !keeps_width(&like))
     return true;
@@ -206,7 +223,8 @@ bool vector_result(Ctx *x, const char *shown, const char *op, Node *const *arg, 
       continue;
     if (first && !widths_agree(first, arg[i])) {
       ctx_error(x, "CML0214", at, "compute with vectors of the same function and the same fitted value",
-                "`%s` takes vectors with the same elements, and the widths of these are learned apart", shown);
+                "`%s` takes vectors with the same elements, and the widths of these are learned apart",
+                shown);
       return false;
     }
     first = first ? first : arg[i];
@@ -239,7 +257,8 @@ static bool kind_named(const char *name, TypeKind k, bool *known) {
   *known = strcmp(name, "number") == 0 || (type_named(name, &want) && type_is_scalar(want));
   if (strcmp(name, "number") == 0)
     return type_is_number(k);
-  return *known && type_named(name, &want) && (want == k || (type_is_text(want) && type_is_text(k) && want == TY_CATEGORY));
+  return *known && type_named(name, &want) &&
+         (want == k || (type_is_text(want) && type_is_text(k) && want == TY_CATEGORY));
 }
 
 static bool excepted(const Expr *e, const char *name) {
@@ -255,7 +274,8 @@ static bool exceptions_known(Ctx *x, const Expr *e) {
   near_table(&near, &x->data->column);
   for (const Arg *g = e->args; g; g = g->next) {
     if (g->value->kind != E_NAME) {
-      ctx_error(x, "CML0204", g->value->span, "write `each float except [price, id]`", "after `except` stand names of columns");
+      ctx_error(x, "CML0204", g->value->span, "write `each float except [price, id]`",
+                "after `except` stand names of columns");
       good = false;
     } else if (!data_column(x->data, g->value->name)) {
       ctx_error(x, "CML0204", g->value->span, near_or_all(&near, g->value->name, "its columns are"),
@@ -276,8 +296,8 @@ Node *each_check(Ctx *x, const Expr *e) {
     return c->error;
   }
   if (!known) {
-    ctx_error(x, "CML0219", e->span, "write float, int, number, bool, string, category, date or timestamp", "`each %s`: `%s` is not a type of column",
-              e->name, e->name);
+    ctx_error(x, "CML0219", e->span, "write float, int, number, bool, string, category, date or timestamp",
+              "`each %s`: `%s` is not a type of column", e->name, e->name);
     return c->error;
   }
   if (x->data->broken || !exceptions_known(x, e))
@@ -298,7 +318,8 @@ Node *each_check(Ctx *x, const Expr *e) {
   if (!n && unknown)
     return c->error;
   if (!n) {
-    ctx_error(x, "CML0204", e->span, "name columns: `[a, b]`, or another type", "`%s` has no column of this type%s", x->data->t->name,
+    ctx_error(x, "CML0204", e->span, "name columns: `[a, b]`, or another type",
+              "`%s` has no column of this type%s", x->data->t->name,
               e->args ? " besides the exceptions" : "");
     return c->error;
   }

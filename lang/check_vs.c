@@ -42,15 +42,19 @@ bool vs_check(Ctx *x, const Expr *e, TMetric *m) {
   m->vs = other->t;
   m->text = arena_printf(c->a, "%s vs %s", m->text, b->name);
   if (a == b)
-    return cannot(x, e->name_span, "name another model", arena_printf(c->a, "`%s` is compared with itself", a->name));
+    return cannot(x, e->name_span, "name another model",
+                  arena_printf(c->a, "`%s` is compared with itself", a->name));
   if (!m->metric->scalar || strcmp(m->metric->name, "best_threshold") == 0)
     return cannot(x, e->a->span, "compare a metric that is one number, such as auc or rmse",
                   arena_printf(c->a, "`%s` cannot be compared", m->metric->name));
   if (a->data != b->data || a->task != b->task || a->target != b->target || !a->target)
-    return cannot(x, e->name_span, "compare models of one data set with one target",
-                  arena_printf(c->a, "`%s` and `%s` have not the same target of the same data", a->name, b->name));
+    return cannot(
+        x, e->name_span, "compare models of one data set with one target",
+        arena_printf(c->a, "`%s` and `%s` have not the same target of the same data", a->name, b->name));
   if (a->task == TASK_MULTICLASS && !same_part(a->part, b->part))
     return cannot(x, e->name_span, "fit both on the same part",
-                  arena_printf(c->a, "`%s` and `%s` may know other classes, since they are fitted on other rows", a->name, b->name));
+                  arena_printf(c->a,
+                               "`%s` and `%s` may know other classes, since they are fitted on other rows",
+                               a->name, b->name));
   return rows_new(x, e, x->eval->t, b);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Diagnostics of the front end: collected, sorted, printed together; one run reports every independent error of a file.
+/* Diagnostics of the front end: collected, sorted, printed together; one run reports every independent error
+ * of a file.
  *
- * An error consists of a stable code ("CML0204", listed with its page in diag.def), a span, one sentence of cause, one of remedy, and
- * optional notes that point elsewhere ("declared here"). An expression that had an error has type TY_ERROR and causes no second one. */
+ * An error consists of a stable code ("CML0204", listed with its page in diag.def), a span, one sentence
+ * of cause, one of remedy, and optional notes that point elsewhere ("declared here"). An expression that
+ * had an error has type TY_ERROR and causes no second one. */
 #ifndef LANG_DIAG_H
 #define LANG_DIAG_H
 
@@ -38,7 +40,8 @@ struct Diags {
 };
 
 void diag_init(Diags *d, Arena *a, Sources *s);
-/* Adds one; cause is formatted; the remedy may be NULL (format it with arena_printf). The same code at the same span is added once. */
+/* Adds one; cause is formatted; the remedy may be NULL (format it with arena_printf). The same code at the
+ * same span is added once. */
 Diag *diag_add(Diags *d, Severity sev, const char *code, Span span, const char *remedy, const char *fmt, ...)
     __attribute__((format(printf, 6, 7)));
 void diag_note(Diags *d, Diag *to, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -99,8 +99,8 @@ static bool leaves_schema(const Layout *l, uint32_t i) {
 }
 
 /* Closes the bracket at index o, which has no partner before token `limit`. A parenthesis ends with its line,
- * except that no bracket inside it is torn. On a line with a mistake that the lexer saw, such as a string that is
- * not closed, the partner may be in there: then nothing is said. */
+ * except that no bracket inside it is torn. On a line with a mistake that the lexer saw, such as a string
+ * that is not closed, the partner may be in there: then nothing is said. */
 static void close_here(Layout *l, uint32_t o, uint32_t limit) {
   Reading *r = l->r;
   const Tok *t = &l->v[o];
@@ -110,7 +110,8 @@ static void close_here(Layout *l, uint32_t o, uint32_t limit) {
     Span at = tok_span(r, t);
     if (!r->bad_line[t->line])
       syntax_error(r, "CML0106", at, "Write `}` on a line of its own behind the last entry.",
-                   "this `{` is not closed %s %s", next->kind == TK_EOF ? "at" : "before", tok_shown(r, next));
+                   "this `{` is not closed %s %s", next->kind == TK_EOF ? "at" : "before",
+                   tok_shown(r, next));
   } else {
     uint32_t line = t->line;
     for (j = o + 1; j < limit && l->v[j].line == line; j++) {
@@ -692,7 +693,8 @@ static void begin_line(Layout *l, uint32_t i) {
     return;
   const Tok *before = last(l);
   bool type_ends = block_now(l) == B_SCHEMA && before->kind == TK_GT; /* list<float> */
-  if (continues(before->kind) && !type_ends && !is_close(t->kind) && !(l->depth == 0 && starts_declaration(l, i)))
+  if (continues(before->kind) && !type_ends && !is_close(t->kind) &&
+      !(l->depth == 0 && starts_declaration(l, i)))
     return;
   if (before->kind != TK_RBRACE && cannot_begin(l, i)) {
     bool word = t->kind == TK_THEN || t->kind == TK_ELSE || t->kind == TK_BY;

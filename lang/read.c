@@ -144,7 +144,8 @@ static const char *form_of(const Reading *r, uint32_t at) {
       {TK_SPLIT, "It is written `split train 80%, test 20% by hash(id)`; also "
                  "`by random(seed = 1)`, `by time(date)`, `by value(part)`."},
       {TK_GROUP, "It is written `group user`, or `group (user, day)`."},
-      {TK_SAMPLE, "It is written `sample train 10%`, or `sample train 10% by random(seed = 1) where not late`."},
+      {TK_SAMPLE,
+       "It is written `sample train 10%`, or `sample train 10% by random(seed = 1) where not late`."},
       {TK_FOLDS, "It is written `folds 5`."},
       {TK_BUNDLE, "It is written `bundle \"m.cmlm\"`."},
       {TK_PREDICTIONS, "It is written `predictions of data.test keep [id] to \"p.parquet\"`."},

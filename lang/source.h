@@ -32,11 +32,14 @@ typedef struct Sources {
 } Sources;
 
 void source_init(Sources *s, Arena *a);
-uint16_t source_add(Sources *s, const char *path, const char *text, uint32_t n, bool builtin); /* its number */
+/* its number */
+uint16_t source_add(Sources *s, const char *path, const char *text, uint32_t n, bool builtin);
 /* 1-based line and column; the column counts UTF-8 characters. */
 void source_position(const Sources *s, uint16_t file, uint32_t at, uint32_t *line, uint32_t *col);
-uint32_t source_line_number(const Sources *s, uint16_t file, uint32_t at); /* the line alone, 1-based: cheap */
-const char *source_line(const Sources *s, uint16_t file, uint32_t line, uint32_t *n); /* text of a line, without its newline */
+/* the line alone, 1-based: cheap */
+uint32_t source_line_number(const Sources *s, uint16_t file, uint32_t at);
+/* text of a line, without its newline */
+const char *source_line(const Sources *s, uint16_t file, uint32_t line, uint32_t *n);
 
 /* The one copy of this name in the compilation: equal names are equal pointers. The text holds no NUL. */
 const char *source_name(Sources *s, const char *text, size_t n);

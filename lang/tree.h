@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The checked tree: what the checker gives and the compiler takes. Resolved, typed, with every `fn` expanded.
  *
- * Expressions are a DAG of Nodes, hash-consed within a compilation: equal expressions are one Node, so a pointer comparison is a common
- * subexpression, and a memo by `id` visits each once. Operators, casts and native functions are all N_CALL with the name of an operation of
- * the VM (from stdlib/native.cml); `fn` parameters and `let`s are gone. Lists are arrays. */
+ * Expressions are a DAG of Nodes, hash-consed within a compilation: equal expressions are one Node, so a
+ * pointer comparison is a common subexpression, and a memo by `id` visits each once. Operators, casts and
+ * native functions are all N_CALL with the name of an operation of the VM (from stdlib/native.cml); `fn`
+ * parameters and `let`s are gone. Lists are arrays. */
 #ifndef LANG_TREE_H
 #define LANG_TREE_H
 
@@ -38,8 +39,10 @@ typedef enum {
   N_COLUMN, /* column */
   N_CALL,   /* op(args) */
   N_LIST,   /* args: a list literal; its phase is the highest of theirs (never row) */
-  N_VECTOR, /* args with names: [sin = .., cos = ..]; names[i] as check_vector.c says: NULL, `sin`, `.age`, `~age` */
-  N_AGG,    /* an aggregate: op(args) where where, weight, by keys. Phase fitted; with keys (nby > 0) a table look-up: phase row */
+  N_VECTOR, /* args with names: [sin = .., cos = ..]; names[i] as check_vector.c says: NULL, `sin`, `.age`,
+             * `~age` */
+  N_AGG,    /* an aggregate: op(args) where where, weight, by keys. Phase fitted; with keys (nby > 0) a
+             * table look-up: phase row */
 } NodeKind;
 
 struct Node {
@@ -47,7 +50,8 @@ struct Node {
   Phase phase;
   Type type;
   uint32_t id;        /* 0.. in order of creation; arguments have smaller ones */
-  Span span;          /* of its first occurrence in the user's program (of the call, for what comes from a stdlib fn) */
+  Span span;          /* of its first occurrence in the user's program (of the call, for what comes from a
+                       * stdlib fn) */
   const char *op;     /* N_CALL: "log1p.f64"; N_AGG: "mean.f64" */
   const char *shown;  /* name as the user knows it: "log1p", "+" */
   Node **arg;
@@ -74,7 +78,8 @@ typedef struct TColumn { /* a column of a data set: from the file, or derived */
   uint32_t step;       /* derived: index of its clause in TData.step */
   bool declared;       /* in `schema` (else inferred) */
   bool known;          /* marked `known` */
-  bool has_min, has_max; /* domain as a range: int and float columns (ints as exact doubles below 2^53, else i fields) */
+  bool has_min, has_max; /* domain as a range: int and float columns (ints as exact doubles below 2^53,
+                          * else i fields) */
   double min, max;
   const char **in;     /* domain as a list of strings, or NULL */
   uint32_t nin;
@@ -178,7 +183,8 @@ typedef struct TFeatures {
 typedef struct TOption {
   const char *name;
   const Option *spec;
-  Node *value;       /* const phase; int widened to float where spec is OPT_FLOAT; NULL where `each` is given */
+  Node *value;       /* const phase; int widened to float where spec is OPT_FLOAT; NULL where `each` is
+                      * given */
   const char **names; /* OPT_EACH as [slot = value, ..]: slots, or elements of them */
   Node **each;
   uint32_t neach;
@@ -206,8 +212,9 @@ typedef struct TModel {
   TFeatures **block;
   uint32_t nblock;
   ModelTask task;         /* one of the estimator's */
-  Node *target;      /* bool for TASK_BINARY, float for regression (cast inserted), text for TASK_MULTICLASS; a category with
-                      * `positive` is compared already. NULL for TASK_CLUSTER */
+  Node *target;      /* bool for TASK_BINARY, float for regression (cast inserted), text for
+                      * TASK_MULTICLASS; a category with `positive` is compared already. NULL for
+                      * TASK_CLUSTER */
   Node *classes;     /* TASK_MULTICLASS: the aggregate categories(target); else NULL */
   const char *target_text; /* as written, for reports */
   const char *positive;    /* level of a category target, or NULL */
@@ -230,7 +237,8 @@ typedef struct TMetric {
 } TMetric;
 
 typedef struct TExpect {
-  Node *expr;           /* bool; metrics are N_COLUMNs of a pseudo data set whose column names are TMetric.text */
+  Node *expr;           /* bool; metrics are N_COLUMNs of a pseudo data set whose column names are
+                         * TMetric.text */
   const char *text;     /* as written */
   Span span;
 } TExpect;
@@ -255,7 +263,8 @@ typedef struct TExport {
   const char *path;     /* relative to the program's folder, {param} interpolated */
   TData *data;          /* predictions */
   const char *part;
-  TColumn **keep;       /* columns to keep; by default every column of the file that is declared or inferred */
+  TColumn **keep;       /* columns to keep; by default every column of the file that is declared or
+                         * inferred */
   uint32_t nkeep;
 } TExport;
 
@@ -290,19 +299,22 @@ typedef struct CheckOptions {
   const char *const *define; /* name, value, name, value, ...: -p name=value */
   uint32_t ndefine;          /* pairs */
   bool no_data;
-  Status *outcome; /* may be NULL. Out: ST_OK; ST_PROGRAM; or, when the only errors are files that cannot be read, what reading gave */
+  Status *outcome; /* may be NULL. Out: ST_OK; ST_PROGRAM; or, when the only errors are files that cannot
+                    * be read, what reading gave */
 } CheckOptions;
 
-/* A library: stdlib modules parsed once. `name` is a path such as "stdlib/scale.cml", or "scale" for short. */
+/* A library: stdlib modules parsed once. `name` is a path such as "stdlib/scale.cml", or "scale" for
+ * short. */
 typedef struct Library Library;
 Library *library_new(Arena *a, struct Diags *d, const char *const *name, const char *const *text, uint32_t n);
 const Ast *library_ast(const Library *l, uint32_t i); /* for cmlc doc; NULL past the end */
 
 /* Checks a parsed program against library and catalog. NULL when there were errors (they are in d). */
-Tree *check_program(Arena *a, struct Diags *d, const Ast *ast, const Library *lib, const Catalog *cat, const CheckOptions *opt);
+Tree *check_program(Arena *a, struct Diags *d, const Ast *ast, const Library *lib, const Catalog *cat,
+                    const CheckOptions *opt);
 
-/* Is the column, or anything it is derived from, the target or computed from what the target is computed from? (language.md: the
- * target's family). The compiler asks it to decide what is cross-fitted. */
+/* Is the column, or anything it is derived from, the target or computed from what the target is computed
+ * from? (language.md: the target's family). The compiler asks it to decide what is cross-fitted. */
 bool tree_in_family(const Node *n, const Node *target);
 
 #endif

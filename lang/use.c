@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Modules: `use "file.cml"` and `use name`. program_read parses a program and every file it uses, and hangs the declarations of all
- * behind the program's own: names make the graph, across files too. A file is read once, whoever uses it, so files may use each other. */
+/* Modules: `use "file.cml"` and `use name`. program_read parses a program and every file it uses, and
+ * hangs the declarations of all behind the program's own: names make the graph, across files too. A file
+ * is read once, whoever uses it, so files may use each other. */
 #include <string.h>
 
 #include "lang/ast.h"
@@ -105,11 +106,13 @@ static bool load(Uses *u, Decl *use, const char *rel) {
   if (st == ST_DATA)
     return false;
   if (st != ST_OK) {
-    diag_add(u->d, SEV_ERROR, "CML0118", place_of(use), e.remedy[0] ? arena_strdup(u->a, e.remedy) : NULL, "%s", e.cause);
+    diag_add(u->d, SEV_ERROR, "CML0118", place_of(use), e.remedy[0] ? arena_strdup(u->a, e.remedy) : NULL,
+             "%s", e.cause);
     return true;
   }
   if (++u->n > MODULES_MOST) {
-    diag_add(u->d, SEV_ERROR, "CML0118", place_of(use), "Join some of them.", "a program uses at most %d files", MODULES_MOST);
+    diag_add(u->d, SEV_ERROR, "CML0118", place_of(use), "Join some of them.",
+             "a program uses at most %d files", MODULES_MOST);
     return true;
   }
   Module *m = NEW(u->a, Module);
@@ -127,8 +130,8 @@ static void use_path(Uses *u, Decl *use) {
   const char *written = use->expr->name;
   size_t n = strlen(written);
   if (n < 5 || strcmp(written + n - 4, ".cml") != 0)
-    diag_add(u->d, SEV_ERROR, "CML0118", use->expr->span, "write `use \"features.cml\"`, with the path from this file",
-             "`use` names a .cml file");
+    diag_add(u->d, SEV_ERROR, "CML0118", use->expr->span,
+             "write `use \"features.cml\"`, with the path from this file", "`use` names a .cml file");
   else if (!load(u, use, join(u->a, m ? m->dir : "", written)))
     diag_add(u->d, SEV_ERROR, "CML0118", use->expr->span, "The path is relative to the file that names it.",
              "there is no file `%s`", join(u->a, u->root, join(u->a, m ? m->dir : "", written)));
@@ -142,8 +145,13 @@ static void use_name(Uses *u, Decl *use) {
     looked = arena_printf(u->a, "%s%s%s", looked, looked[0] ? ", " : "", *f);
   }
   const char *remedy =
-      looked[0] ? arena_printf(u->a, "It was looked for in %s. A file beside the program is `use \"%s.cml\"`.", looked, use->name)
-                : arena_printf(u->a, "A file beside the program is `use \"%s.cml\"`; folders of libraries stand in CML_PATH.", use->name);
+      looked[0]
+          ? arena_printf(u->a, "It was looked for in %s. A file beside the program is `use \"%s.cml\"`.",
+                         looked, use->name)
+          : arena_printf(
+                u->a,
+                "A file beside the program is `use \"%s.cml\"`; folders of libraries stand in CML_PATH.",
+                use->name);
   diag_add(u->d, SEV_ERROR, "CML0118", use->name_span, remedy, "there is no library `%s`", use->name);
 }
 

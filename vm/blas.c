@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening OpenBLAS. The table below is the only thing in the process that is set once and for all: a loaded library is that, too. */
+/* Opening OpenBLAS. The table below is the only thing in the process that is set once and for all: a
+ * loaded library is that, too. */
 #include "vm/blas.h"
 
 #include <dlfcn.h>
@@ -26,19 +27,20 @@ static bool symbol(void *lib, const char *name, void *slot) {
 }
 
 static void load(void) {
-  /* Read by the library when it is loaded, never later. Haswell code gives one answer on AVX2 and AVX-512 machines and is the
-   * fastest for narrow panels. */
+  /* Read by the library when it is loaded, never later. Haswell code gives one answer on AVX2 and AVX-512
+   * machines and is the fastest for narrow panels. */
   setenv("OPENBLAS_CORETYPE", "Haswell", 1);
   setenv("OPENBLAS_NUM_THREADS", "1", 1);
   void *lib = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
   if (!lib) {
     const char *why = dlerror();
-    snprintf(reason, sizeof reason, "OpenBLAS cannot be loaded: %s", why ? why : "libopenblas.so.0 was not found");
+    snprintf(reason, sizeof reason, "OpenBLAS cannot be loaded: %s",
+             why ? why : "libopenblas.so.0 was not found");
     return;
   }
-  loaded = symbol(lib, "dsyrk_", &table.syrk) && symbol(lib, "dgemm_", &table.gemm) && symbol(lib, "dgemv_", &table.gemv) &&
-           symbol(lib, "dpotrf_", &table.potrf) && symbol(lib, "dpotrs_", &table.potrs) &&
-           symbol(lib, "dsyevd_", &table.syevd);
+  loaded = symbol(lib, "dsyrk_", &table.syrk) && symbol(lib, "dgemm_", &table.gemm) &&
+           symbol(lib, "dgemv_", &table.gemv) && symbol(lib, "dpotrf_", &table.potrf) &&
+           symbol(lib, "dpotrs_", &table.potrs) && symbol(lib, "dsyevd_", &table.syevd);
 }
 
 const Blas *blas_get(Err *e) {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Columns, panels, matrices, blocks: the data of the VM, in the order they flow.
  *
- *   source --reader--> Block (65,536 positions, columns) --row program over panels of <= 2,048 rows--> outputs --> passes
- *                                                        \--(a train stage)--> Block with a Matrix, kept for every pass over it
+ *   source --reader--> Block (65,536 positions, columns) --row program over panels of <= 2,048 rows-->
+ *                                                        outputs --> passes \--(a train stage)--> Block with
+ *                                                        a Matrix, kept for every pass over it
  *
- * Nulls are a byte a row (1 = null) or NULL for "none"; the value under a null is 0 (code 0 for strings), always. Strings are codes into a
- * dictionary that belongs to the block (or panel); two codes of one dictionary may be equal strings, so compare bytes. */
+ * Nulls are a byte a row (1 = null) or NULL for "none"; the value under a null is 0 (code 0 for strings),
+ * always. Strings are codes into a dictionary that belongs to the block (or panel); two codes of one
+ * dictionary may be equal strings, so compare bytes. */
 #ifndef VM_COLUMN_H
 #define VM_COLUMN_H
 
@@ -40,7 +42,15 @@ typedef enum { /* what a value is to the machine */
 } IrType;
 
 typedef enum { /* what a column is to the user: decides parsing, printing and the type in written files */
-  KIND_BOOL, KIND_INT, KIND_FLOAT, KIND_STRING, KIND_CATEGORY, KIND_TIMESTAMP, KIND_DATE, KIND_DURATION, KIND_N
+               KIND_BOOL,
+               KIND_INT,
+               KIND_FLOAT,
+               KIND_STRING,
+               KIND_CATEGORY,
+               KIND_TIMESTAMP,
+               KIND_DATE,
+               KIND_DURATION,
+               KIND_N
 } Kind;
 IrType kind_ir(Kind k);
 const char *kind_name(Kind k);            /* "timestamp" */
@@ -120,7 +130,8 @@ typedef struct Panel { /* at most PANEL_ROWS rows of one leaf, packed in positio
   uint32_t nout;
   const uint8_t *fold;  /* or NULL */
   const double *weight; /* or NULL: all 1 */
-  const Matrix *x;      /* matrix stage, or evaluate that gives slots: a view of n rows (ptr may start above 0: entries of row r are ptr[r]..ptr[r+1]) */
+  const Matrix *x;      /* matrix stage, or evaluate that gives slots: a view of n rows (ptr may start
+                         * above 0: entries of row r are ptr[r]..ptr[r+1]) */
   const double *y;      /* matrix stage: the target, or NULL where there is none */
 } Panel;
 

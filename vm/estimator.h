@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an estimator and a metric are to the VM. One file each under stdlib/, with the descriptor at its bottom. */
+/* What an estimator and a metric are to the VM. One file each under stdlib/, with the descriptor at its
+ * bottom. */
 #ifndef VM_ESTIMATOR_H
 #define VM_ESTIMATOR_H
 
@@ -34,11 +35,14 @@ typedef struct Estimator {
   const char *two_class;   /* options that only two-class models take, "a|b"; or NULL */
   const char *doc;         /* the page of `cmlc doc NAME`: problem, method, options, what is reported */
   Status (*begin)(const TrainInfo *t, Iter **out, Err *e);
-  Status (*finish)(Iter *it, Model *m, Err *e); /* fills tensors and report; task, features and classes are set by the caller */
-  /* out: n x m->nout, row-major, for the n rows of x (a view): a number; the probability of true; that of each class; the number of
-   * the cluster and the distance. Uses k_gemv_rows / k_spmv_rows, so dense and sparse give the same bits. */
+  Status (*finish)(Iter *it, Model *m, Err *e); /* fills tensors and report; task, features and classes are
+                                                 * set by the caller */
+  /* out: n x m->nout, row-major, for the n rows of x (a view): a number; the probability of true; that of
+   * each class; the number of the cluster and the distance. Uses k_gemv_rows / k_spmv_rows, so dense and
+   * sparse give the same bits. */
   void (*predict)(const Model *m, const Matrix *x, double *out);
-  Status (*verify)(const Model *m, Err *e);     /* tensors are there, with the right sizes: for loaded models */
+  Status (*verify)(const Model *m, Err *e);     /* tensors are there, with the right sizes: for loaded
+                                                 * models */
   uint32_t typical_scans;                       /* over the rows, for `explain`; 0: nothing is known */
 } Estimator;
 
@@ -58,11 +62,14 @@ static inline double option_num(const IrOption *o, uint32_t n, const char *name)
 typedef struct MetricInfo {
   const IrOption *option;
   uint32_t noption;
-  uint32_t score;           /* output number in the evaluate stage's row program: a number, or a vector of model->nout */
-  uint32_t target;          /* the same; multiclass: number of the class, -1 for one that the training rows have not. Clusters have none */
+  uint32_t score;           /* output number in the evaluate stage's row program: a number, or a vector of
+                             * model->nout */
+  uint32_t target;          /* the same; multiclass: number of the class, -1 for one that the training rows
+                             * have not. Clusters have none */
   const Model *model;       /* its task, classes and tensors */
   int32_t slice;            /* output number of the slice column (str, i64 or b), or -1 */
-  uint32_t groups;          /* 0, or: no slice; values are the whole, then the whole without each group of rows */
+  uint32_t groups;          /* 0, or: no slice; values are the whole, then the whole without each group of
+                             * rows */
   uint64_t rows;            /* rows of the part that is evaluated (for choosing how, never what) */
 } MetricInfo;
 
@@ -74,7 +81,8 @@ typedef struct MetricValue {
   const char *why;          /* not defined: the reason, a constant: "the rows have one class only" */
   double value;             /* scalar metrics */
   double cell[4];           /* confusion of two classes: tn, fp, fn, tp (weights) */
-  double *table;            /* tables of several classes, by rows; NaN: undefined. A line for each class, one more: unseen classes */
+  double *table;            /* tables of several classes, by rows; NaN: undefined. A line for each class,
+                             * one more: unseen classes */
   uint32_t table_rows, table_columns;
   const char *const *table_column; /* names, constants; NULL: the classes */
 } MetricValue;
@@ -87,7 +95,8 @@ typedef struct Metric {
   bool maximize;            /* larger is better */
   const Option *option;
   const char *doc;
-  /* Makes the Iter; with a slice, values come for every distinct value of the slice column, sorted by (rows descending, value). */
+  /* Makes the Iter; with a slice, values come for every distinct value of the slice column, sorted by
+   * (rows descending, value). */
   Status (*begin)(const struct Metric *m, const MetricInfo *i, Iter **out, Err *e);
   Status (*finish)(Iter *it, MetricValue **v, uint32_t *n, Err *e); /* mem_alloc'ed; metric_values_free */
 } Metric;

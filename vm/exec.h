@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Passes, jobs, iterative programs and the executor interface.
  *
- * Everything that looks at rows to learn or to measure is a Pass: map over panels, merge of partials. What needs several passes
- * is an Iter: the driver asks it for jobs, runs the jobs of all Iters of a stage in ONE scan, gives each its results, until none
- * wants more. An Iter never knows where its jobs run. Only bytes travel: programs as IR text, fitted values, parameters, partials.
+ * Everything that looks at rows to learn or to measure is a Pass: map over panels, merge of partials. What
+ * needs several passes is an Iter: the driver asks it for jobs, runs the jobs of all Iters of a stage in ONE
+ * scan, gives each its results, until none wants more. An Iter never knows where its jobs run. Only bytes
+ * travel: programs as IR text, fitted values, parameters, partials.
  *
- * Same bits on any number of workers: work is cut by position into leaves (2^j chunks; j depends only on Pass.partial_size); a leaf is
- * accumulated in order by one worker; leaves meet in the canonical binary tree over their numbers inside a file, then files in order
- * by the same tree. Leaves without rows are skipped, which depends on the data only. Scheduling has no influence. */
+ * Same bits on any number of workers: work is cut by position into leaves (2^j chunks; j depends only on
+ * Pass.partial_size); a leaf is accumulated in order by one worker; leaves meet in the canonical binary
+ * tree over their numbers inside a file, then files in order by the same tree. Leaves without rows are
+ * skipped, which depends on the data only. Scheduling has no influence. */
 #ifndef VM_EXEC_H
 #define VM_EXEC_H
 
@@ -33,13 +35,16 @@ typedef struct Ctx { /* of one task; scratch is reset between panels by the call
 typedef struct Pass {
   const char *name;    /* found by name in the registry of each worker */
   RedKind kind;
-  /* Parses the parameters once per worker and job; what it returns is handed to all others as `par`. NULL on error. */
+  /* Parses the parameters once per worker and job; what it returns is handed to all others as `par`. NULL
+   * on error. */
   void *(*open)(Bytes par, Err *e);
   void (*close)(void *par);
-  size_t (*partial_size)(const void *par); /* upper bound or typical bytes; fixes the leaf size; must not depend on workers */
+  size_t (*partial_size)(const void *par); /* upper bound or typical bytes; fixes the leaf size; must not
+                                            * depend on workers */
   void *(*init)(const void *par, Err *e);
   Status (*map)(const void *par, const Panel *p, void *partial, Ctx *ctx); /* rows in position order */
-  Status (*merge)(const void *par, void *l, void *r, Err *e);              /* l precedes r; r may be emptied; the caller frees both */
+  /* l precedes r; r may be emptied; the caller frees both */
+  Status (*merge)(const void *par, void *l, void *r, Err *e);
   Status (*save)(const void *par, const void *partial, Buf *out, Err *e);  /* exact */
   void *(*load)(const void *par, Bytes in, Err *e);                        /* verifies; NULL on error */
   void (*free)(const void *par, void *partial);
@@ -60,8 +65,9 @@ Job *jobs_add(Jobs *j, const Pass *pass); /* NULL: memory; par is empty, folds -
 void jobs_clear(Jobs *j);
 void jobs_free(Jobs *j);
 
-/* An iterative map-reduce program. next() is first called with nout == 0; afterwards with the saved partial of each job it asked
- * for last time, in order. A job over no rows at all gives the saved init partial. It adds jobs, or none: done. */
+/* An iterative map-reduce program. next() is first called with nout == 0; afterwards with the saved
+ * partial of each job it asked for last time, in order. A job over no rows at all gives the saved init
+ * partial. It adds jobs, or none: done. */
 typedef struct Iter Iter;
 struct Iter {
   Status (*next)(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err *e);
@@ -78,11 +84,13 @@ typedef struct Limits {
 typedef struct Registry { /* handed down by app (stdlib/registry.c) */
   const struct Estimator *const *estimator; /* each list ends with NULL */
   const struct Metric *const *metric;
-  const Pass *const *pass;                  /* every pass there is: those of vm/agg/agg.c, estimators and metrics */
+  const Pass *const *pass;                  /* every pass there is: those of vm/agg/agg.c, estimators and
+                                             * metrics */
 } Registry;
 
 typedef struct Progress { /* what the executor tells while it scans; may be NULL */
-  void (*rows)(void *ctx, uint64_t done, uint64_t total); /* total 0: unknown; called from any thread, cheaply */
+  void (*rows)(void *ctx, uint64_t done, uint64_t total); /* total 0: unknown; called from any thread,
+                                                           * cheaply */
   void *ctx;
 } Progress;
 
@@ -92,7 +100,8 @@ typedef struct ScanInfo { /* what a scan says besides its results */
   uint64_t read;           /* positions read */
   uint64_t rows;           /* rows the jobs saw */
   uint64_t bytes;          /* bytes of columns that went through */
-  uint64_t kept[KEPT];     /* rows stage: surviving rows of each part, then those that were invalid (first scan) */
+  uint64_t kept[KEPT];     /* rows stage: surviving rows of each part, then those that were invalid (first
+                            * scan) */
   bool from_cache;
 } ScanInfo;
 
@@ -103,10 +112,12 @@ struct Executor {
   Status (*open)(Executor *x, Bytes text, const Registry *r, const Limits *l, Err *e);
   /* Broadcast of fitted value number `id`. */
   Status (*put)(Executor *x, uint32_t id, Bytes value, Err *e);
-  /* ONE scan of the rows that `stage` (fit, train, evaluate) reads, n jobs; out[i] gets job i's saved partial.
-   * fit and evaluate: the stage's row program runs on each panel. train: its outputs become matrix blocks, cached while memory allows
-   * and rebuilt to the same bits otherwise. Data errors: ST_DATA with the first ten by position. */
-  Status (*reduce)(Executor *x, uint32_t stage, const Jobs *jobs, Buf *out, ScanInfo *info, Progress *pr, Err *e);
+  /* ONE scan of the rows that `stage` (fit, train, evaluate) reads, n jobs; out[i] gets job i's saved
+   * partial. fit and evaluate: the stage's row program runs on each panel. train: its outputs become
+   * matrix blocks, cached while memory allows and rebuilt to the same bits otherwise. Data errors: ST_DATA
+   * with the first ten by position. */
+  Status (*reduce)(Executor *x, uint32_t stage, const Jobs *jobs, Buf *out, ScanInfo *info, Progress *pr,
+                   Err *e);
   /* Runs a predict stage and writes its outputs in position order to `path`: whole or not at all. */
   Status (*write)(Executor *x, uint32_t stage, const char *path, ScanInfo *info, Progress *pr, Err *e);
   void (*drop)(Executor *x, uint32_t stage); /* frees cached blocks of a rows or train stage */
@@ -114,7 +125,8 @@ struct Executor {
 };
 
 Status exec_local(Executor **out, Err *e);    /* vm/exec/local.c: a pool of threads */
-Status exec_loopback(Executor **out, Err *e); /* vm/exec/loopback.c: forked children, everything serialised; for tests */
+Status exec_loopback(Executor **out, Err *e); /* vm/exec/loopback.c: forked children, everything
+                                               * serialised; for tests */
 
 /* The data errors of a scan as one Err: count and the first ten, each with file, record and column. */
 Status exec_row_errors(const RowErrors *r, const char *const *file, uint32_t nfile, Err *e);

@@ -10,10 +10,12 @@
  *   vocab    u64 count, blob each: ascending, distinct
  *   vec      u64 count, f64 each
  *   mat      u32 rows, u32 columns, f64 each, row after row
- *   table    u8 value type, u8 parts of a key, u32 variants, u64 keys, blob of each key (ascending, distinct, well formed), a null flag of
- *            each (variant, key), a value of each (0 under a null)
- *   model    estimator, task, d, names of features, names of classes, tensors (name, rows, columns, values), then the report
- * A reader trusts nothing: counts are bounded by the bytes that are left, flags are 0 or 1, order is checked, nothing may follow. */
+ *   table    u8 value type, u8 parts of a key, u32 variants, u64 keys, blob of each key (ascending, distinct,
+ *            well formed), a null flag of each (variant, key), a value of each (0 under a null)
+ *   model    estimator, task, d, names of features, names of classes, tensors (name, rows, columns, values),
+ *            then the report
+ * A reader trusts nothing: counts are bounded by the bytes that are left, flags are 0 or 1, order is
+ * checked, nothing may follow. */
 #include "vm/fitted.h"
 
 #include <stdio.h>
@@ -153,7 +155,8 @@ Status model_shape(const Model *m, Err *e) {
     good = strcmp(m->class[i - 1], m->class[i]) < 0;
   if (good)
     return ST_OK;
-  return err_set(e, ST_DATA, "CML0455", "It was not written by cml, or is damaged.", "a stored model has not the classes that its task wants");
+  return err_set(e, ST_DATA, "CML0455", "It was not written by cml, or is damaged.",
+                 "a stored model has not the classes that its task wants");
 }
 
 const Tensor *model_tensor(const Model *m, const char *name) {
@@ -197,7 +200,8 @@ Status model_add_tensor(Model *m, const char *name, uint32_t rows, uint32_t cols
 /* ---- Order and indexes ---- */
 
 static Status damaged(Err *e, const char *what) {
-  return err_set(e, ST_DATA, "CML0455", "It was not written by cml, or is damaged.", "a stored fitted value is not valid: %s", what);
+  return err_set(e, ST_DATA, "CML0455", "It was not written by cml, or is damaged.",
+                 "a stored fitted value is not valid: %s", what);
 }
 
 static int bytes_cmp(const void *a, size_t na, const void *b, size_t nb) {
@@ -244,7 +248,8 @@ Status table_join(Table *all, const Table *const *without, uint32_t n, Err *e) {
   }
   for (uint32_t v = 0; v <= n; v++) {
     const Table *from = v ? without[v - 1] : all;
-    const uint64_t *bits = from->type == IR_I64 ? (const uint64_t *)from->i : (const uint64_t *)(const void *)from->f;
+    const uint64_t *bits =
+        from->type == IR_I64 ? (const uint64_t *)from->i : (const uint64_t *)(const void *)from->f;
     for (uint32_t k = 0; k < all->n; k++) {
       size_t to = (size_t)v * all->n + k;
       int64_t at = v ? map_find(&from->index, all->bytes + all->off[k], all->off[k + 1] - all->off[k]) : k;
@@ -421,8 +426,8 @@ static Status load_table(Rd *r, Fitted *f, Err *e) {
   t->nkey = rd_u8(r);
   t->nvariant = rd_u32(r);
   uint64_t n = rd_count(r, 8);
-  if (r->bad || n >= UINT32_MAX || (t->type != IR_I64 && t->type != IR_F64) || t->nkey < 1 || t->nkey > KEYS_MOST || t->nvariant < 1 ||
-      t->nvariant > VARIANTS_MOST)
+  if (r->bad || n >= UINT32_MAX || (t->type != IR_I64 && t->type != IR_F64) || t->nkey < 1 ||
+      t->nkey > KEYS_MOST || t->nvariant < 1 || t->nvariant > VARIANTS_MOST)
     return damaged(e, "its table has an unknown shape");
   t->n = (uint32_t)n;
   if (load_strings(r, t->n, (char **)&t->bytes, &t->off, e))
@@ -550,7 +555,8 @@ static Status load_model(Rd *r, const struct Estimator *const *registry, Fitted 
     if (!strcmp(registry[i]->name, name))
       m->est = registry[i];
   if (!m->est)
-    err_set(e, ST_DATA, "CML0455", "Use a cml that has it.", "a stored model needs the estimator \"%.80s\", which this cml does not have", name);
+    err_set(e, ST_DATA, "CML0455", "Use a cml that has it.",
+            "a stored model needs the estimator \"%.80s\", which this cml does not have", name);
   mem_free(name);
   if (!m->est)
     return e->code;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fitted values: what was learned from the training rows. Scalars, lists, vocabularies, tables, models. Immutable once made.
+/* Fitted values: what was learned from the training rows. Scalars, lists, vocabularies, tables, models.
+ * Immutable once made.
  *
- * They travel and are stored as bytes (fitted_save / fitted_load); loading verifies everything, since bundles may be hostile. */
+ * They travel and are stored as bytes (fitted_save / fitted_load); loading verifies everything, since
+ * bundles may be hostile. */
 #ifndef VM_FITTED_H
 #define VM_FITTED_H
 
@@ -22,7 +24,8 @@ typedef struct Table { /* look-up by key; keys are canonical bytes (key_bytes), 
   uint8_t *bytes;
   int64_t *i;        /* nvariant x n; the other is NULL */
   double *f;
-  uint8_t *null;     /* nvariant x n: 1 = the key has no value there (not seen outside the fold, only nulls) */
+  uint8_t *null;     /* nvariant x n: 1 = the key has no value there (not seen outside the fold, only
+                      * nulls) */
   Map index;         /* key -> number in sorted order: entry order equals sorted order */
 } Table;
 
@@ -45,7 +48,8 @@ typedef struct Model {
   /* report: what a fit says of itself; not needed for scoring, kept in the bundle's metadata */
   uint32_t iterations;
   bool converged;
-  char inference[96];        /* what standard errors and p-values rest on, or "none: why"; "" where the estimator has none at all */
+  char inference[96];        /* what standard errors and p-values rest on, or "none: why"; "" where the
+                              * estimator has none at all */
   char warning[1200];        /* "" or why it did not converge, what was dropped */
   double *objective;         /* one value per iteration */
   uint32_t nobjective;
@@ -53,11 +57,14 @@ typedef struct Model {
   double weight;             /* their total weight */
   char solver[32];
 } Model;
-uint32_t model_outputs(ModelTask task, uint32_t nclass); /* regression and binary 1, multiclass nclass, cluster 2 */
-/* Does the estimator have this task, and are the classes as a task wants them: at least two, ascending? ST_DATA else. */
+uint32_t model_outputs(ModelTask task, uint32_t nclass); /* regression and binary 1, multiclass nclass,
+                                                          * cluster 2 */
+/* Does the estimator have this task, and are the classes as a task wants them: at least two, ascending?
+ * ST_DATA else. */
 Status model_shape(const Model *m, Err *e);
 const Tensor *model_tensor(const Model *m, const char *name);
-Status model_add_tensor(Model *m, const char *name, uint32_t rows, uint32_t cols, const double *v, Err *e); /* copies */
+/* copies */
+Status model_add_tensor(Model *m, const char *name, uint32_t rows, uint32_t cols, const double *v, Err *e);
 
 typedef struct Fitted {
   IrType type;               /* BOOL I64 F64 STR VEC LIST VOCAB TABLE MODEL MAT */
@@ -80,16 +87,18 @@ Status fitted_save(const Fitted *f, Buf *out, Err *e);
 Status fitted_load(Bytes in, const struct Estimator *const *registry, Fitted **out, Err *e);
 Status fitted_vocab_index(Fitted *f, Err *e); /* builds vocab_index (load does it; makers call it) */
 Status table_index(Table *t, Err *e);         /* checks order and builds index */
-/* `all` becomes the table with a variant for each of the n others: variant 1 + f holds what without[f] has for its keys, null where that has none.
- * All have one variant each, and the same type and key parts. */
+/* `all` becomes the table with a variant for each of the n others: variant 1 + f holds what without[f] has
+ * for its keys, null where that has none. All have one variant each, and the same type and key parts. */
 Status table_join(Table *all, const Table *const *without, uint32_t n, Err *e);
 
-/* The canonical bytes of one key part: a tag byte, then bool: 1 byte; int: 8 bytes big-endian with the sign bit flipped (memcmp order);
+/* The canonical bytes of one key part: a tag byte, then bool: 1 byte; int: 8 bytes big-endian with the sign
+ * bit flipped (memcmp order);
  * string: bytes, each 0 as 0 1, then 0 0. Concatenated for several parts. */
 void key_put_b(Buf *k, bool v);
 void key_put_i64(Buf *k, int64_t v);
 void key_put_str(Buf *k, const char *s, uint32_t n);
-size_t key_prefix(const uint8_t *p, size_t n, uint32_t parts); /* bytes of the first parts of a key; 0: it is none */
+/* bytes of the first parts of a key; 0: it is none */
+size_t key_prefix(const uint8_t *p, size_t n, uint32_t parts);
 
 typedef struct Env { /* the fitted values of a run, by number; NULL = not yet fitted */
   const Fitted **v;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The interpreter of row programs: the reference meaning of every op.
  *
- * An Interp is made once per worker and stage: it resolves columns, fitted values and constants, and lays out registers by liveness. It
- * is used by one thread. Inputs are bound by name when it is made, and given by index at each call. */
+ * An Interp is made once per worker and stage: it resolves columns, fitted values and constants, and lays
+ * out registers by liveness. It is used by one thread. Inputs are bound by name when it is made, and given
+ * by index at each call. */
 #ifndef VM_INTERP_H
 #define VM_INTERP_H
 
@@ -13,8 +14,10 @@
 
 typedef struct Interp Interp;
 
-/* `input`: names of the columns that run() will be given, in order; every `col` of the program must be among them. */
-Status interp_new(const RowProg *p, const Env *env, const char *const *input, uint32_t ninput, Interp **out, Err *e);
+/* `input`: names of the columns that run() will be given, in order; every `col` of the program must be
+ * among them. */
+Status interp_new(const RowProg *p, const Env *env, const char *const *input, uint32_t ninput, Interp **out,
+                  Err *e);
 void interp_free(Interp *t);
 
 typedef struct RowsIn {
@@ -23,13 +26,15 @@ typedef struct RowsIn {
   uint32_t file;
   uint64_t pos;           /* position of row r is pos + at[r], or pos + r where at is NULL */
   const uint32_t *at;
-  const uint8_t *fold;    /* rows that are training rows: their fold; tables fitted by fold read it. NULL: all read the table of all rows */
+  const uint8_t *fold;    /* rows that are training rows: their fold; tables fitted by fold read it. NULL:
+                           * all read the table of all rows */
   const uint8_t *train;   /* 1 = training row (fold counts); NULL: all are when fold is given */
 } RowsIn;
 
-/* Runs the program. out[k] = output k; memory is the interpreter's, valid until the next call; a constant output has Col.constant.
- * `keep` (n bytes, may be NULL where the program has no OP_KEEP) gets 1 for rows that survive. Data errors go to `errors`; rows removed by a
- * keep make no errors afterwards. Not ST_OK only for memory and faults. */
+/* Runs the program. out[k] = output k; memory is the interpreter's, valid until the next call; a constant
+ * output has Col.constant. `keep` (n bytes, may be NULL where the program has no OP_KEEP) gets 1 for rows
+ * that survive. Data errors go to `errors`; rows removed by a keep make no errors afterwards. Not ST_OK
+ * only for memory and faults. */
 Status interp_run(Interp *t, const RowsIn *in, Col *out, uint8_t *keep, RowErrors *errors, Err *e);
 
 /* interp/matrix.c: widths and names of the feature vector, and its assembly. */
@@ -38,15 +43,19 @@ typedef struct Slots { /* the slots of a train or score stage once its fitted va
   uint32_t *width;       /* per slot */
   uint32_t d;            /* sum */
   char **feature;        /* d names: "distance", "hour_sin", "origin=ATL" */
-  bool sparse;           /* layout: CSR when d > 32 and the slots fill less than a quarter of it; a function of widths alone */
+  bool sparse;           /* layout: CSR when d > 32 and the slots fill less than a quarter of it; a
+                          * function of widths alone */
 } Slots;
 Status slots_of(const RowProg *p, const Env *env, Slots *out, Err *e);
 void slots_free(Slots *s);
-/* Appends n rows of slot columns (k-th: col[k]) to m, growing its storage (mem_*). A non-finite value is a data error naming slot and row. */
+/* Appends n rows of slot columns (k-th: col[k]) to m, growing its storage (mem_*). A non-finite value is a
+ * data error naming slot and row. */
 typedef struct MatrixBuilder MatrixBuilder;
 MatrixBuilder *matrix_builder(const Slots *s, uint32_t max_rows, Err *e);
-Status matrix_append(MatrixBuilder *b, const RowProg *p, const Col *slot, const RowsIn *in, RowErrors *errors, Err *e);
-Matrix *matrix_take(MatrixBuilder *b, size_t *bytes); /* the matrix so far, shrunk; the builder is empty again */
+Status matrix_append(MatrixBuilder *b, const RowProg *p, const Col *slot, const RowsIn *in, RowErrors *errors,
+                     Err *e);
+Matrix *matrix_take(MatrixBuilder *b, size_t *bytes); /* the matrix so far, shrunk; the builder is empty
+                                                       * again */
 const Matrix *matrix_view(const MatrixBuilder *b);
 void matrix_reset(MatrixBuilder *b);
 void matrix_builder_free(MatrixBuilder *b);

@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The IR: a program as the VM runs it, as bundles store it, as loopback and Spark ship it. The only IR there is.
+/* The IR: a program as the VM runs it, as bundles store it, as loopback and Spark ship it. The only IR there
+ * is.
  *
  * Two levels. *Stages* form the DAG, in an order that can be run from first to last:
  *
  *   source  where rows come from: format, files, columns
  *   rows    of a source: checks, derived columns, filter, part, fold, weight. A data set; cached blocks
- *   fit     over the training rows of a data set: aggregates that become fitted values $0, $1, ...   ONE scan, then what quantiles need
- *   train   over the training rows: slots and target become a matrix, an estimator makes of it a fitted value, the model
- *   score   from raw columns to predictions: what a bundle holds; not run by `run` (predictions of rows are `predict`)
+ *   fit     over the training rows of a data set: aggregates that become fitted values $0, $1, ...   ONE
+ *   scan, then what quantiles need
+ *   train   over the training rows: slots and target become a matrix, an estimator makes of it a fitted
+ *           value, the model
+ *   score   from raw columns to predictions: what a bundle holds; not run by `run` (predictions of rows are
+ *           `predict`)
  *   evaluate  over a part: predictions and target, metrics, expectations
  *   predict   over a part: predictions and kept columns into a file
  *   bundle    a file with a model's score stage and what it needs
  *
- * Inside a stage, a *row program*: flat, typed, columnar steps in SSA form; value number = index of its step; arguments have smaller
- * numbers. Fitted values stand in it as scalars, lists, vocabularies, tables, models. ops.def says what each op means.
- * Text form: ir/print.c. What holds of every program: ir/verify.c. Everything lies in one arena; programs are read-only when run. */
+ * Inside a stage, a *row program*: flat, typed, columnar steps in SSA form; value number = index of its
+ * step; arguments have smaller numbers. Fitted values stand in it as scalars, lists, vocabularies, tables,
+ * models. ops.def says what each op means. Text form: ir/print.c. What holds of every program:
+ * ir/verify.c. Everything lies in one arena; programs are read-only when run. */
 #ifndef VM_IR_H
 #define VM_IR_H
 
@@ -32,7 +37,8 @@ typedef struct IrVal { /* one step */
   uint16_t op;        /* OP_*: ops.h */
   uint8_t type;       /* IrType */
   bool nullable;      /* some row may be null */
-  bool scalar;        /* the same for all rows: constants, fitted values and what is computed from them only */
+  bool scalar;        /* the same for all rows: constants, fitted values and what is computed from them
+                       * only */
   uint32_t narg;
   uint32_t *arg;
   int64_t i;          /* const.i64, const.b; fitted id; check bounds; seed of hash/rng */
@@ -46,14 +52,18 @@ typedef struct IrVal { /* one step */
 } IrVal;
 
 typedef enum {
-  OUT_COLUMN,  /* a named column: rows (kept for later stages), predict (written), evaluate (slices). Predict, score: also a vector of
-                * probabilities, written as a column for each class (written.h) */
+  OUT_COLUMN,  /* a named column: rows (kept for later stages), predict (written), evaluate (slices).
+                * Predict, score: also a vector of probabilities, written as a column for each class
+                * (written.h) */
   OUT_PART,    /* rows: i64 0.. = index in Stage.part names */
   OUT_FOLD,    /* rows: i64 0..folds-1 */
   OUT_WEIGHT,  /* rows: f64 */
-  OUT_SLOT,    /* train, and evaluate where metrics read the features: a named slot of the feature vector: f64 or vec */
-  OUT_TARGET,  /* train, evaluate: f64 (bool as 0/1, a class as its number); none of models without a target */
-  OUT_SCORE,   /* evaluate: f64 prediction or probability, or vec of what the model gives; with a name: of a model to compare with */
+  OUT_SLOT,    /* train, and evaluate where metrics read the features: a named slot of the feature vector:
+                * f64 or vec */
+  OUT_TARGET,  /* train, evaluate: f64 (bool as 0/1, a class as its number); none of models without a
+                * target */
+  OUT_SCORE,   /* evaluate: f64 prediction or probability, or vec of what the model gives; with a name: of
+                * a model to compare with */
   OUT_INVALID, /* rows: bool: the row is dropped since a value lies outside of its domain; counted */
 } OutRole;
 
@@ -97,7 +107,8 @@ typedef struct IrAgg { /* a fitted value of a fit stage; arguments are values of
   double par;         /* q of quantile, n of quantiles, min_count of categories, max_terms of vocabulary */
   double par2, par3;  /* min_docs and max_share of vocabulary */
   bool crossfit;      /* grouped only: one table for each fold left out, and one of all rows */
-  int32_t leave_out;  /* >= 0: rows of this fold are not counted: a variant of the table before it that has the same number; -1 */
+  int32_t leave_out;  /* >= 0: rows of this fold are not counted: a variant of the table before it that has
+                       * the same number; -1 */
   const char *text;   /* as shown: "mean(late) by destination" */
   uint32_t line, col;
 } IrAgg;
@@ -130,26 +141,39 @@ typedef struct IrMetric {
   int32_t vs_threshold; /* or >= 0: this fitted value */
 } IrMetric;
 
-typedef struct IrExpect { /* a row program over one row: inputs `col "auc"` (nullable f64), one output COLUMN "ok" (bool) */
+/* a row program over one row: inputs `col "auc"` (nullable f64), one output COLUMN "ok" (bool) */
+typedef struct IrExpect {
   RowProg prog;
   const char *text;
   uint32_t line, col;
 } IrExpect;
 
-typedef enum { STAGE_SOURCE, STAGE_ROWS, STAGE_FIT, STAGE_TRAIN, STAGE_SCORE, STAGE_EVALUATE, STAGE_PREDICT, STAGE_BUNDLE } StageKind;
+typedef enum {
+  STAGE_SOURCE,
+  STAGE_ROWS,
+  STAGE_FIT,
+  STAGE_TRAIN,
+  STAGE_SCORE,
+  STAGE_EVALUATE,
+  STAGE_PREDICT,
+  STAGE_BUNDLE
+} StageKind;
 
 typedef struct Stage {
   StageKind kind;
-  const char *name;     /* "flights", "flights.rows", "flights.fit1", "late_model", "late_model.score", ...; unique */
+  const char *name;     /* "flights", "flights.rows", "flights.fit1", "late_model", "late_model.score",
+                         * ...; unique */
   int32_t from;         /* the stage whose rows it reads (rows: source; fit..predict: rows), or -1 */
-  int32_t part;         /* part read: index in the rows stage's parts, behind them in its unions; -1 = all rows */
+  int32_t part;         /* part read: index in the rows stage's parts, behind them in its unions; -1 = all
+                         * rows */
   RowProg prog;
   /* source */
   IrInput *input;
   uint32_t ninput;
   IrColumn *column;            /* source: what is read; score: what scoring needs */
   uint32_t ncolumn;
-  const char **declared;       /* source: names of all declared columns in order: the names of a file without a header */
+  const char **declared;       /* source: names of all declared columns in order: the names of a file
+                                * without a header */
   uint32_t ndeclared;
   /* rows */
   const char **parts;
@@ -157,8 +181,10 @@ typedef struct Stage {
   IrUnion *unions;
   uint32_t nunions;
   uint32_t folds;
-  bool forward;                /* folds are consecutive in time: variant 1 + f of a table has the folds before f, not all but f */
-  bool early;                  /* only to learn from what `expect` tests, or where to divide the rows; not what models read */
+  bool forward;                /* folds are consecutive in time: variant 1 + f of a table has the folds
+                                * before f, not all but f */
+  bool early;                  /* only to learn from what `expect` tests, or where to divide the rows; not
+                                * what models read */
   /* fit */
   IrAgg *agg;
   uint32_t nagg;
@@ -167,11 +193,13 @@ typedef struct Stage {
   const char *estimator;
   IrOption *options;           /* all of the estimator's options, defaults filled in */
   uint32_t noptions;
-  uint32_t fitted;             /* train: number of the model value; score, evaluate, predict, bundle: the model used */
+  uint32_t fitted;             /* train: number of the model value; score, evaluate, predict, bundle: the
+                                * model used */
   const char *target;          /* as written, for reports; NULL: none */
   const char *positive;        /* shown name of the true class, or NULL */
   ModelTask task;                   /* train, and stages with a model */
-  int32_t classes;             /* train: number of the fitted vocabulary of the target's classes (multiclass), or -1 */
+  int32_t classes;             /* train: number of the fitted vocabulary of the target's classes
+                                * (multiclass), or -1 */
   int32_t train;               /* score, evaluate, predict, bundle: the train stage of the model */
   /* evaluate */
   bool seen;                   /* on training rows */
@@ -194,7 +222,8 @@ typedef struct Program {
   uint32_t nfitted;
 } Program;
 
-/* ---- ir/print.c, ir/read.c: print(parse(print(p))) == print(p). Reading never trusts its input: sizes and nesting are bounded. ---- */
+/* ---- ir/print.c, ir/read.c: print(parse(print(p))) == print(p). Reading never trusts its input: sizes
+ * and nesting are bounded. ---- */
 struct Buf;
 void ir_print(const Program *p, struct Buf *out);
 void ir_print_stage(const Program *p, uint32_t stage, struct Buf *out);
@@ -207,7 +236,8 @@ bool ir_is_scalar(const RowProg *p, const IrVal *v);
 uint64_t ir_parts(const Program *p, const Stage *s);
 const char *ir_part_name(const Program *p, const Stage *s);
 
-/* ---- ir/verify.c: every rule a program keeps; after each pass in test builds, always after reading one. ---- */
+/* ---- ir/verify.c: every rule a program keeps; after each pass in test builds, always after reading one.
+ * ---- */
 Status ir_verify(const Program *p, Err *e);
 
 #endif

@@ -45,7 +45,8 @@ typedef struct RunExpect {
   bool known;       /* value is there */
   double value;     /* of the first metric it names */
   const char *metric; /* its name */
-  char text[320];     /* all it names: "`auc` is undefined, since the rows have one class only; `brier` is 0.25" */
+  char text[320];     /* all it names: "`auc` is undefined, since the rows have one class only; `brier` is
+                       * 0.25" */
 } RunExpect;
 
 typedef struct RunExport {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The columns that a predict or score stage writes: its columns in order, a vector of probabilities as one column for each class,
- * `probability_CLASS`. Names and number are known once the model is. */
+/* The columns that a predict or score stage writes: its columns in order, a vector of probabilities as one
+ * column for each class, `probability_CLASS`. Names and number are known once the model is. */
 #ifndef VM_WRITTEN_H
 #define VM_WRITTEN_H
 

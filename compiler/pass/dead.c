@@ -3,8 +3,9 @@
  *
  *   %1 = log1p.f64 %0 : f64      (no output, aggregate or other step reads %1)      ->      nothing
  *
- * Roots are outputs, what aggregates read, and steps that act by themselves: `keep`, and `check.*`, since a value outside the domain of a
- * column that the program reads is an error whether or not a feature depends on it. A step that can fail but is not read does not run. */
+ * Roots are outputs, what aggregates read, and steps that act by themselves: `keep`, and `check.*`, since
+ * a value outside the domain of a column that the program reads is an error whether or not a feature
+ * depends on it. A step that can fail but is not read does not run. */
 #include <string.h>
 
 #include "compiler/pass.h"

@@ -5,7 +5,8 @@
  *   %1 = const.f64 f=3 : f64                ->   %2 = const.f64 f=8 : f64
  *   %2 = pow.f64 %0 %1 : f64
  *
- * The interpreter computes the value, so folding cannot change a bit. A step that would be a data error, or null, stays as it is. */
+ * The interpreter computes the value, so folding cannot change a bit. A step that would be a data error,
+ * or null, stays as it is. */
 #include <string.h>
 
 #include "compiler/pass.h"
@@ -44,15 +45,19 @@ static bool value_of(const RowProg *p, const IrVal *v, Arena *a, IrVal *out) {
   Err err = {0};
   Col col = {0};
   RowsIn in = {.n = 1};
-  bool ok = interp_new(&q, &env, NULL, 0, &it, &err) == ST_OK && interp_run(it, &in, &col, NULL, &errors, &err) == ST_OK &&
-            !errors.count && !(col.null && col.null[0]);
+  bool ok = interp_new(&q, &env, NULL, 0, &it, &err) == ST_OK &&
+            interp_run(it, &in, &col, NULL, &errors, &err) == ST_OK && !errors.count &&
+            !(col.null && col.null[0]);
   if (ok) {
-    *out = (IrVal){.op = (uint16_t)op[v->type], .type = v->type, .scalar = true, .line = v->line, .col = v->col};
+    *out =
+        (IrVal){.op = (uint16_t)op[v->type], .type = v->type, .scalar = true, .line = v->line, .col = v->col};
     switch (v->type) {
     case IR_BOOL: out->i = col.b[0]; break;
     case IR_I64: out->i = col.i[0]; break;
     case IR_F64: out->f = col.f[0]; break;
-    default: out->s = arena_strndup(a, col.dict->bytes + col.dict->off[col.code[0]], col.dict->off[col.code[0] + 1] - col.dict->off[col.code[0]]);
+    default:
+      out->s = arena_strndup(a, col.dict->bytes + col.dict->off[col.code[0]],
+                             col.dict->off[col.code[0] + 1] - col.dict->off[col.code[0]]);
     }
   }
   interp_free(it);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pass cluster.assign: every row to its nearest centre; per cluster rows, weight, inertia and the sum of the
- * rows; and the rows farthest from their centres, which empty clusters start anew from. Then the step from the
- * sums to the next centres (S. Lloyd, "Least squares quantization in PCM", 1957/1982; for metric = cosine I.
- * Dhillon and D. Modha, "Concept decompositions for large sparse text data using clustering", 2001).
+/* The pass cluster.assign: every row to its nearest centre; per cluster rows, weight, inertia and the sum of
+ * the rows; and the rows farthest from their centres, which empty clusters start anew from. Then the step
+ * from the sums to the next centres (S. Lloyd, "Least squares quantization in PCM", 1957/1982; for metric =
+ * cosine I. Dhillon and D. Modha, "Concept decompositions for large sparse text data using clustering",
+ * 2001).
  *
- * Sums are of rows moved by a place that does not change between passes: the same assignment gives the same sums
- * bit by bit, so that "no row changed its cluster" is "no centre moved". */
+ * Sums are of rows moved by a place that does not change between passes: the same assignment gives the
+ * same sums bit by bit, so that "no row changed its cluster" is "no centre moved". */
 #include <math.h>
 #include <string.h>
 
@@ -86,7 +87,12 @@ size_t cluster_sums_doubles(uint32_t k, uint32_t d, bool sums) {
 }
 
 void cluster_sums_at(double *v, uint32_t k, uint32_t d, bool sums, ClusterSums *out) {
-  *out = (ClusterSums){.k = k, .d = d, .nfar = far_rows(k, sums), .zero = v, .rows = v + 1, .weight = v + 1 + k,
+  *out = (ClusterSums){.k = k,
+                       .d = d,
+                       .nfar = far_rows(k, sums),
+                       .zero = v,
+                       .rows = v + 1,
+                       .weight = v + 1 + k,
                        .inertia = v + 1 + 2 * (size_t)k};
   out->sum = sums ? v + 1 + 3 * (size_t)k : NULL;
   out->far = v + 1 + 3 * (size_t)k + (sums ? (size_t)k * d : 0);
@@ -132,7 +138,8 @@ static double *far_room(ClusterSums *s, double v) {
   return s->far + at * each;
 }
 
-static void far_add(ClusterSums *s, const NearRows *rows, uint32_t i, double distance2, uint32_t cluster, double w) {
+static void far_add(ClusterSums *s, const NearRows *rows, uint32_t i, double distance2, uint32_t cluster,
+                    double w) {
   double *to = far_room(s, distance2);
   if (!to)
     return;

@@ -44,7 +44,8 @@ void cluster_space_put(const ClusterSpace *s, Buf *out);
 bool cluster_space_get(Rd *r, ClusterSpace *out);
 uint32_t cluster_piece(uint32_t d); /* rows to prepare at a time */
 /* Rows [from, from + n) of a matrix. A row of zeros stays one with cosine, too. */
-Status cluster_rows(const ClusterSpace *s, const Matrix *x, uint32_t from, uint32_t n, Arena *a, NearRows *out, Err *e);
+Status cluster_rows(const ClusterSpace *s, const Matrix *x, uint32_t from, uint32_t n, Arena *a,
+                    NearRows *out, Err *e);
 bool cluster_is_zero(const NearRows *rows, uint32_t i);
 
 /* ---- sample.c: rows drawn in proportion to weight times squared distance to the centres so far ---- */
@@ -63,7 +64,8 @@ typedef struct ClusterSample {
 
 extern const Pass cluster_sample;
 /* Draws `count` rows; centers NULL: in proportion to the weights alone, and count = UINT32_MAX takes all. */
-void cluster_sample_par(const ClusterSpace *s, uint64_t key, uint32_t count, const NearRows *centers, Buf *par);
+void cluster_sample_par(const ClusterSpace *s, uint64_t key, uint32_t count, const NearRows *centers,
+                        Buf *par);
 ClusterSample *cluster_sample_read(const Buf *par, Bytes result, Err *e); /* NULL: error */
 void cluster_sample_free(ClusterSample *s);
 
@@ -76,7 +78,8 @@ typedef struct ClusterSums {
   double *zero;    /* 1: rows of zeros, with cosine: they belong nowhere */
   double *rows, *weight, *inertia; /* k each */
   double *sum;     /* k x d: sum of w u; NULL where not asked for */
-  double *far;     /* nfar x (3 + d): squared distance (-1: none), cluster, weight, row; by falling distance */
+  double *far;     /* nfar x (3 + d): squared distance (-1: none), cluster, weight, row; by falling
+                    * distance */
 } ClusterSums;
 
 extern const Pass cluster_assign;

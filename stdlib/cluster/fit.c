@@ -4,13 +4,15 @@
  *   linear.moments      place, size and variance of the columns; is there anything to learn from?
  *   start = kmeans_parallel (B. Bahmani et al., "Scalable k-means++", 2012)
  *     few rows: one cluster.sample that takes them all as candidates
- *     else      one row, then ROUNDS times rows far from those so far; then cluster.assign weighs the candidates
+ *     else      one row, then ROUNDS times rows far from those so far; then cluster.assign weighs the
+ *               candidates
  *   start = random      k rows for each restart
  *   cluster.assign      for all restarts in the same scans, until each is done
  *
- * A restart is done when its centres no longer move, or moved by no more than the tolerance; then one more scan
- * says what its clusters are. That of the least inertia goes on alone for a while, to a far smaller tolerance, and
- * becomes the model. Clusters are numbered by falling weight, so that numbers do not depend on the start. */
+ * A restart is done when its centres no longer move, or moved by no more than the tolerance; then one more
+ * scan says what its clusters are. That of the least inertia goes on alone for a while, to a far smaller
+ * tolerance, and becomes the model. Clusters are numbered by falling weight, so that numbers do not depend
+ * on the start. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +22,8 @@
 #include "stdlib/linear/linear.h"
 
 #define POLISH 1e-6 /* of the tolerance: how far the best restart goes */
-#define DRAW_WORK 2e10 /* multiplications that drawing and weighing may take beyond 2 k draws a round, about */
+/* multiplications that drawing and weighing may take beyond 2 k draws a round, about */
+#define DRAW_WORK 2e10
 
 enum {
   ROUNDS = 3,
@@ -85,7 +88,8 @@ static void fit_free(Iter *it) {
 
 static Status place_columns(ClusterFit *f, const Moments *m, Err *e) {
   ClusterSpace *s = &f->space;
-  double *shift = arena_alloc64(&f->arena, ((size_t)s->d + 1) * sizeof *shift), total = m->weight[0], most = 0;
+  double *shift = arena_alloc64(&f->arena, ((size_t)s->d + 1) * sizeof *shift), total = m->weight[0],
+         most = 0;
   if (!shift)
     return err_memory(e);
   for (uint32_t j = 0; j < s->d; j++) {
@@ -107,7 +111,8 @@ static Status place_columns(ClusterFit *f, const Moments *m, Err *e) {
   s->scale = s->cosine ? 1 : ldexp(1, power < -1000 ? 1000 : -power);
   f->variance = 0;
   for (uint32_t j = 0; j < s->d; j++) { /* share: what a sparse column stores; the rest are zeros */
-    double mean = m->mean[0][j] * s->scale, share = m->w[0][j] / total, m2 = m->m2[0][j] * s->scale * s->scale;
+    double mean = m->mean[0][j] * s->scale, share = m->w[0][j] / total,
+           m2 = m->m2[0][j] * s->scale * s->scale;
     share = share > 1 ? 1 : share;
     f->variance += (m2 / total + mean * mean * (share * (1 - share))) / s->d;
   }
@@ -148,9 +153,11 @@ static uint64_t purpose(const ClusterFit *f, const char *what, uint32_t number) 
   return rng_word(hash_cstr(f->key, what), number);
 }
 
-static Status ask_draw(ClusterFit *f, Jobs *jobs, const char *what, uint32_t number, uint32_t count, bool far, Err *e) {
+static Status ask_draw(ClusterFit *f, Jobs *jobs, const char *what, uint32_t number, uint32_t count, bool far,
+                       Err *e) {
   const ClusterPoints *p = &f->points;
-  NearRows centers = {.n = p->x.n, .d = f->space.d, .a = p->x.a, .ptr = p->x.ptr, .col = p->x.col, .val = p->x.val};
+  NearRows centers = {
+      .n = p->x.n, .d = f->space.d, .a = p->x.a, .ptr = p->x.ptr, .col = p->x.col, .val = p->x.val};
   Job *job = jobs_add(jobs, &cluster_sample);
   Buf *par = mem_realloc(f->par, (f->npar + 1) * sizeof *par);
   if (par)
@@ -166,7 +173,8 @@ static Status ask_draw(ClusterFit *f, Jobs *jobs, const char *what, uint32_t num
 }
 
 static uint32_t round_draws(const ClusterFit *f) {
-  double each = (double)f->rows * (f->space.d + 1.0) * (ROUNDS * (ROUNDS + 1) / 2.0), extra = DRAW_WORK / each;
+  double each = (double)f->rows * (f->space.d + 1.0) * (ROUNDS * (ROUNDS + 1) / 2.0),
+         extra = DRAW_WORK / each;
   uint64_t least = extra > DRAWS_MAX ? DRAWS_MAX : extra < DRAWS_MIN ? DRAWS_MIN : (uint64_t)extra;
   uint64_t n = 2 * (uint64_t)f->k > least ? 2 * (uint64_t)f->k : least;
   uint64_t most = f->space.d ? CLUSTER_CELLS_MAX / f->space.d : n;
@@ -228,7 +236,8 @@ static void polish(ClusterFit *f) {
 
 static Status ask_weights(ClusterFit *f, Jobs *jobs, Err *e) {
   const ClusterPoints *p = &f->points;
-  NearRows centers = {.n = p->x.n, .d = f->space.d, .a = p->x.a, .ptr = p->x.ptr, .col = p->x.col, .val = p->x.val};
+  NearRows centers = {
+      .n = p->x.n, .d = f->space.d, .a = p->x.a, .ptr = p->x.ptr, .col = p->x.col, .val = p->x.val};
   Job *job = jobs_add(jobs, &cluster_assign);
   if (!job)
     return err_memory(e);
@@ -253,7 +262,8 @@ static Status runs_new(ClusterFit *f, uint32_t n, Err *e) {
 }
 
 static Status no_direction(const ClusterFit *f, Err *e) {
-  return err_set(e, ST_DATA, "CML0434", "With metric = cosine a row of zeros has no direction; check the features.",
+  return err_set(e, ST_DATA, "CML0434",
+                 "With metric = cosine a row of zeros has no direction; check the features.",
                  "model `%s` has no training row with a feature that is not 0", f->name);
 }
 
@@ -264,7 +274,8 @@ static Status from_candidates(ClusterFit *f, Jobs *jobs, Err *e) {
   uint32_t found = 0, kept = 0;
   Status st = c ? ST_OK : err_memory(e);
   if (!st)
-    st = cluster_start(&f->space, &f->points, f->k, f->restarts, purpose(f, "trials", 0), c, &found, &kept, e);
+    st =
+        cluster_start(&f->space, &f->points, f->k, f->restarts, purpose(f, "trials", 0), c, &found, &kept, e);
   if (!st) {
     f->k = kept;
     st = runs_new(f, found, e);
@@ -302,7 +313,8 @@ static Status take_random(ClusterFit *f, const Buf *out, uint32_t nout, Jobs *jo
 
 static Status take_draw(ClusterFit *f, const Buf *out, uint32_t nout, Jobs *jobs, Err *e) {
   if (nout != f->npar || nout == 0)
-    return err_set(e, ST_FAULT, "CML0601", NULL, "model `%s` got %u results for %u jobs", f->name, nout, f->npar);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "model `%s` got %u results for %u jobs", f->name, nout,
+                   f->npar);
   if (f->start == START_RANDOM)
     return take_random(f, out, nout, jobs, e);
   ClusterSample *s = cluster_sample_read(&f->par[0], buf_bytes(&out[0]), e);
@@ -327,7 +339,8 @@ static Status take_weights(ClusterFit *f, Bytes result, Jobs *jobs, Err *e) {
   ClusterSums sums;
   uint32_t n = f->points.x.n;
   if (result.n != cluster_sums_doubles(n, f->space.d, false) * sizeof(double))
-    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass cluster.assign for model `%s` is damaged", f->name);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass cluster.assign for model `%s` is damaged",
+                   f->name);
   cluster_sums_at((double *)(void *)(uintptr_t)result.p, n, f->space.d, false, &sums);
   memcpy(f->points.w, sums.weight, n * sizeof(double));
   return from_candidates(f, jobs, e);
@@ -339,7 +352,8 @@ static Status take_step(ClusterFit *f, Restart *r, const Buf *out, Err *e) {
   size_t n = cluster_sums_doubles(f->k, f->space.d, true) * sizeof(double);
   ClusterSums sums;
   if (out->n != n)
-    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass cluster.assign for model `%s` is damaged", f->name);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass cluster.assign for model `%s` is damaged",
+                   f->name);
   if (!r->sums && !(r->sums = mem_alloc(n)))
     return err_memory(e);
   memcpy(r->sums, out->p, n);
@@ -413,9 +427,10 @@ static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err 
 Status cluster_begin(const TrainInfo *t, Iter **out, Err *e) {
   uint32_t k = (uint32_t)option_num(t->option, t->noption, "k");
   if ((uint64_t)k * t->d > CLUSTER_CELLS_MAX)
-    return err_set(e, ST_PROGRAM, "CML0335", "Ask for fewer clusters, or make fewer columns: fewer levels, hashed, pca.",
-                   "model `%s` has %u clusters of %u feature columns; k times columns may be %d at most", t->name, k, t->d,
-                   (int)CLUSTER_CELLS_MAX);
+    return err_set(e, ST_PROGRAM, "CML0335",
+                   "Ask for fewer clusters, or make fewer columns: fewer levels, hashed, pca.",
+                   "model `%s` has %u clusters of %u feature columns; k times columns may be %d at most",
+                   t->name, k, t->d, (int)CLUSTER_CELLS_MAX);
   ClusterFit *f = mem_alloc(sizeof *f);
   if (!f)
     return err_memory(e);
@@ -483,9 +498,11 @@ static void warn(const ClusterFit *f, const Restart *r, uint32_t n, Model *m) {
   if (!r->converged)
     note(m, "the centres still moved after %u iterations. Raise max_iterations, or tolerance", r->iterations);
   if (n < f->wanted)
-    note(m, "%u cluster%s instead of %u: the training rows have no more different points", n, n == 1 ? "" : "s", f->wanted);
+    note(m, "%u cluster%s instead of %u: the training rows have no more different points", n,
+         n == 1 ? "" : "s", f->wanted);
   if (f->zero > 0)
-    note(m, "%.0f training row%s of zeros took no part: metric = cosine needs a direction", f->zero, f->zero == 1 ? "" : "s");
+    note(m, "%.0f training row%s of zeros took no part: metric = cosine needs a direction", f->zero,
+         f->zero == 1 ? "" : "s");
 }
 
 static Status put_tensors(ClusterFit *f, const Restart *r, const ClusterSums *s, Model *m, Err *e) {
@@ -528,7 +545,8 @@ Status cluster_finish(Iter *it, Model *m, Err *e) {
   cluster_sums_at(r->sums, f->k, f->space.d, true, &s);
   f->zero = *s.zero;
   for (uint32_t i = 0; i < r->nobjective; i++) /* of the data as they are; half of it is 1 - cos */
-    r->objective[i] = f->space.cosine ? r->objective[i] / 2 : r->objective[i] / f->space.scale / f->space.scale;
+    r->objective[i] =
+        f->space.cosine ? r->objective[i] / 2 : r->objective[i] / f->space.scale / f->space.scale;
   m->objective = r->objective; /* handed over */
   m->nobjective = r->nobjective;
   r->objective = NULL;

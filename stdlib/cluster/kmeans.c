@@ -12,7 +12,8 @@ static const Option options[] = {
      "What is small inside a cluster: squared distances of rows to their centre, or 1 - cos of the angle between."},
     {"start", OPT_ENUM, 0, 0, 0, "kmeans_parallel|random",
      "First centres: far apart in proportion to squared distance, or rows drawn at random."},
-    {"restarts", OPT_INT, 5, 1, 1000, NULL, "Different starts that are followed to the end, in the same scans; the best is kept."},
+    {"restarts", OPT_INT, 5, 1, 1000, NULL,
+     "Different starts that are followed to the end, in the same scans; the best is kept."},
     {"max_iterations", OPT_INT, 300, 1, 1e6, NULL, "Most iterations of a start."},
     {"tolerance", OPT_FLOAT, 1e-4, 0, 1, NULL,
      "A start is done when the squared movements of its centres sum to this times the mean variance of the features, "
@@ -101,7 +102,8 @@ static Status kmeans_verify(const Model *m, Err *e) {
     good = fabs(c->v[i]) < INFINITY;
   if (good)
     return ST_OK;
-  return err_set(e, ST_DATA, "CML0455", "Write the bundle again.", "the model's centres are missing, or not as they should be");
+  return err_set(e, ST_DATA, "CML0455", "Write the bundle again.",
+                 "the model's centres are missing, or not as they should be");
 }
 
 const Estimator kmeans = {

@@ -81,12 +81,14 @@ static size_t moved_doubles(const MeasurePar *p) {
 
 static size_t measure_size(const void *par) {
   const MeasurePar *p = &((const Open *)par)->p;
-  return (p->metric.groups ? p->metric.groups : 64) * slice_size() + p->k * (size_t)40 + moved_doubles(p) * sizeof(double);
+  return (p->metric.groups ? p->metric.groups : 64) * slice_size() + p->k * (size_t)40 +
+         moved_doubles(p) * sizeof(double);
 }
 
 static Measure *measure_new(const MeasurePar *p, Err *e) {
   size_t k = p->k;
-  Measure *m = mem_alloc(sizeof *m + k * (sizeof *m->rows + 2 * sizeof(Twofold)) + moved_doubles(p) * sizeof(double));
+  Measure *m =
+      mem_alloc(sizeof *m + k * (sizeof *m->rows + 2 * sizeof(Twofold)) + moved_doubles(p) * sizeof(double));
   if (!m) {
     err_memory(e);
     return NULL;
@@ -168,7 +170,8 @@ Measure *measure_read(const MeasurePar *p, Bytes in, Err *e) {
   for (uint64_t i = 0; i < n && !r.bad && !e->code; i++) {
     Bytes key = rd_blob(&r);
     const void *from = rd_take(&r, slice_size());
-    Slice *s = r.bad ? NULL : metric_slot(&m->slices, key.n ? (const void *)key.p : "", key.n, slice_size(), e);
+    Slice *s =
+        r.bad ? NULL : metric_slot(&m->slices, key.n ? (const void *)key.p : "", key.n, slice_size(), e);
     if (s)
       memcpy(s, from, slice_size());
   }
@@ -191,8 +194,9 @@ static void *measure_load(const void *par, Bytes in, Err *e) {
 
 /* ---- rows ---- */
 
-/* H. Gaido, "Distributed Silhouette algorithm: evaluating clustering on big data", 2019: with squared distances
- * the mean over a cluster needs its mean and scatter alone. The row itself is not counted in its own cluster. */
+/* H. Gaido, "Distributed Silhouette algorithm: evaluating clustering on big data", 2019: with squared
+ * distances the mean over a cluster needs its mean and scatter alone. The row itself is not counted in its
+ * own cluster. */
 static double silhouette(const Open *o, const NearRows *rows, uint32_t i, uint32_t own, double w) {
   const MeasurePar *p = &o->p;
   double uu = near_square(rows, i), inside = 0, outside = INFINITY;
@@ -223,7 +227,8 @@ static void add_moved(const NearRows *rows, uint32_t i, double w, const double *
   }
 }
 
-static void add_row(const Open *o, const NearRows *rows, uint32_t i, double w, const double *score, Slice *s, Measure *m) {
+static void add_row(const Open *o, const NearRows *rows, uint32_t i, double w, const double *score, Slice *s,
+                    Measure *m) {
   const MeasurePar *p = &o->p;
   uint32_t own = (uint32_t)score[0];
   const double *c = p->center + (size_t)own * p->d;
@@ -256,14 +261,17 @@ static Status check(const MeasurePar *p, const Panel *panel, Err *e) {
   good = good && (p->kind == MEASURE_INERTIA || (panel->x && panel->x->d == p->d));
   for (uint32_t i = 0; good && i < (c->constant ? 1 : panel->n); i++)
     good = c->f[2 * (size_t)i] >= 0 && c->f[2 * (size_t)i] < p->k;
-  return good ? ST_OK : err_set(e, ST_FAULT, "CML0601", NULL, "a metric of clusters does not get the clusters of its model");
+  return good ? ST_OK
+              : err_set(e, ST_FAULT, "CML0601", NULL,
+                        "a metric of clusters does not get the clusters of its model");
 }
 
 static Status measure_map(const void *par, const Panel *panel, void *partial, Ctx *ctx) {
   const Open *o = par;
   const MeasurePar *p = &o->p;
   Measure *m = partial;
-  uint32_t n = panel->n, piece = cluster_piece(p->d), *slot = arena_alloc(ctx->scratch, ((size_t)n + 1) * sizeof *slot);
+  uint32_t n = panel->n, piece = cluster_piece(p->d),
+           *slot = arena_alloc(ctx->scratch, ((size_t)n + 1) * sizeof *slot);
   if (!slot)
     return err_memory(ctx->err);
   Status st = n ? check(p, panel, ctx->err) : ST_OK;
@@ -282,8 +290,8 @@ static Status measure_map(const void *par, const Panel *panel, void *partial, Ct
       st = cluster_rows(&space, panel->x, from, many, &a, &rows, ctx->err);
     for (uint32_t i = 0; i < many && !st; i++) {
       uint32_t r = from + i;
-      add_row(o, &rows, i, panel->weight ? panel->weight[r] : 1, score->f + (score->constant ? 0 : 2 * (size_t)r),
-              m->slices.entry[slot[r]].val, m);
+      add_row(o, &rows, i, panel->weight ? panel->weight[r] : 1,
+              score->f + (score->constant ? 0 : 2 * (size_t)r), m->slices.entry[slot[r]].val, m);
     }
   }
   arena_free(&a);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Metrics of clusters: silhouette, inertia, davies_bouldin, calinski_harabasz.
  *
- * With one or two scans of a part (measure.c), x being rows as the model sees them (with metric = cosine: divided
- * by their lengths), c the model's centres and g(x) the cluster that the model gives:
+ * With one or two scans of a part (measure.c), x being rows as the model sees them (with metric = cosine:
+ * divided by their lengths), c the model's centres and g(x) the cluster that the model gives:
  *
- *   MEASURE_GROUPS      per cluster its weight W, sum of w (x - c), sum of w |x - c|^2, from which its mean m and
- *                       its scatter S = sum of w |x - m|^2 follow without cancellation, since m is near c
- *   MEASURE_SILHOUETTE  needs those: the mean squared distance of x to the rows of a cluster is |x - m|^2 + S / W
+ *   MEASURE_GROUPS      per cluster its weight W, sum of w (x - c), sum of w |x - c|^2, from which its mean m
+ *                       and its scatter S = sum of w |x - m|^2 follow without cancellation, since m is near c
+ *   MEASURE_SILHOUETTE  needs those: the mean squared distance of x to the rows of a cluster is |x - m|^2 + S
+ *                       / W
  *   MEASURE_SPREAD      needs those: per cluster the sum of w |x - m|
  *   MEASURE_INERTIA     the sum of w |x - c|^2 (cosine: of w (1 - cos)) */
 #ifndef STDLIB_CLUSTER_MEASURE_H
@@ -15,7 +16,13 @@
 #include "stdlib/cluster/cluster.h"
 #include "stdlib/metric/metric.h"
 
-typedef enum { MEASURE_GROUPS, MEASURE_SILHOUETTE, MEASURE_SPREAD, MEASURE_INERTIA, MEASURE_KINDS } MeasureKind;
+typedef enum {
+  MEASURE_GROUPS,
+  MEASURE_SILHOUETTE,
+  MEASURE_SPREAD,
+  MEASURE_INERTIA,
+  MEASURE_KINDS
+} MeasureKind;
 
 typedef struct MeasurePar {
   uint8_t kind;

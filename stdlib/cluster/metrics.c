@@ -98,8 +98,11 @@ static Status begin(MeasureOf of, const MetricInfo *i, Iter **out, Err *e) {
   m->it.free = iter_free;
   m->of = of;
   m->center = c->v;
-  m->par = (MeasurePar){.kind = of == OF_INERTIA ? MEASURE_INERTIA : MEASURE_GROUPS, .cosine = cosine->v[0] != 0, .k = c->rows,
-                        .d = c->cols, .center = c->v,
+  m->par = (MeasurePar){.kind = of == OF_INERTIA ? MEASURE_INERTIA : MEASURE_GROUPS,
+                        .cosine = cosine->v[0] != 0,
+                        .k = c->rows,
+                        .d = c->cols,
+                        .center = c->v,
                         .metric = {.score = i->score, .slice = i->slice, .groups = i->groups}};
   *out = &m->it;
   return ST_OK;
@@ -127,7 +130,8 @@ static void davies_bouldin(const MeasureIter *m, MetricValue *v) {
         continue;
       NearRows row = {.n = 1, .d = d, .a = m->par.center + (size_t)i * d, .direct = true};
       double apart = sqrt(near_distance(&row, 0, 0, m->par.center + (size_t)j * d, 0));
-      double wide = twofold(&m->last->sum[i]) / m->par.weight[i] + twofold(&m->last->sum[j]) / m->par.weight[j];
+      double wide =
+          twofold(&m->last->sum[i]) / m->par.weight[i] + twofold(&m->last->sum[j]) / m->par.weight[j];
       double ratio = apart > 0 ? wide / apart : 0; /* as scikit-learn has it */
       worst = ratio > worst ? ratio : worst;
     }

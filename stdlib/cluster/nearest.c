@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The nearest centre: see nearest.h. Kernels first (nearest_kernel.c), here bounds and decisions.
  *
- * The bound. In single precision with u = 2^-24, coordinates f = fl(scale (x - origin)) and a centre h = fl(scale
- * (c - origin)), the score |h|^2 - 2 f h is a chain of at most d + 2 operations over products; each factor
- * carries one rounding more. Higham, "Accuracy and Stability of Numerical Algorithms", 3.1: its error is below
- * (d + 8) u (2 |f| |h| + |h|^2) for (d + 8) u < 1/10. A distance in double precision is wrong by a far smaller
- * part of (|f| + |h|)^2, for which 2^-38 stands. Two scores that differ by more than twice the sum cannot be in
- * the wrong order. Single precision also loses numbers below 2^-126; the scale makes the longest centre about 1,
- * so that 2^-100 covers it. */
+ * The bound. In single precision with u = 2^-24, coordinates f = fl(scale (x - origin)) and a centre h =
+ * fl(scale (c - origin)), the score |h|^2 - 2 f h is a chain of at most d + 2 operations over products;
+ * each factor carries one rounding more. Higham, "Accuracy and Stability of Numerical Algorithms", 3.1:
+ * its error is below (d + 8) u (2 |f| |h| + |h|^2) for (d + 8) u < 1/10. A distance in double precision is
+ * wrong by a far smaller part of (|f| + |h|)^2, for which 2^-38 stands. Two scores that differ by more
+ * than twice the sum cannot be in the wrong order. Single precision also loses numbers below 2^-126; the
+ * scale makes the longest centre about 1, so that 2^-100 covers it. */
 #include "stdlib/cluster/nearest.h"
 
 #include <math.h>
@@ -42,8 +42,8 @@ static double product(const NearRows *rows, uint32_t i, const double *c) {
   return v;
 }
 
-/* Sum of squared differences in the canonical order, each times scale first: 1, or where squares would overflow
- * or vanish another power of two. */
+/* Sum of squared differences in the canonical order, each times scale first: 1, or where squares would
+ * overflow or vanish another power of two. */
 static double differences(const NearRows *rows, uint32_t i, const double *c, double scale) {
   if (rows->a && scale == 1)
     return best_kernels()->square(rows->a + (size_t)i * rows->d, c, rows->d);
@@ -151,7 +151,8 @@ Status near_centers(NearCenters *out, const double *c, uint32_t k, uint32_t d, b
 
 /* ---- rows ---- */
 
-static void compare(const NearCenters *c, const NearRows *rows, uint32_t i, double uu, uint32_t k, uint32_t *index, double *best) {
+static void compare(const NearCenters *c, const NearRows *rows, uint32_t i, double uu, uint32_t k,
+                    uint32_t *index, double *best) {
   double v = near_distance(rows, i, uu, c->c + (size_t)k * c->d, c->cc[k]);
   if (*index == UINT32_MAX || v < *best) {
     *best = v;
@@ -160,8 +161,8 @@ static void compare(const NearCenters *c, const NearRows *rows, uint32_t i, doub
 }
 
 /* All centres whose score is not above `limit`; score NULL: all. */
-static void find_exactly(const NearCenters *c, const NearRows *rows, uint32_t i, const float *score, double limit,
-                         uint32_t *index, double *best) {
+static void find_exactly(const NearCenters *c, const NearRows *rows, uint32_t i, const float *score,
+                         double limit, uint32_t *index, double *best) {
   double uu = rows->direct ? 0 : near_square(rows, i);
   *index = UINT32_MAX;
   *best = 0;
@@ -170,7 +171,8 @@ static void find_exactly(const NearCenters *c, const NearRows *rows, uint32_t i,
       compare(c, rows, i, uu, k, index, best);
 }
 
-/* How far two scores may be apart and yet in the wrong order; length: of the row as single precision has it. */
+/* How far two scores may be apart and yet in the wrong order; length: of the row as single precision has
+ * it. */
 static double margin(const NearCenters *c, double terms, double length) {
   double both = length + c->reach;
   double score = (terms + 8) * 0x1p-24 * (2 * length * c->reach + c->reach * c->reach);
@@ -178,7 +180,8 @@ static double margin(const NearCenters *c, double terms, double length) {
 }
 
 /* Scores of one row: acc (groups x 16). n entries of value f at columns col, or 0 .. n - 1. */
-static void score_row(const NearCenters *c, const float *f, const uint32_t *col, uint32_t n, float *restrict acc) {
+static void score_row(const NearCenters *c, const float *f, const uint32_t *col, uint32_t n,
+                      float *restrict acc) {
   for (uint32_t g = 0; g < c->groups; g++) {
     const float *p = c->pack + (size_t)g * c->d * NEAR_LANES;
     float s[NEAR_LANES];
@@ -199,8 +202,8 @@ static double length_of(const float *f, uint32_t n) {
   return sqrt(s) * (1 + 0x1p-20);
 }
 
-static void find_by_scores(const NearCenters *c, const NearRows *rows, uint32_t i, const float *f, const uint32_t *col,
-                           uint32_t n, float *acc, uint32_t *index, double *best) {
+static void find_by_scores(const NearCenters *c, const NearRows *rows, uint32_t i, const float *f,
+                           const uint32_t *col, uint32_t n, float *acc, uint32_t *index, double *best) {
   float least = INFINITY;
   score_row(c, f, col, n, acc);
   for (uint32_t k = 0; k < c->k; k++)
@@ -209,7 +212,8 @@ static void find_by_scores(const NearCenters *c, const NearRows *rows, uint32_t 
   find_exactly(c, rows, i, least < INFINITY ? acc : NULL, limit, index, best);
 }
 
-static bool find_sparse(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index, double *best) {
+static bool find_sparse(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index,
+                        double *best) {
   uint32_t most = 0;
   for (uint32_t i = 0; i < rows->n; i++) {
     uint32_t n = rows->ptr[i + 1] - rows->ptr[i];
@@ -228,7 +232,8 @@ static bool find_sparse(const NearCenters *c, const NearRows *rows, Arena *scrat
   return true;
 }
 
-static bool find_dense(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index, double *best) {
+static bool find_dense(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index,
+                       double *best) {
   enum { ROWS = NEAR_TILE * 16 };
   const NearKernels *kernel = best_kernels();
   uint32_t d = c->d;
@@ -239,7 +244,8 @@ static bool find_dense(const NearCenters *c, const NearRows *rows, Arena *scratc
   float least[ROWS], next[ROWS];
   double length[ROWS];
   for (uint32_t from = 0; from < rows->n; from += ROWS) {
-    uint32_t n = rows->n - from < ROWS ? rows->n - from : ROWS, whole = (n + NEAR_TILE - 1) / NEAR_TILE * NEAR_TILE;
+    uint32_t n = rows->n - from < ROWS ? rows->n - from : ROWS,
+             whole = (n + NEAR_TILE - 1) / NEAR_TILE * NEAR_TILE;
     uint32_t at[ROWS];
     for (uint32_t i = 0; i < n; i++) {
       const double *restrict u = rows->a + (size_t)(from + i) * d;
@@ -264,7 +270,8 @@ static bool find_dense(const NearCenters *c, const NearRows *rows, Arena *scratc
       uint32_t r = from + i;
       if (least[i] < INFINITY && length[i] < 0x1p60 && next[i] > least[i] + margin(c, d, length[i])) {
         index[r] = at[i];
-        best[r] = near_distance(rows, r, rows->direct ? 0 : near_square(rows, r), c->c + (size_t)at[i] * d, c->cc[at[i]]);
+        best[r] = near_distance(rows, r, rows->direct ? 0 : near_square(rows, r), c->c + (size_t)at[i] * d,
+                                c->cc[at[i]]);
       } else if (length[i] < 0x1p60) {
         find_by_scores(c, rows, r, f + (size_t)i * d, NULL, d, acc, &index[r], &best[r]);
       } else {
@@ -275,7 +282,8 @@ static bool find_dense(const NearCenters *c, const NearRows *rows, Arena *scratc
   return true;
 }
 
-void near_find(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index, double *distance2) {
+void near_find(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index,
+               double *distance2) {
   /* a handful of rows is not worth the way into single precision */
   if (scratch && !c->exact && (rows->a ? find_dense : find_sparse)(c, rows, scratch, index, distance2))
     return;

@@ -42,17 +42,20 @@ typedef struct NearCenters {
 Status near_centers(NearCenters *out, const double *c, uint32_t k, uint32_t d, bool sparse, Err *e);
 void near_free(NearCenters *c);
 
-/* index[i] and distance2[i], the squared distance, for every row. scratch may be NULL: slower, the same bits. */
-void near_find(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index, double *distance2);
+/* index[i] and distance2[i], the squared distance, for every row. scratch may be NULL: slower, the same
+ * bits. */
+void near_find(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index,
+               double *distance2);
 /* The squared distance of row i from a point of d numbers and squared length cc. uu: of the row. */
 double near_distance(const NearRows *rows, uint32_t i, double uu, const double *c, double cc);
 double near_square(const NearRows *rows, uint32_t i); /* squared length of row i */
 
 typedef struct NearKernels { /* one instruction set; all give the same answers of near_find */
   const char *isa;
-  /* `rows` (a multiple of NEAR_TILE) of d floats: the least score, the next one, and the centre of the least */
-  void (*tile)(const float *f, uint32_t rows, uint32_t d, const float *pack, const float *first, uint32_t groups,
-               float *best, float *second, uint32_t *index);
+  /* `rows` (a multiple of NEAR_TILE) of d floats: the least score, the next one, and the centre of the
+   * least */
+  void (*tile)(const float *f, uint32_t rows, uint32_t d, const float *pack, const float *first,
+               uint32_t groups, float *best, float *second, uint32_t *index);
   double (*square)(const double *x, const double *y, uint32_t d); /* sum of (x - y)^2, canonical order */
 } NearKernels;
 enum { NEAR_TILE = 12, NEAR_LANES = 16 };

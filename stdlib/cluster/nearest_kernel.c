@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The two inner loops of nearest.c for each instruction set: scores of rows against all centres in single
- * precision, where the order of operations is free (nearest.c bounds the error), and squared differences in double
- * precision, whose order is canonical.
+ * precision, where the order of operations is free (nearest.c bounds the error), and squared differences in
+ * double precision, whose order is canonical.
  *
  * tile: a group of 16 centres lies across the lanes; TILE rows at once keep their sums in registers while the
- * group's columns go by; behind the last column the least and the second least score of each lane are updated in
- * memory, and behind the last group the lanes are joined. */
+ * group's columns go by; behind the last column the least and the second least score of each lane are
+ * updated in memory, and behind the last group the lanes are joined. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O3", "fp-contract=off")
 #else
@@ -21,8 +21,8 @@
 #define UNROLL _Pragma("GCC unroll 16")
 
 /* Of 16 lanes: the least and the centre it belongs to (of equal ones the first), and the second least. */
-static inline void join_lanes(const float *best, const float *second, const float *group, float *least, float *next,
-                              uint32_t *index) {
+static inline void join_lanes(const float *best, const float *second, const float *group, float *least,
+                              float *next, uint32_t *index) {
   float m = best[0];
   uint32_t at = 0;
   for (uint32_t l = 1; l < NEAR_LANES; l++)
@@ -40,8 +40,9 @@ static inline void join_lanes(const float *best, const float *second, const floa
 
 /* V: a vector of L floats; T rows at a time. */
 #define KERNELS(ISA, ATTR, V, L, T, LOAD, STORE, SET, FMA, MIN, MAX, LESS, PICK, W) \
-  ATTR static void tile_##ISA(const float *f, uint32_t rows, uint32_t d, const float *pack, const float *first, \
-                              uint32_t groups, float *best, float *second, uint32_t *index) \
+  ATTR static void tile_##ISA(const float *f, uint32_t rows, uint32_t d, const float *pack, \
+                              const float *first, uint32_t groups, float *best, float *second, \
+                              uint32_t *index) \
   { \
     enum { PARTS = NEAR_LANES / L }; \
     float b[T][NEAR_LANES] __attribute__((aligned(64))), n[T][NEAR_LANES] __attribute__((aligned(64))); \
@@ -123,12 +124,13 @@ KERNELS(base, , float, 1, 1, ONE_LOAD, ONE_STORE, ONE_SET, ONE_FMA, ONE_MIN, ONE
 typedef double Four __attribute__((vector_size(32)));
 typedef double Eight __attribute__((vector_size(64)));
 #define LESS8(x, y) _mm256_cmp_ps(x, y, _CMP_LT_OQ)
-KERNELS(avx2, __attribute__((target("avx2,fma"))), __m256, 8, 6, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps,
-        _mm256_fmadd_ps, _mm256_min_ps, _mm256_max_ps, LESS8, _mm256_blendv_ps, Four)
+KERNELS(avx2, __attribute__((target("avx2,fma"))), __m256, 8, 6, _mm256_loadu_ps, _mm256_storeu_ps,
+        _mm256_set1_ps, _mm256_fmadd_ps, _mm256_min_ps, _mm256_max_ps, LESS8, _mm256_blendv_ps, Four)
 #define LESS16(x, y) _mm512_cmp_ps_mask(x, y, _CMP_LT_OQ)
 #define PICK16(no, yes, mask) _mm512_mask_mov_ps(no, mask, yes)
-KERNELS(avx512, __attribute__((target("avx512f,avx512dq,avx512vl"))), __m512, 16, 12, _mm512_loadu_ps, _mm512_storeu_ps,
-        _mm512_set1_ps, _mm512_fmadd_ps, _mm512_min_ps, _mm512_max_ps, LESS16, PICK16, Eight)
+KERNELS(avx512, __attribute__((target("avx512f,avx512dq,avx512vl"))), __m512, 16, 12, _mm512_loadu_ps,
+        _mm512_storeu_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_min_ps, _mm512_max_ps, LESS16, PICK16,
+        Eight)
 #endif
 
 const NearKernels *near_kernels(int isa) {

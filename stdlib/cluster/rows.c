@@ -52,7 +52,8 @@ static void normalise(double *v, uint32_t n) {
     v[k] /= length;
 }
 
-Status cluster_rows(const ClusterSpace *s, const Matrix *x, uint32_t from, uint32_t n, Arena *a, NearRows *out, Err *e) {
+Status cluster_rows(const ClusterSpace *s, const Matrix *x, uint32_t from, uint32_t n, Arena *a,
+                    NearRows *out, Err *e) {
   size_t d = s->d, first = s->sparse ? x->ptr[from] : from * d;
   size_t values = s->sparse ? x->ptr[from + n] - first : n * d;
   double *restrict u = arena_alloc64(a, (values + 1) * sizeof *u);

@@ -2,10 +2,10 @@
 /* The pass cluster.sample: draws rows without replacement, each in proportion to its weight times the squared
  * distance from the nearest of the centres so far (without centres: to its weight).
  *
- * Every row gets the key -log(u) / (w D), u a random number of its position; the `count` least keys are the sample
- * (P. Efraimidis and P. Spirakis, "Weighted random sampling with a reservoir", 2006). So a scan draws exactly as
- * many rows as are asked for, whatever the total is, and merging samples is merging sorted lists. A row that lies
- * on a centre is never drawn. */
+ * Every row gets the key -log(u) / (w D), u a random number of its position; the `count` least keys are
+ * the sample (P. Efraimidis and P. Spirakis, "Weighted random sampling with a reservoir", 2006). So a scan
+ * draws exactly as many rows as are asked for, whatever the total is, and merging samples is merging
+ * sorted lists. A row that lies on a centre is never drawn. */
 #include <math.h>
 #include <string.h>
 
@@ -22,7 +22,8 @@ typedef struct SamplePar {
 } SamplePar;
 
 /* u64 key; u32 count; then the parameters of cluster.assign, or the space alone */
-void cluster_sample_par(const ClusterSpace *s, uint64_t key, uint32_t count, const NearRows *centers, Buf *par) {
+void cluster_sample_par(const ClusterSpace *s, uint64_t key, uint32_t count, const NearRows *centers,
+                        Buf *par) {
   buf_u64(par, key);
   buf_u32(par, count);
   buf_u8(par, centers != NULL);
@@ -116,7 +117,8 @@ static ClusterDraw *draw_new(double key, double weight, uint32_t n, bool sparse)
   return t;
 }
 
-/* Puts t behind all whose key is not above its own; what is then one too many is freed. t is owned from here on. */
+/* Puts t behind all whose key is not above its own; what is then one too many is freed. t is owned from
+ * here on. */
 static bool put(ClusterSample *s, uint32_t count, ClusterDraw *t) {
   uint32_t low = 0, high = s->n;
   while (low < high) {
@@ -142,7 +144,8 @@ static bool put(ClusterSample *s, uint32_t count, ClusterDraw *t) {
   return true;
 }
 
-static Status draw(const SamplePar *p, const NearRows *rows, uint32_t i, double key, double w, ClusterSample *s, Err *e) {
+static Status draw(const SamplePar *p, const NearRows *rows, uint32_t i, double key, double w,
+                   ClusterSample *s, Err *e) {
   uint32_t from = rows->a ? 0 : rows->ptr[i], n = rows->a ? rows->d : rows->ptr[i + 1] - from;
   ClusterDraw *t = draw_new(key, w, n, !rows->a);
   if (!t)
@@ -154,8 +157,8 @@ static Status draw(const SamplePar *p, const NearRows *rows, uint32_t i, double 
   return put(s, p->count, t) ? ST_OK : err_memory(e);
 }
 
-static Status map_piece(const SamplePar *p, const Panel *panel, uint32_t from, uint32_t n, ClusterSample *s, Arena *a,
-                        Err *e) {
+static Status map_piece(const SamplePar *p, const Panel *panel, uint32_t from, uint32_t n, ClusterSample *s,
+                        Arena *a, Err *e) {
   NearRows rows;
   Status st = cluster_rows(&p->space, panel->x, from, n, a, &rows, e);
   if (st)

@@ -2,10 +2,10 @@
 /* First centres from weighted candidates, on the driver. Candidates are all rows, or those that the rounds of
  * k-means|| drew (fit.c), each with the weight of the rows around it.
  *
- * A trial is k-means++ (D. Arthur and S. Vassilvitskii, 2007; of several draws the one that lowers the inertia
- * most, as their section 5.2 has it) and Lloyd's method until nothing moves, both on the candidates. Trials cost
- * little beside passes over the rows, so there are many. Those of least inertia are improved by swaps (swap.c) and
- * Lloyd's method in turns, and are what the rows start from. */
+ * A trial is k-means++ (D. Arthur and S. Vassilvitskii, 2007; of several draws the one that lowers the
+ * inertia most, as their section 5.2 has it) and Lloyd's method until nothing moves, both on the
+ * candidates. Trials cost little beside passes over the rows, so there are many. Those of least inertia
+ * are improved by swaps (swap.c) and Lloyd's method in turns, and are what the rows start from. */
 #include <math.h>
 #include <string.h>
 
@@ -40,7 +40,8 @@ Status cluster_points_add(ClusterPoints *p, const ClusterSpace *s, const Cluster
     entries += from->v[i]->n;
   if (n >= UINT32_MAX || entries >= UINT32_MAX || !grow(&p->w, n * sizeof(double)))
     return err_memory(e);
-  bool good = s->sparse ? grow(&p->x.ptr, (n + 1) * sizeof(uint32_t)) && grow(&p->x.col, entries * sizeof(uint32_t)) &&
+  bool good = s->sparse ? grow(&p->x.ptr, (n + 1) * sizeof(uint32_t)) &&
+                              grow(&p->x.col, entries * sizeof(uint32_t)) &&
                               grow(&p->x.val, entries * sizeof(double))
                         : grow(&p->x.a, n * s->d * sizeof(double));
   if (!good)
@@ -148,7 +149,8 @@ static uint32_t plus_plus(Trial *t, uint32_t draws) {
 
 /* ---- Lloyd's method on the candidates ---- */
 
-static Status one_step(const Trial *t, const void *par, double *c, uint32_t k, double *inertia, ClusterStep *step, Err *e) {
+static Status one_step(const Trial *t, const void *par, double *c, uint32_t k, double *inertia,
+                       ClusterStep *step, Err *e) {
   ClusterSums sums;
   RowErrors *errors = mem_alloc(sizeof *errors);
   double *v = errors ? cluster_assign.init(par, e) : NULL;
@@ -195,7 +197,8 @@ static Status lloyd(const Trial *t, uint32_t k, double *inertia, Err *e) {
 /* ---- trials ---- */
 
 /* Sorted by inertia; one that is as good as another already there is taken to be the same. */
-static void keep(double *centers, double *inertia, uint32_t *n, uint32_t most, const double *c, size_t size, double value) {
+static void keep(double *centers, double *inertia, uint32_t *n, uint32_t most, const double *c, size_t size,
+                 double value) {
   uint32_t at = *n;
   for (uint32_t i = 0; i < *n; i++)
     if (fabs(inertia[i] - value) <= 1e-9 * value)

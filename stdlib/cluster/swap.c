@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Swaps: a candidate, drawn in proportion to its weight times its squared distance, takes the place of the centre
- * whose loss costs least, where that lowers the inertia (S. Lattanzi and C. Sohler, "A better k-means++ algorithm
- * via local search", 2019). Lloyd's method cannot do this: it never moves a centre from one crowd to another.
+/* Swaps: a candidate, drawn in proportion to its weight times its squared distance, takes the place of the
+ * centre whose loss costs least, where that lowers the inertia (S. Lattanzi and C. Sohler, "A better
+ * k-means++ algorithm via local search", 2019). Lloyd's method cannot do this: it never moves a centre from
+ * one crowd to another.
  *
- * All distances of candidates and centres are kept, so that a swap that is turned down costs one distance for each
- * candidate and a look at two numbers. */
+ * All distances of candidates and centres are kept, so that a swap that is turned down costs one distance
+ * for each candidate and a look at two numbers. */
 #include <math.h>
 #include <string.h>
 
@@ -107,7 +108,8 @@ Status trial_swap(Trial *t, uint32_t k, uint32_t *swapped, Err *e) {
   if (k < 2 || n * k > CELLS_MAX)
     return ST_OK;
   double *v = mem_alloc((n * k + n + k + d + 1) * sizeof *v);
-  Swap s = {.t = t, .n = (uint32_t)n, .k = k, .far = v, .next = v + n * k, .at = mem_alloc((n + 1) * sizeof *s.at)};
+  Swap s = {
+      .t = t, .n = (uint32_t)n, .k = k, .far = v, .next = v + n * k, .at = mem_alloc((n + 1) * sizeof *s.at)};
   Status st = v && s.at ? ST_OK : err_memory(e);
   if (!st) {
     s.loss = s.next + n;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How unlikely a value of Student's t or of the normal distribution is: for p-values and confidence intervals. Made of
- * exp and log of vm/kernel alone, so that the bits are the same on every machine.
+/* How unlikely a value of Student's t or of the normal distribution is: for p-values and confidence
+ * intervals. Made of exp and log of vm/kernel alone, so that the bits are the same on every machine.
  *
  * Equations are those of the NIST Digital Library of Mathematical Functions, https://dlmf.nist.gov. */
 #include <float.h>
@@ -24,11 +24,13 @@ static double gamma_step(double a) {
   for (; a < 20; a += 1)
     scale *= a / (a + 0.5);
   double r = 1 / a, q = r * r;
-  double log_part = r * (-1.0 / 8 + q * (1.0 / 192 + q * (-1.0 / 640 + q * (17.0 / 14336 - q * (31.0 / 18432)))));
+  double log_part =
+      r * (-1.0 / 8 + q * (1.0 / 192 + q * (-1.0 / 640 + q * (17.0 / 14336 - q * (31.0 / 18432)))));
   return scale * sqrt(a) * exp_of(log_part);
 }
 
-/* The continued fraction of the incomplete beta function, DLMF 8.17.22, by Lentz's method; x < (a + 1) / (a + b + 2). */
+/* The continued fraction of the incomplete beta function, DLMF 8.17.22, by Lentz's method; x < (a + 1) /
+ * (a + b + 2). */
 static double beta_fraction(double a, double b, double x) {
   double f = 1, c = 1, d = 1 - (a + b) * x / (a + 1);
   d = 1 / d;
@@ -64,7 +66,8 @@ double chance_t(double t, double freedom) {
   return 1 - front * beta_fraction(0.5, a, q * x) / 0.5;
 }
 
-/* P(|Z| > |z|), erfc(|z| / sqrt 2): a series of positive terms (DLMF 7.6.2), or the continued fraction 7.9.2. */
+/* P(|Z| > |z|), erfc(|z| / sqrt 2): a series of positive terms (DLMF 7.6.2), or the continued fraction
+ * 7.9.2. */
 double chance_normal(double z) {
   double h = z * z / 2, x = sqrt(h), front = exp_of(-h) / ROOT_PI;
   if (!(h < INFINITY))
@@ -83,7 +86,8 @@ double chance_normal(double z) {
   return front / (x + f);
 }
 
-/* The t that is exceeded in size with probability p; freedom 0: normal. The chance falls with t: by halving. */
+/* The t that is exceeded in size with probability p; freedom 0: normal. The chance falls with t: by
+ * halving. */
 double chance_quantile(double p, double freedom) {
   double lo = 0, hi = 1;
   while (hi < 1e300 && (freedom > 0 ? chance_t(hi, freedom) : chance_normal(hi)) > p)

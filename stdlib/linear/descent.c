@@ -4,16 +4,20 @@
  *
  * Three moves take turns, each of which can only lower the value:
  *
- *   sweep  every coordinate in order goes to its own minimum, the rest held: J. Friedman, T. Hastie, R. Tibshirani,
- *          "Regularization Paths for Generalized Linear Models via Coordinate Descent", J. Stat. Software 33 (2010),
- *          covariance updates: r = H x + g is kept, a coordinate that moves adds its column of H;
- *   active sweeps over the coordinates that are neither at 0 nor at a bound, which are few in sparse solutions;
- *   face   when these settle slowly (columns that resemble each other): with signs and bounds held the problem is a plain
- *          quadratic of the active coordinates, solved by Cholesky; the way there ends where one reaches 0 or a bound.
- *          The faces met are finitely many and the value falls, so the last one is solved exactly.
+ *   sweep  every coordinate in order goes to its own minimum, the rest held: J. Friedman, T. Hastie, R.
+ *          Tibshirani, "Regularization Paths for Generalized Linear Models via Coordinate Descent", J. Stat.
+ *          Software 33 (2010), covariance updates: r = H x + g is kept, a coordinate that moves adds its
+ *          column of H;
+ *   active sweeps over the coordinates that are neither at 0 nor at a bound, which are few in sparse
+ *   solutions;
+ *   face   when these settle slowly (columns that resemble each other): with signs and bounds held the
+ *          problem is a plain quadratic of the active coordinates, solved by Cholesky; the way there ends
+ *          where one reaches 0 or a bound. The faces met are finitely many and the value falls, so the last
+ *          one is solved exactly.
  *
- * It ends when the optimality conditions hold, not when changes are small: for each coordinate the distance to its own
- * minimum times sqrt(h_jj), from r computed afresh, is within the tolerance or within the rounding of r. */
+ * It ends when the optimality conditions hold, not when changes are small: for each coordinate the
+ * distance to its own minimum times sqrt(h_jj), from r computed afresh, is within the tolerance or within
+ * the rounding of r. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -162,7 +166,8 @@ static double room_of(const Descent *d, size_t j, double step, double *end) {
   return step == 0 || !(fabs(wall) < INFINITY) ? INFINITY : (wall - x) / step;
 }
 
-/* To the minimum of the face that x is in, or to its edge: then `edge`, and the coordinate that got there leaves. */
+/* To the minimum of the face that x is in, or to its edge: then `edge`, and the coordinate that got there
+ * leaves. */
 static Status face_step(Descent *d, bool *edge, Err *e) {
   const Quadratic *q = d->q;
   size_t n = d->nface, stop = n;
@@ -202,8 +207,8 @@ static Status face_step(Descent *d, bool *edge, Err *e) {
   return ST_OK;
 }
 
-/* Face after face, each inside the one before, until a minimum is met: else a sweep would only bring back, by a little,
- * what has just left. Wide faces stop sooner, and come again in the next round. */
+/* Face after face, each inside the one before, until a minimum is met: else a sweep would only bring back,
+ * by a little, what has just left. Wide faces stop sooner, and come again in the next round. */
 static Status face_steps(Descent *d, Err *e) {
   bool edge = true;
   Status st = ST_OK;

@@ -63,7 +63,8 @@ static void fit_free(Iter *it) {
 }
 
 /* The two classes' moments of column j as one group, class weights and unstored zeros included. */
-static void column_moments(const Moments *m, uint32_t j, const double *mult, double total, double *mean, double *m2) {
+static void column_moments(const Moments *m, uint32_t j, const double *mult, double total, double *mean,
+                           double *m2) {
   double w = 0, mu = 0, q = 0;
   for (int c = 0; c < MOMENT_CLASSES; c++) {
     double wc = m->w[c][j] * mult[c];
@@ -121,14 +122,15 @@ bool linear_unbounded(const Space *s, const LinOptions *o, const double *beta, d
   return true;
 }
 
-/* What a coefficient that no solver looks for is: 1 for the offset, of a constant column the allowed value next to 0. */
+/* What a coefficient that no solver looks for is: 1 for the offset, of a constant column the allowed value
+ * next to 0. */
 static double fixed_value(const LinFit *f, uint32_t j) {
   double lo = f->lower[j], hi = f->upper[j];
   return f->space.offset && j == f->d - 1 ? 1 : lo > 0 ? lo : hi < 0 ? hi : 0;
 }
 
-Status linear_place(Space *s, uint32_t j, const ColumnSums *c, const char *feature, const char *model, double *deviation,
-                    double *size, Err *e) {
+Status linear_place(Space *s, uint32_t j, const ColumnSums *c, const char *feature, const char *model,
+                    double *deviation, double *size, Err *e) {
   *deviation = c->high > c->low ? sqrt(c->m2 / s->total) : 0;
   *size = s->intercept ? *deviation : sqrt(c->m2 / s->total + c->mean * c->mean);
   if (!(*size < 1e150 && fabs(c->low) < 1e150 && fabs(c->high) < 1e150))
@@ -268,7 +270,8 @@ static Status ask(LinFit *f, Jobs *jobs, Err *e) {
     return job->par.bad ? err_memory(e) : ST_OK;
   if (products)
     return newton_ask_products(f->newton, &job->par, e);
-  linear_gradient_par(&f->space, f->newton ? newton_point(f->newton) : lbfgs_point(f->lbfgs), hess, &job->par);
+  linear_gradient_par(&f->space, f->newton ? newton_point(f->newton) : lbfgs_point(f->lbfgs), hess,
+                      &job->par);
   return job->par.bad ? err_memory(e) : ST_OK;
 }
 
@@ -304,7 +307,8 @@ static Status take_moments(LinFit *f, Bytes result, Err *e) {
 static Status take_products(LinFit *f, Bytes result, Err *e) {
   size_t k = newton_directions(f->newton);
   if (result.n != k * k * sizeof(double))
-    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.products for model `%s` is damaged", f->name);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.products for model `%s` is damaged",
+                   f->name);
   return newton_products(f->newton, (const double *)(const void *)result.p, e);
 }
 
@@ -351,7 +355,8 @@ static Status finish_errors(LinFit *f, const Sums *at, Err *e) {
   return linear_errors(&f->space, &c, dispersion, f->error, &f->error0, e);
 }
 
-/* The solver is done. Logistic loss: its Hessian is of a point before the last; one more pass gives it at the solution. */
+/* The solver is done. Logistic loss: its Hessian is of a point before the last; one more pass gives it at
+ * the solution. */
 static Status begin_errors(LinFit *f, Err *e) {
   f->wait = FINISHED;
   f->no_errors = errors_undefined(f);
@@ -366,7 +371,8 @@ static Status begin_errors(LinFit *f, Err *e) {
 static Status take_sums(LinFit *f, const Buf *result, Err *e) {
   bool hess = f->newton && newton_need(f->newton) == NEED_HESSIAN;
   if (result->n != linear_sums_doubles(f->d, hess) * sizeof(double))
-    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.gradient for model `%s` is damaged", f->name);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.gradient for model `%s` is damaged",
+                   f->name);
   Sums sums;
   linear_sums_at((double *)(void *)result->p, f->d, hess, &sums);
   SolveState state = SOLVE_DONE;
@@ -379,7 +385,8 @@ static Status take_sums(LinFit *f, const Buf *result, Err *e) {
 /* The sums at the solution, with a Hessian. */
 static Status take_curvature(LinFit *f, const Buf *result, Err *e) {
   if (result->n != linear_sums_doubles(f->d, true) * sizeof(double))
-    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.gradient for model `%s` is damaged", f->name);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.gradient for model `%s` is damaged",
+                   f->name);
   Sums sums;
   linear_sums_at((double *)(void *)result->p, f->d, true, &sums);
   return finish_errors(f, &sums, e);
@@ -424,7 +431,8 @@ static Status copy_start(LinFit *f, const Model *from, Err *e) {
   const Estimator *mine = f->loss == LOSS_SQUARED ? &linear_regression : &logistic_regression;
   if (from->est != mine || !b || b->rows != 1 || b->cols != from->d || !b0 || b0->cols != 1)
     return err_set(e, ST_DATA, "CML0446", "Name the bundle of a model of the same kind, or leave `from` out.",
-                   "model `%s` cannot start from a model of %s%s", f->name, from->est->name, from->nclass ? " with several classes" : "");
+                   "model `%s` cannot start from a model of %s%s", f->name, from->est->name,
+                   from->nclass ? " with several classes" : "");
   Map known = {0};
   uint32_t used = 0;
   f->from = arena_alloc64(&f->arena, ((size_t)f->d + 1) * sizeof *f->from);
@@ -440,7 +448,8 @@ static Status copy_start(LinFit *f, const Model *from, Err *e) {
   map_free(&known);
   f->from0 = b0->v[0];
   if (!st && used < from->d)
-    snprintf(f->remark, sizeof f->remark, "%u of the %u features of the model it starts from are not among its own and were left aside",
+    snprintf(f->remark, sizeof f->remark,
+             "%u of the %u features of the model it starts from are not among its own and were left aside",
              from->d - used, from->d);
   return st;
 }
@@ -452,7 +461,8 @@ static const IrOption *option_named(const TrainInfo *t, const char *name) {
   return NULL;
 }
 
-/* An option given for all columns, for slots, and for elements by their feature name, which go before slots. */
+/* An option given for all columns, for slots, and for elements by their feature name, which go before
+ * slots. */
 static Status bounds_of(const LinFit *f, const TrainInfo *t, const char *name, double *out, Err *e) {
   const IrOption *o = option_named(t, name);
   for (uint32_t j = 0; j < f->d; j++)
@@ -471,7 +481,8 @@ static Status bounds_of(const LinFit *f, const TrainInfo *t, const char *name, d
       found = !strcmp(o->names[i], f->feature[j]);
     if (!found)
       return err_set(e, ST_DATA, "CML0445", "Name a slot, or an element that the training rows have.",
-                     "option `%s` of model `%s` names `%s`, which is no element of its features", name, f->name, o->names[i]);
+                     "option `%s` of model `%s` names `%s`, which is no element of its features", name,
+                     f->name, o->names[i]);
   }
   return ST_OK;
 }
@@ -532,7 +543,8 @@ void names_add(NameList *l, const char *name) {
     l->more++;
     return;
   }
-  l->at += (size_t)snprintf(l->out + l->at, room, "%s%.*s%s", l->named++ ? ", " : " ", (int)n, name, whole ? "" : "...");
+  l->at += (size_t)snprintf(l->out + l->at, room, "%s%.*s%s", l->named++ ? ", " : " ", (int)n, name,
+                            whole ? "" : "...");
 }
 
 void names_end(NameList *l) {

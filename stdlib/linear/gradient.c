@@ -6,8 +6,8 @@
  * weight). Then g += r u, and hess += D u u' with u extended by a 1 for the intercept.
  *
  *   squared   loss = (y - f)^2 / 2    r = f - y       D = 1
- *   logistic  t = f for y = 0, -f for y = 1: loss = log(1 + e^t), q = sigmoid(t) (the probability given to the wrong class),
- *             r = q or -q, D = q (1 - q). Nothing cancels however sure the model is.
+ *   logistic  t = f for y = 0, -f for y = 1: loss = log(1 + e^t), q = sigmoid(t) (the probability given to
+ *             the wrong class), r = q or -q, D = q (1 - q). Nothing cancels however sure the model is.
  *
  * Dense panels are copied into u in pieces that stay in the cache; rows of a piece are scaled by sqrt(D) and
  * OpenBLAS forms their Gram matrix (dsyrk: measured 1.2 to 1.7 times a kernel of our own from 8 to 500

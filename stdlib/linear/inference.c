@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Standard errors of unpenalised fits: from the curvature of the objective at the solution.
  *
- * The covariance of the coefficients is the inverse of the observed information W H (gradient.c sums it), times the
- * dispersion RSS / (n - p) for squared loss, as in R's lm and glm with `weights`: P. McCullagh, J. Nelder, "Generalized Linear
- * Models", 1989, sections 4.4 and 8.3. newton.c eliminated the intercept and scaled the rest to A = S H' S, so with
- * C = S A^-1 S / W the covariance of beta, h the mixed second derivatives and b0 = a - sum_j beta_j inv_j shift_j
+ * The covariance of the coefficients is the inverse of the observed information W H (gradient.c sums it),
+ * times the dispersion RSS / (n - p) for squared loss, as in R's lm and glm with `weights`: P. McCullagh, J.
+ * Nelder, "Generalized Linear Models", 1989, sections 4.4 and 8.3. newton.c eliminated the intercept and
+ * scaled the rest to A = S H' S, so with C = S A^-1 S / W the covariance of beta, h the mixed second
+ * derivatives and b0 = a - sum_j beta_j inv_j shift_j
  *
  *   var(b_j) = inv_j^2 C_jj        var(b0) = 1 / (W h00) + v' C v     v_j = h_j / h00 + inv_j shift_j */
 #include <math.h>
@@ -41,7 +42,8 @@ static Status invert(const Curvature *c, double *diagonal, const double *v, doub
   return ST_OK;
 }
 
-Status linear_errors(const Space *s, const Curvature *c, double dispersion, double *error, double *error0, Err *e) {
+Status linear_errors(const Space *s, const Curvature *c, double dispersion, double *error, double *error0,
+                     Err *e) {
   size_t m = c->m;
   double *v = mem_alloc((2 * m + 1) * sizeof *v), form = 0;
   if (!v)
@@ -82,7 +84,8 @@ static void judge(double b, double error, double freedom, double reach, double o
   out[2] = defined ? b + reach * error : NAN;
 }
 
-Status linear_add_errors(Model *m, const double *b, double b0, const double *error, double error0, double freedom, Err *e) {
+Status linear_add_errors(Model *m, const double *b, double b0, const double *error, double error0,
+                         double freedom, Err *e) {
   static const char *const name[] = {"p_value", "low_95", "high_95"};
   static const char *const name0[] = {"intercept_p_value", "intercept_low_95", "intercept_high_95"};
   size_t d = m->d;

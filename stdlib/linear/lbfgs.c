@@ -5,10 +5,11 @@
  * on slopes alone near the solution, where values of the objective no longer differ: W. Hager, H. Zhang, SIAM
  * J. Optim. 16 (2005).
  *
- * With l1 or bounds: OWL-QN, G. Andrew, J. Gao, "Scalable training of L1-regularized log-linear models", ICML 2007. The
- * gradient becomes the steepest one-sided derivative; coordinates that it holds at 0 or at a bound stay out of the direction
- * (with them out a positive definite inverse Hessian gives descent: D. Bertsekas, "Projected Newton methods", SIAM J. Control
- * Optim. 20 (1982)); steps stop at 0 and at bounds, and are shortened until the objective falls. Memory is of the smooth part.
+ * With l1 or bounds: OWL-QN, G. Andrew, J. Gao, "Scalable training of L1-regularized log-linear models", ICML
+ * 2007. The gradient becomes the steepest one-sided derivative; coordinates that it holds at 0 or at a bound
+ * stay out of the direction (with them out a positive definite inverse Hessian gives descent: D. Bertsekas,
+ * "Projected Newton methods", SIAM J. Control Optim. 20 (1982)); steps stop at 0 and at bounds, and are
+ * shortened until the objective falls. Memory is of the smooth part.
  *
  * The variables are (beta, a) of f = a + sum_j beta_j (u_j - center_j): centred, which first-order methods
  * need, without touching sparse data: d / d beta_j = g_j - center_j g0, and the `a` that the pass is given is
@@ -34,7 +35,8 @@ struct Lbfgs {
   double *x, *g;        /* the point reached and its gradient */
   double *trial, *gt;   /* the point that is being looked at */
   double *dir;
-  double *pg;           /* g, or with kinks the steepest one-sided derivative, 0 for coordinates that are held */
+  double *pg;           /* g, or with kinks the steepest one-sided derivative, 0 for coordinates that are
+                         * held */
   double *h0;           /* diagonal of the first inverse Hessian */
   double *sk[MEMORY], *yk[MEMORY];
   double rho[MEMORY], gamma;
@@ -106,7 +108,8 @@ SolveResult *lbfgs_result(Lbfgs *l) {
   return &l->r;
 }
 
-/* Derivative of the objective at x along coordinate j, downhill; 0 where both ways lead up or x may not move. */
+/* Derivative of the objective at x along coordinate j, downhill; 0 where both ways lead up or x may not
+ * move. */
 static double one_sided(const Lbfgs *l, size_t j) {
   const Space *s = l->s;
   double x = l->x[j], g = l->g[j];
@@ -225,7 +228,8 @@ static Status go_on(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
     return l->r.nobjective ? ST_OK : solve_record(&l->r, l->f, e);
   }
   l->small = size <= l->o->tolerance ? l->small + 1 : 0;
-  if (l->small >= 2) { /* the direction stands for a Newton step; an early one may be short by chance, two not */
+  /* the direction stands for a Newton step; an early one may be short by chance, two not */
+  if (l->small >= 2) {
     l->r.converged = true;
     return ST_OK;
   }
@@ -245,7 +249,8 @@ static Status go_on(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
   return ST_OK;
 }
 
-/* The next t between lo and hi: the minimum of the cubic through both values and slopes, kept off the ends. */
+/* The next t between lo and hi: the minimum of the cubic through both values and slopes, kept off the
+ * ends. */
 static double between(const Lbfgs *l) {
   double h = l->t_hi - l->t_lo;
   double d1 = l->d_lo + l->d_hi - 3 * (l->f_hi - l->f_lo) / h;

@@ -3,11 +3,13 @@
  * flow.
  *
  *   rows --moments.c--> Moments --fit.c--> Space
- *   Space, a point --gradient.c--> Sums --newton.c | lbfgs.c--> the next point, ... --fit.c, inference.c--> Model
+ *   Space, a point --gradient.c--> Sums --newton.c | lbfgs.c--> the next point, ... --fit.c, inference.c-->
+ *   Model
  *
  * The problem, with W = sum of the weights w_i (class weights included):
  *
- *   minimise over b, b0   (1/W) sum_i w_i loss(y_i, f_i)  +  l1 sum_j |s_j b_j|  +  (l2 / 2) sum_j (s_j b_j)^2
+ *   minimise over b, b0   (1/W) sum_i w_i loss(y_i, f_i)  +  l1 sum_j |s_j b_j|  +  (l2 / 2) sum_j (s_j
+ *   b_j)^2
  *   with  f_i = b0 + sum_j b_j x_ij  and  lower_j <= b_j <= upper_j
  *
  * s_j is the weighted standard deviation of column j with denominator W; the intercept b0 is never penalised.
@@ -53,7 +55,8 @@ typedef struct LinOptions {
 
 /* ---- moments.c: the first pass ---- */
 
-enum { MOMENT_CLASSES = 2 }; /* logistic loss keeps its classes apart: their weights are known after the pass only */
+enum { MOMENT_CLASSES = 2 }; /* logistic loss keeps its classes apart: their weights are known after the
+                              * pass only */
 
 typedef struct Moments {
   uint32_t d;
@@ -104,10 +107,12 @@ static inline bool linear_moves(const Space *s, uint32_t j) { /* has column j a 
 /* Is there no best point, since f could be multiplied by any number? `beta` separates the classes. */
 bool linear_unbounded(const Space *s, const LinOptions *o, const double *beta, double margin);
 
-typedef struct Sums { /* totals over rows, without penalty; one array, in this order; h and hess with a Hessian only */
+/* totals over rows, without penalty; one array, in this order; h and hess with a Hessian only */
+typedef struct Sums {
   double *v;
   double *loss;   /* sum of w loss */
-  double *margin; /* logistic: the least of (2y - 1) f: above 0 the point separates the classes. Merged by minimum */
+  double *margin; /* logistic: the least of (2y - 1) f: above 0 the point separates the classes. Merged by
+                   * minimum */
   double *g0;     /* d loss / d a */
   double *h00;    /* d2 loss / d a2 */
   double *g;      /* d loss / d beta */
@@ -115,7 +120,8 @@ typedef struct Sums { /* totals over rows, without penalty; one array, in this o
   double *hess;   /* upper triangle by rows: (j, k >= j) at linear_tri(d, j) + k */
 } Sums;
 
-static inline size_t linear_tri(size_t d, size_t j) { /* j * d - j * (j - 1) / 2 - j, so that + k lands on (j, k) */
+/* j * d - j * (j - 1) / 2 - j, so that + k lands on (j, k) */
+static inline size_t linear_tri(size_t d, size_t j) {
   return j * (2 * d - j - 1) / 2;
 }
 size_t linear_sums_doubles(uint32_t d, bool hess);
@@ -128,7 +134,8 @@ void linear_gradient_par(const Space *s, const LinPoint *p, bool hess, Buf *par)
 
 enum { PRODUCTS_MAX = 64 };
 extern const Pass linear_products; /* its result: k x k doubles, upper triangle by rows */
-void linear_products_par(const Space *s, const double *v, uint32_t k, Buf *par); /* v: k directions of d entries, in u */
+/* v: k directions of d entries, in u */
+void linear_products_par(const Space *s, const double *v, uint32_t k, Buf *par);
 
 /* ---- rank.c ---- */
 
@@ -137,13 +144,15 @@ typedef struct Rank {
   uint32_t candidates; /* directions that may be flat */
   bool ask;            /* the data decide: rank_decide with the products along the candidates */
   uint32_t lost;       /* directions that are */
-  double *vector;      /* m x m, column-major: unit directions, the lost ones first, then the other candidates */
+  double *vector;      /* m x m, column-major: unit directions, the lost ones first, then the other
+                        * candidates */
   double *value;
 } Rank;
 Status rank_look(Rank *r, const double *a, uint32_t m, double rows, Err *e); /* a: m x m, unit diagonal */
 /* column: mean square of a unit column */
 Status rank_decide(Rank *r, const double *products, double total, double column, Err *e);
-void rank_tell(const Rank *r, double rows, char *const *names, const uint32_t *active, char *out, size_t size);
+void rank_tell(const Rank *r, double rows, char *const *names, const uint32_t *active, char *out,
+               size_t size);
 void rank_free(Rank *r);
 
 /* ---- descent.c: minimise  x'Hx / 2 + g'x + sum_j l1_j |x_j|  subject to  lo_j <= x_j <= hi_j ---- */
@@ -163,11 +172,12 @@ typedef struct QuadraticEnd {
   uint32_t sweeps;
 } QuadraticEnd;
 
-/* x: the point to start from, and the solution. Not converged: still the best point found, no worse than the start. */
+/* x: the point to start from, and the solution. Not converged: still the best point found, no worse than
+ * the start. */
 Status descent_solve(const Quadratic *q, double *x, QuadraticEnd *end, Err *e);
 
-/* Lower Cholesky of an order x order matrix in place; adds a little to the diagonal when rounding made it indefinite.
- * `copy` is scratch of the same size. False: not positive at all. */
+/* Lower Cholesky of an order x order matrix in place; adds a little to the diagonal when rounding made it
+ * indefinite. `copy` is scratch of the same size. False: not positive at all. */
 bool linear_cholesky(const Blas *blas, double *a, double *copy, uint32_t order);
 
 /* ---- solvers: given the sums at the point they asked for, they say where to look next ---- */
@@ -191,7 +201,8 @@ Newton *newton_new(const Space *s, const LinOptions *o, char *const *names, cons
 typedef enum { NEED_HESSIAN, NEED_GRADIENT, NEED_PRODUCTS } NewtonNeed;
 NewtonNeed newton_need(const Newton *n);
 Status newton_ask_products(Newton *n, Buf *par, Err *e);          /* parameters of linear.products */
-Status newton_products(Newton *n, const double *products, Err *e); /* its result; next is the first Hessian again */
+/* its result; next is the first Hessian again */
+Status newton_products(Newton *n, const double *products, Err *e);
 uint32_t newton_directions(const Newton *n);
 const LinPoint *newton_point(const Newton *n);
 Status newton_step(Newton *n, const Sums *at, SolveState *state, Err *e);
@@ -206,7 +217,8 @@ void lbfgs_free(Lbfgs *l);
 
 /* ---- inference.c, chance.c: standard errors of fits without penalty and bounds ---- */
 
-enum { INFERENCE_WIDTH = 2048 }; /* up to this many columns: the inverse costs about as much as three factorings */
+enum { INFERENCE_WIDTH = 2048 }; /* up to this many columns: the inverse costs about as much as three
+                                  * factorings */
 
 typedef struct Curvature { /* at the solution, of the active columns; as newton.c has it */
   uint32_t m;
@@ -215,12 +227,16 @@ typedef struct Curvature { /* at the solution, of the active columns; as newton.
   const double *scale, *h; /* m */
   double h00;
 } Curvature;
-/* at: sums with a Hessian at the solution, or NULL: the one the solver has (squared loss). False: there is none. */
+/* at: sums with a Hessian at the solution, or NULL: the one the solver has (squared loss). False: there is
+ * none. */
 bool newton_curvature(Newton *n, const Sums *at, Curvature *out);
 bool linear_curvature_sound(const Curvature *c);
-Status linear_errors(const Space *s, const Curvature *c, double dispersion, double *error, double *error0, Err *e);
-/* The tensors std_error, p_value, low_95, high_95, each also for the intercept; NaN where undefined. freedom 0: normal. */
-Status linear_add_errors(Model *m, const double *b, double b0, const double *error, double error0, double freedom, Err *e);
+Status linear_errors(const Space *s, const Curvature *c, double dispersion, double *error, double *error0,
+                     Err *e);
+/* The tensors std_error, p_value, low_95, high_95, each also for the intercept; NaN where undefined.
+ * freedom 0: normal. */
+Status linear_add_errors(Model *m, const double *b, double b0, const double *error, double error0,
+                         double freedom, Err *e);
 
 double chance_t(double t, double freedom); /* P(|T| > |t|) */
 double chance_normal(double z);
@@ -242,15 +258,16 @@ void names_begin(NameList *l, char *out, size_t size);
 void names_add(NameList *l, const char *name);
 void names_end(NameList *l);
 
-/* b0 = a - sum of b_j shift_j, in twice the precision; the warning of constant columns (inv = 0) behind what m has */
+/* b0 = a - sum of b_j shift_j, in twice the precision; the warning of constant columns (inv = 0) behind
+ * what m has */
 double linear_intercept(double a, const double *b, const double *shift, uint32_t d);
 typedef struct ColumnSums { /* of a column, zeros that are not stored included */
   double mean, m2, low, high;
   bool full;               /* every row is stored: it may be shifted */
 } ColumnSums;
 /* Scale and shift of column j; inv is 0 where it is constant. */
-Status linear_place(Space *s, uint32_t j, const ColumnSums *c, const char *feature, const char *model, double *deviation,
-                    double *size, Err *e);
+Status linear_place(Space *s, uint32_t j, const ColumnSums *c, const char *feature, const char *model,
+                    double *deviation, double *size, Err *e);
 void linear_note_constant(const Space *s, char *const *feature, Model *m);
 Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e);
 Status linear_finish(Iter *it, Model *m, Err *e);

@@ -8,14 +8,18 @@
 #include "stdlib/registry.h"
 
 static const Option options[] = {
-    {"l1", OPT_FLOAT, 0, 0, 1e12, NULL, "Strength of the L1 penalty, which makes coefficients exactly 0; 0: none."},
+    {"l1", OPT_FLOAT, 0, 0, 1e12, NULL,
+     "Strength of the L1 penalty, which makes coefficients exactly 0; 0: none."},
     {"l2", OPT_FLOAT, 0, 0, 1e12, NULL, "Strength of the L2 penalty; 0: none. With l1: the elastic net."},
-    {"intercept", OPT_BOOL, 1, 0, 1, NULL, "Whether the prediction has a constant term; it is never penalised."},
+    {"intercept", OPT_BOOL, 1, 0, 1, NULL,
+     "Whether the prediction has a constant term; it is never penalised."},
     {"standardize", OPT_BOOL, 1, 0, 1, NULL,
      "Whether the penalty is on coefficients times the deviation of their feature (true), or on the coefficients "
      "themselves."},
-    {"lower", OPT_EACH, -INFINITY, -INFINITY, INFINITY, "upper", "The least value of coefficients (of features as they are)."},
-    {"upper", OPT_EACH, INFINITY, -INFINITY, INFINITY, NULL, "The greatest value of coefficients (of features as they are)."},
+    {"lower", OPT_EACH, -INFINITY, -INFINITY, INFINITY, "upper",
+     "The least value of coefficients (of features as they are)."},
+    {"upper", OPT_EACH, INFINITY, -INFINITY, INFINITY, NULL,
+     "The greatest value of coefficients (of features as they are)."},
     {"offset", OPT_EXPR, 0, 0, 0, NULL,
      "A number of each row that is added to the prediction, in training and when predicting: offset = log(exposure)."},
     {"from", OPT_STRING, 0, 0, 0, NULL,

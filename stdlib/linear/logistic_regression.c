@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* logistic_regression: two classes, or several (multinomial.c), with penalties and class weights. Read linear.h for the
- * problem and the coordinates; this file is what is particular to it. */
+/* logistic_regression: two classes, or several (multinomial.c), with penalties and class weights. Read
+ * linear.h for the problem and the coordinates; this file is what is particular to it. */
 #include <math.h>
 
 #include "stdlib/linear/multinomial.h"
@@ -8,9 +8,11 @@
 #include "vm/kernel/math.h"
 
 static const Option options[] = {
-    {"l1", OPT_FLOAT, 0, 0, 1e12, NULL, "Strength of the L1 penalty, which makes coefficients exactly 0; 0: none."},
+    {"l1", OPT_FLOAT, 0, 0, 1e12, NULL,
+     "Strength of the L1 penalty, which makes coefficients exactly 0; 0: none."},
     {"l2", OPT_FLOAT, 0, 0, 1e12, NULL, "Strength of the L2 penalty; 0: none. With l1: the elastic net."},
-    {"intercept", OPT_BOOL, 1, 0, 1, NULL, "Whether the log odds have a constant term; it is never penalised."},
+    {"intercept", OPT_BOOL, 1, 0, 1, NULL,
+     "Whether the log odds have a constant term; it is never penalised."},
     {"standardize", OPT_BOOL, 1, 0, 1, NULL,
      "Whether the penalty is on coefficients times the deviation of their feature (true), or on the coefficients "
      "themselves."},
@@ -21,14 +23,17 @@ static const Option options[] = {
     {"threshold", OPT_FLOAT, 0.5, 0, 1, NULL,
      "From this probability on a prediction counts as positive; training does not use it. `best(f1, on = d.valid)`\n"
      "      chooses it on a part: `cmlc doc best_threshold`."},
-    {"lower", OPT_EACH, -INFINITY, -INFINITY, INFINITY, "upper", "The least value of coefficients (of features as they are)."},
-    {"upper", OPT_EACH, INFINITY, -INFINITY, INFINITY, NULL, "The greatest value of coefficients (of features as they are)."},
+    {"lower", OPT_EACH, -INFINITY, -INFINITY, INFINITY, "upper",
+     "The least value of coefficients (of features as they are)."},
+    {"upper", OPT_EACH, INFINITY, -INFINITY, INFINITY, NULL,
+     "The greatest value of coefficients (of features as they are)."},
     {"offset", OPT_EXPR, 0, 0, 0, NULL,
      "A number of each row that is added to the log odds, in training and when predicting: offset = log(exposure)."},
     {"from", OPT_STRING, 0, 0, 0, NULL,
      "A bundle to start from, by names of features: the same model as without, sooner. Relative to the program's folder."},
     {"solver", OPT_ENUM, 0, 0, 0, "auto|newton|lbfgs", "auto: newton up to 4096 columns, lbfgs above."},
-    {"max_iterations", OPT_INT, 1000, 1, 1e6, NULL, "Most iterations; newton needs 4 to 10, lbfgs may need hundreds."},
+    {"max_iterations", OPT_INT, 1000, 1, 1e6, NULL,
+     "Most iterations; newton needs 4 to 10, lbfgs may need hundreds."},
     {"tolerance", OPT_FLOAT, 1e-8, 0, 1, NULL,
      "Converged when the next step changes no standardised coefficient by more than this times the largest (at least 1)."},
     {0},

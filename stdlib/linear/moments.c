@@ -138,7 +138,8 @@ static bool check_rows(const MomentsPar *par, const Panel *p, double *w, uint8_t
   return good;
 }
 
-static void map_dense(Moments *m, const Panel *p, const double *w, const uint8_t *cls, const double *group, double *space) {
+static void map_dense(Moments *m, const Panel *p, const double *w, const uint8_t *cls, const double *group,
+                      double *space) {
   uint32_t d = m->d;
   double *sum[MOMENT_CLASSES] = {space, space + d};
   double *dev[MOMENT_CLASSES] = {space + 2 * (size_t)d, space + 3 * (size_t)d};

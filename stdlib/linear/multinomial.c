@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Multinomial logistic regression: the Iter, from counted classes to the model. Problem and coordinates: multinomial.h; the passes:
- * softmax.c.
+/* Multinomial logistic regression: the Iter, from counted classes to the model. Problem and coordinates:
+ * multinomial.h; the passes: softmax.c.
  *
- * Newton's method while K (d + 1) <= 4096, L-BFGS (lbfgs.c) above. The variables are x[c m1 + i]: for class c the coefficients of the
- * m columns that vary, then the constant, in centred coordinates: the constant that the pass is given is less by the sum of
- * coefficient times centre. One Newton step, divided by W:
+ * Newton's method while K (d + 1) <= 4096, L-BFGS (lbfgs.c) above. The variables are x[c m1 + i]: for class c
+ * the coefficients of the m columns that vary, then the constant, in centred coordinates: the constant that
+ * the pass is given is less by the sum of coefficient times centre. One Newton step, divided by W:
  *
- *   1. H from the pairs; where adding the same to all classes is free, H is flat along (1, .., 1) of that column, and the gradient
- *      has nothing there: a rank-one term makes H definite and changes no step. The same for combinations of columns that the data
- *      do not tell apart (rank.c), which are found once, at the constant model, where H is the Gram matrix for every pair;
+ *   1. H from the pairs; where adding the same to all classes is free, H is flat along (1, .., 1) of that
+ *      column, and the gradient has nothing there: a rank-one term makes H definite and changes no step. The
+ *      same for combinations of columns that the data do not tell apart (rank.c), which are found once, at
+ *      the constant model, where H is the Gram matrix for every pair;
  *   2. H is scaled to a unit diagonal and factored; the step is halved until the objective falls.
  *
- * With an L1 penalty the step is the minimum of the quadratic model with the absolute values (descent.c): J. Lee, Y. Sun, M. Saunders,
- * "Proximal Newton-type methods for minimizing composite functions", SIAM J. Optim. 24 (2014). */
+ * With an L1 penalty the step is the minimum of the quadratic model with the absolute values (descent.c):
+ * J. Lee, Y. Sun, M. Saunders, "Proximal Newton-type methods for minimizing composite functions", SIAM J.
+ * Optim. 24 (2014). */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -78,7 +80,8 @@ static double *doubles(MultFit *f, size_t n) {
 static Status take_classes(MultFit *f, Bytes result, Err *e) {
   const double *rows = (const double *)(const void *)result.p, *weight = rows + f->k;
   if (result.n != 2 * f->k * sizeof(double))
-    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass softmax.classes for model `%s` is damaged", f->name);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass softmax.classes for model `%s` is damaged",
+                   f->name);
   double total = 0, all = 0;
   for (uint32_t c = 0; c < f->k; c++) {
     all += rows[c];
@@ -91,7 +94,8 @@ static Status take_classes(MultFit *f, Bytes result, Err *e) {
   for (uint32_t c = 0; c < f->k; c++) {
     if (rows[c] == 0)
       return err_set(e, ST_DATA, "CML0435", "Leave such rows out with `where`, or give them a weight.",
-                     "all training rows of class \"%.60s\" of model `%s` have weight 0", f->class[c], f->name);
+                     "all training rows of class \"%.60s\" of model `%s` have weight 0", f->class[c],
+                     f->name);
     f->mult[c] = f->o.balanced ? f->weight / (f->k * weight[c]) : 1;
     total += weight[c] * f->mult[c];
   }
@@ -160,7 +164,8 @@ static Status start_lbfgs(MultFit *f, Err *e) {
   Space *s = &f->wide;
   LinPoint start = {.beta = f->x};
   size_t n = f->n;
-  *s = (Space){.d = (uint32_t)n, .loss = LOSS_LOGISTIC, .total = f->space.total, .unit = 1, .rows = f->space.rows};
+  *s = (Space){
+      .d = (uint32_t)n, .loss = LOSS_LOGISTIC, .total = f->space.total, .unit = 1, .rows = f->space.rows};
   s->inv = doubles(f, n);
   s->center = doubles(f, n);
   s->penalty = doubles(f, n);
@@ -214,8 +219,8 @@ static Status start_solver(MultFit *f, const double *share, Err *e) {
     solver = (uint64_t)f->k * ((uint64_t)f->d + 1) <= NEWTON_WIDTH ? SOLVER_NEWTON : SOLVER_LBFGS;
   if (solver == SOLVER_NEWTON && n > NEWTON_WIDTH_MAX)
     return err_set(e, ST_PROGRAM, "CML0330", "Write solver = lbfgs, or leave it out.",
-                   "model `%s` has %llu coefficients; solver newton takes at most %d", f->name, (unsigned long long)n,
-                   NEWTON_WIDTH_MAX);
+                   "model `%s` has %llu coefficients; solver newton takes at most %d", f->name,
+                   (unsigned long long)n, NEWTON_WIDTH_MAX);
   Status st = solver == SOLVER_NEWTON ? start_newton(f, e) : start_lbfgs(f, e);
   memcpy(f->trial, f->x, n * sizeof *f->x);
   return st;
@@ -242,7 +247,9 @@ static Status take_moments(MultFit *f, Bytes result, const double *weight, Err *
   s->penalty = doubles(f, d);
   f->scale = doubles(f, d);
   f->active = arena_alloc(&f->arena, (d + 1) * sizeof *f->active);
-  Status st = !m ? e->code : !s->shift || !s->inv || !s->center || !s->penalty || !f->scale || !f->active ? err_memory(e) : ST_OK;
+  Status st = !m                                                                             ? e->code
+              : !s->shift || !s->inv || !s->center || !s->penalty || !f->scale || !f->active ? err_memory(e)
+                                                                                             : ST_OK;
   for (uint32_t j = 0; j < d && !st; j++)
     st = place_column(f, m, j, e);
   if (!st)
@@ -315,7 +322,8 @@ static void build_hessian(MultFit *f, const SoftSums *at) {
       f->h[(c * m1 + a) * n + c * m1 + a] += f->space.penalty[f->active[a]];
 }
 
-/* The smooth part: gradient in centred coordinates, at f->x with Newton, at the point asked for with L-BFGS. */
+/* The smooth part: gradient in centred coordinates, at f->x with Newton, at the point asked for with
+ * L-BFGS. */
 static void centred_gradient(MultFit *f, const SoftSums *at, const double *x, bool penalty) {
   size_t k = f->k;
   for (size_t c = 0; c < k; c++) {
@@ -367,7 +375,8 @@ static bool newton_direction(MultFit *f, Err *e) {
   int order = (int)n, one = 1, info = 0;
   for (size_t v = 0; v < n; v++) {
     double q = f->h[v * n + v];
-    f->trial[v] = q > 1e-280 ? 1 / sqrt(q) : 0; /* scratch: the scale. 0: nothing is known of this direction, stay */
+    f->trial[v] = q > 1e-280 ? 1 / sqrt(q) : 0; /* scratch: the scale. 0: nothing is known of this
+                                                 * direction, stay */
   }
   for (size_t v = 0; v < n; v++) {
     for (size_t u = 0; u < n; u++)
@@ -447,7 +456,8 @@ static Status go_on(MultFit *f, const SoftSums *at, Err *e) {
   bool good = f->l1_of || newton_direction(f, e);
   double size = good ? step_size(f) : 0;
   if (!good || !(size < INFINITY)) {
-    snprintf(f->r.why, sizeof f->r.why, "the Newton step is not finite after %u iterations. Add l2", f->r.iterations);
+    snprintf(f->r.why, sizeof f->r.why, "the Newton step is not finite after %u iterations. Add l2",
+             f->r.iterations);
     return ST_OK;
   }
   set_trial(f, 1);
@@ -487,12 +497,14 @@ static void shorten(MultFit *f, double value) {
   f->wait = FINISHED;
   f->r.converged = f->size <= 1e-6;
   if (!f->r.converged)
-    snprintf(f->r.why, sizeof f->r.why, "no step improves the objective any more after %u iterations. Add l2", f->r.iterations);
+    snprintf(f->r.why, sizeof f->r.why, "no step improves the objective any more after %u iterations. Add l2",
+             f->r.iterations);
 }
 
 /* ---- Columns that are combinations of others ---- */
 
-/* At the constant model every pair has the same weights: their sum is the Gram matrix, the constant taken out. */
+/* At the constant model every pair has the same weights: their sum is the Gram matrix, the constant taken
+ * out. */
 static Status look_at_rank(MultFit *f, const SoftSums *at, Err *e) {
   size_t m = f->m, d1 = (size_t)f->d + 1;
   double *a = mem_alloc((m * m + 1) * sizeof *a), *h = doubles(f, m + 1);
@@ -555,7 +567,8 @@ static Status ask_products(MultFit *f, Buf *par, Err *e) {
 static Status take_products(MultFit *f, Bytes result, Err *e) {
   size_t k = f->look.candidates;
   if (result.n != k * k * sizeof(double))
-    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.products for model `%s` is damaged", f->name);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.products for model `%s` is damaged",
+                   f->name);
   double column = 0;
   for (uint32_t i = 0; i < f->m; i++)
     column = f->scale[i] * f->scale[i] > column ? f->scale[i] * f->scale[i] : column;
@@ -607,14 +620,16 @@ static Status lbfgs_sums(MultFit *f, const SoftSums *at, Err *e) {
 
 static Status take_sums(MultFit *f, const Buf *result, Err *e) {
   if (result->n != soft_sums_doubles(f->d, f->k, !f->lbfgs) * sizeof(double))
-    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass softmax.gradient for model `%s` is damaged", f->name);
+    return err_set(e, ST_FAULT, "CML0601", NULL,
+                   "a result of pass softmax.gradient for model `%s` is damaged", f->name);
   SoftSums sums;
   soft_sums_at((double *)(void *)result->p, f->d, f->k, &sums);
   return f->lbfgs ? lbfgs_sums(f, &sums, e) : newton_sums(f, &sums, e);
 }
 
 static Status ask(MultFit *f, Jobs *jobs, Err *e) {
-  static const Pass *const pass[] = {&softmax_classes, &softmax_classes, &softmax_moments, &softmax_gradient, &linear_products};
+  static const Pass *const pass[] = {&softmax_classes, &softmax_classes, &softmax_moments, &softmax_gradient,
+                                     &linear_products};
   Job *job = jobs_add(jobs, pass[f->wait]);
   if (!job)
     return err_memory(e);

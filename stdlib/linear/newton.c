@@ -10,17 +10,21 @@
  * reweighted least squares.
  *
  * One step, all of it divided by W:
- *   1. the free intercept is eliminated: H' = H - h h'/h00, g' = g - h g0/h00. This centres the columns by the weights of
- *      the moment, also sparse ones, which are never centred themselves;
- *   2. A = S H' S with unit diagonal, so that its Cholesky pivots are 1 - R^2 of a column against those before it;
- *   3. without a penalty the first A shows which columns are combinations of others (rank.c); steps then stay in the other
- *      directions. Which these are is a matter of the data, not of the point, so it is found once;
- *      With l1 or bounds the step goes to the minimum of the quadratic model with these in it (descent.c), a proximal Newton
- *      step: J. Lee, Y. Sun, M. Saunders, SIAM J. Optim. 24 (2014). It is 0 where the optimality conditions hold and only there,
- *      so that its size says how well they do;
- *   4. near the solution the old factor serves for new gradients (the pass is cheaper without a Hessian). For squared
- *      loss this is the iterative refinement of the normal equations (A. Bjoerck, "Numerical Methods for Least Squares
- *      Problems", 1996, section 2.9), which gives back the digits that squaring lost. */
+ *   1. the free intercept is eliminated: H' = H - h h'/h00, g' = g - h g0/h00. This centres the columns by
+ *      the weights of the moment, also sparse ones, which are never centred themselves;
+ *   2. A = S H' S with unit diagonal, so that its Cholesky pivots are 1 - R^2 of a column against those
+ *      before it;
+ *   3. without a penalty the first A shows which columns are combinations of others (rank.c); steps then stay
+ *      in the other directions. Which these are is a matter of the data, not of the point, so it is found
+ *      once;
+ *      With l1 or bounds the step goes to the minimum of the quadratic model with these in it (descent.c), a
+ *      proximal Newton
+ *      step: J. Lee, Y. Sun, M. Saunders, SIAM J. Optim. 24 (2014). It is 0 where the optimality conditions
+ *      hold and only there, so that its size says how well they do;
+ *   4. near the solution the old factor serves for new gradients (the pass is cheaper without a Hessian).
+ *      For squared loss this is the iterative refinement of the normal equations (A. Bjoerck, "Numerical
+ *      Methods for Least Squares Problems", 1996, section 2.9), which gives back the digits that squaring
+ *      lost. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -160,7 +164,8 @@ static void build_matrix(Newton *n, const Sums *at) {
     for (uint32_t k = i; k < m; k++)
       n->a[(size_t)i * m + k] = row[n->active[k]] / w - hi * n->h[k];
     double diagonal = n->a[(size_t)i * m + i] + n->s->penalty[j];
-    n->scale[i] = diagonal > 1e-280 ? 1 / sqrt(diagonal) : 0; /* 0: nothing is known of this direction, stay */
+    /* 0: nothing is known of this direction, stay */
+    n->scale[i] = diagonal > 1e-280 ? 1 / sqrt(diagonal) : 0;
   }
   for (uint32_t i = 0; i < m; i++) {
     for (uint32_t k = i + 1; k < m; k++) {
@@ -255,7 +260,8 @@ static Status build_factor(Newton *n, const Sums *at, Err *e) {
 
 /* ---- one step ---- */
 
-/* With l1 and bounds: n->g is minus the gradient in the coordinates z = beta / scale, and becomes the step in them. */
+/* With l1 and bounds: n->g is minus the gradient in the coordinates z = beta / scale, and becomes the step
+ * in them. */
 static Status model_step(Newton *n, Err *e) {
   const Space *s = n->s;
   uint32_t m = n->m;
@@ -271,7 +277,8 @@ static Status model_step(Newton *n, Err *e) {
   for (uint32_t i = 0; i < m; i++)
     g[i] = -n->g[i] - k_dot(n->a + (size_t)i * m, z, m);
   double unit = s->unit * sqrt(n->h00 > 0 ? n->h00 : 1);
-  Quadratic q = {.m = m, .h = n->a, .g = g, .l1 = l1, .lo = lo, .hi = hi, .tolerance = 0.01 * n->o->tolerance * unit};
+  Quadratic q = {
+      .m = m, .h = n->a, .g = g, .l1 = l1, .lo = lo, .hi = hi, .tolerance = 0.01 * n->o->tolerance * unit};
   QuadraticEnd end;
   Status st = descent_solve(&q, z, &end, e);
   for (uint32_t i = 0; i < m && !st; i++) {
@@ -294,8 +301,8 @@ static double kink_change(const Newton *n, const double *from, const double *to)
   return sum;
 }
 
-/* Gradient and step at n->at; slope becomes the derivative of the objective along the step (with l1: the change of
- * the linear part, which bounds it). */
+/* Gradient and step at n->at; slope becomes the derivative of the objective along the step (with l1: the
+ * change of the linear part, which bounds it). */
 static Status find_step(Newton *n, const Sums *at, Err *e) {
   uint32_t m = n->m;
   double w = n->s->total, ga = *at->g0 / w;
@@ -396,7 +403,8 @@ static Status last_step(Newton *n, double size, double gain, Err *e) {
 
 /* Three times in a row: the objective cannot be improved by what can be measured, and steps do not shrink. */
 static bool is_flat(Newton *n, double size, double gain) {
-  bool unbounded = n->s->loss == LOSS_LOGISTIC && n->o->l2 == 0 && n->o->l1 == 0; /* coefficients may grow for ever */
+  /* coefficients may grow for ever */
+  bool unbounded = n->s->loss == LOSS_LOGISTIC && n->o->l2 == 0 && n->o->l1 == 0;
   double floor = 1e-28 * n->s->unit * n->s->unit;
   bool stuck = n->started && size > 0.5 * n->size;
   bool level = gain <= (unbounded ? 1e-10 : 4 * DBL_EPSILON) * fabs(n->f) + floor;
@@ -428,7 +436,8 @@ static Status go_on(Newton *n, const Sums *at, SolveState *state, Err *e) {
     return st;
   double size = step_size(n), gain = -0.5 * n->slope;
   if (!(size < INFINITY)) {
-    snprintf(n->r.why, sizeof n->r.why, "the Newton step is not finite after %u iterations. Add l2", n->r.iterations);
+    snprintf(n->r.why, sizeof n->r.why, "the Newton step is not finite after %u iterations. Add l2",
+             n->r.iterations);
     return ST_OK;
   }
   if (size <= n->o->tolerance)
@@ -469,8 +478,8 @@ static void shorten(Newton *n, double f, SolveState *state) {
   if (++n->halvings > 30) {
     n->r.converged = n->size <= 1e-6;
     if (!n->r.converged)
-      snprintf(n->r.why, sizeof n->r.why, "no step improves the objective any more after %u iterations. Add l2",
-               n->r.iterations);
+      snprintf(n->r.why, sizeof n->r.why,
+               "no step improves the objective any more after %u iterations. Add l2", n->r.iterations);
     return;
   }
   set_trial(n, t);
@@ -507,7 +516,8 @@ Status newton_step(Newton *n, const Sums *at, SolveState *state, Err *e) {
       return ST_OK;
     }
     if (!n->have_factor) {
-      snprintf(n->r.why, sizeof n->r.why, "the Hessian is not positive after %u iterations. Add l2", n->r.iterations);
+      snprintf(n->r.why, sizeof n->r.why, "the Hessian is not positive after %u iterations. Add l2",
+               n->r.iterations);
       return ST_OK;
     }
   }

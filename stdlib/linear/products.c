@@ -14,7 +14,8 @@ typedef struct ProductsPar {
   bool sparse;
   uint32_t d, k;
   double *shift, *inv; /* d */
-  double *v;           /* dense: k rows of d and a last entry, minus the sum over the centers. Sparse: d + 1 rows of k */
+  double *v;           /* dense: k rows of d and a last entry, minus the sum over the centers. Sparse: d +
+                        * 1 rows of k */
 } ProductsPar;
 
 /* u8 sparse; u32 d, k; shift, inv, then v as above */

@@ -14,10 +14,13 @@
 #include "stdlib/linear/linear.h"
 #include "vm/blas.h"
 
-#define SUSPECT 1e-8    /* a Cholesky pivot, 1 - R^2 of a column against those before it: below, look at eigenvalues */
+/* a Cholesky pivot, 1 - R^2 of a column against those before it: below, look at eigenvalues */
+#define SUSPECT 1e-8
 #define CANDIDATE 1e-9  /* an eigenvalue below it, relative to the greatest: ask the data */
-#define FLAT 1e-15      /* mean square of a unit direction, relative to a column's: only rounding. Condition above 3e7 */
-#define UNASKED 1e-12   /* for eigenvalues where the data are not asked: fewer rows than columns, many candidates */
+/* mean square of a unit direction, relative to a column's: only rounding. Condition above 3e7 */
+#define FLAT 1e-15
+/* for eigenvalues where the data are not asked: fewer rows than columns, many candidates */
+#define UNASKED 1e-12
 
 void rank_free(Rank *r) {
   mem_free(r->vector);
@@ -109,14 +112,20 @@ Status rank_decide(Rank *r, const double *products, double total, double column,
 }
 
 /* Columns with a part in a lost direction are named. */
-void rank_tell(const Rank *r, double rows, char *const *names, const uint32_t *active, char *out, size_t size) {
+void rank_tell(const Rank *r, double rows, char *const *names, const uint32_t *active, char *out,
+               size_t size) {
   if (r->m >= rows) {
-    snprintf(out, size, "there are %u features and only %.0f rows: the solution of least norm was taken (%u directions are "
-             "free). Set l2 above 0", r->m, rows, r->lost);
+    snprintf(
+        out, size,
+        "there are %u features and only %.0f rows: the solution of least norm was taken (%u directions are "
+        "free). Set l2 above 0",
+        r->m, rows, r->lost);
     return;
   }
-  snprintf(out, size, "%u of %u features are combinations of the others; the solution of least norm was taken. Drop "
-           "some, or set l2 above 0. Involved:", r->lost, r->m);
+  snprintf(out, size,
+           "%u of %u features are combinations of the others; the solution of least norm was taken. Drop "
+           "some, or set l2 above 0. Involved:",
+           r->lost, r->m);
   NameList list;
   names_begin(&list, out, size);
   for (uint32_t i = 0; i < r->m; i++) {

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The passes of multinomial logistic regression: classes counted, moments, and loss with gradient and Hessian; and what a trained
- * model says of rows.
+/* The passes of multinomial logistic regression: classes counted, moments, and loss with gradient and
+ * Hessian; and what a trained model says of rows.
  *
  * Per row: f_k for each class, e_k = exp(f_k - max f), p_k = e_k / sum e. Then
  *
- *   loss    (max f - f_y) + log1p(the sum of all e but the greatest, which is 1): nothing cancels however sure the model is
+ *   loss    (max f - f_y) + log1p(the sum of all e but the greatest, which is 1): nothing cancels however
+ *           sure the model is
  *   r_k     w p_k, for the row's own class -w (sum of the others' e) / sum e;  gradient += r u'
- *   Hessian its (k, l) block is -G_kl with G_kl = sum w p_k p_l u u' for k != l, and sum over l != k of G_kl on the diagonal,
- *           since the p_k add up to 1. So only the K (K - 1) / 2 pairs are formed, each by dsyrk on rows scaled by sqrt(w p_k p_l).
+ *   Hessian its (k, l) block is -G_kl with G_kl = sum w p_k p_l u u' for k != l, and sum over l != k of G_kl
+ *           on the diagonal, since the p_k add up to 1. So only the K (K - 1) / 2 pairs are formed, each by
+ *           dsyrk on rows scaled by sqrt(w p_k p_l).
  *
- * D. Boehning, "Multinomial logistic regression algorithm", Ann. Inst. Statist. Math. 44 (1992) has gradient and Hessian. */
+ * D. Boehning, "Multinomial logistic regression algorithm", Ann. Inst. Statist. Math. 44 (1992) has
+ * gradient and Hessian. */
 #include <math.h>
 #include <string.h>
 
@@ -238,7 +241,8 @@ typedef struct SoftPar {
   const Blas *blas;
 } SoftPar; /* the arrays lie behind it */
 
-void softmax_gradient_par(const Space *s, uint32_t nclass, const double *mult, const double *theta, bool hess, Buf *par) {
+void softmax_gradient_par(const Space *s, uint32_t nclass, const double *mult, const double *theta, bool hess,
+                          Buf *par) {
   size_t d = s->d;
   buf_u8(par, s->sparse);
   buf_u8(par, hess);
@@ -330,7 +334,8 @@ static void *gradient_load(const void *par, Bytes in, Err *e) {
 }
 
 typedef struct SoftRows { /* of n rows of a piece; f, p and r: class after class, n each */
-  double *w, *most, *rest, *sum; /* n each: weight; greatest f; sum of the e of other classes than the row's own; of all */
+  double *w, *most, *rest, *sum; /* n each: weight; greatest f; sum of the e of other classes than the
+                                  * row's own; of all */
   double *f;                     /* becomes e, then p */
   double *r;                     /* w (p - [own class]) */
 } SoftRows;
@@ -343,9 +348,11 @@ static bool rows_new(Arena *a, uint32_t n, uint32_t k, SoftRows *out) {
 }
 
 /* From f (n x k, class after class) and y to p, r, loss and margin. */
-static void softmax_rows(const SoftPar *p, const Panel *panel, uint32_t from, uint32_t n, SoftRows *v, SoftSums *s) {
+static void softmax_rows(const SoftPar *p, const Panel *panel, uint32_t from, uint32_t n, SoftRows *v,
+                         SoftSums *s) {
   size_t k = p->k;
-  double *restrict most = v->most, *restrict rest = v->rest, *restrict sum = v->sum, *restrict f = v->f, *restrict r = v->r;
+  double *restrict most = v->most, *restrict rest = v->rest, *restrict sum = v->sum, *restrict f = v->f,
+                   *restrict r = v->r;
   double margin = *s->margin;
   memcpy(most, f, n * sizeof *most);
   for (size_t c = 1; c < k; c++)
@@ -366,7 +373,8 @@ static void softmax_rows(const SoftPar *p, const Panel *panel, uint32_t from, ui
     for (uint32_t i = 0; i < n; i++)
       f[c * n + i] -= most[i];
   k_exp(f, f, n * k);
-  for (uint32_t i = 0; i < n; i++) { /* all but the greatest (the first of several), and all but the row's own */
+  /* all but the greatest (the first of several), and all but the row's own */
+  for (uint32_t i = 0; i < n; i++) {
     uint32_t own = (uint32_t)panel->y[from + i];
     double small = 0, others = 0;
     bool met = false;
@@ -408,7 +416,8 @@ static void fill_piece(const SoftPar *p, const double *x, uint32_t n, double *u)
 }
 
 /* pair (k, l) += sum of w p_k p_l u u' */
-static void add_pairs(const SoftPar *p, const double *u, uint32_t n, const SoftRows *v, double *scaled, SoftSums *s) {
+static void add_pairs(const SoftPar *p, const double *u, uint32_t n, const SoftRows *v, double *scaled,
+                      SoftSums *s) {
   size_t d1 = (size_t)p->d + 1;
   int order = (int)d1, rows = (int)n;
   double one = 1, *pair = s->pair;
@@ -461,8 +470,8 @@ static uint32_t sparse_row(const SoftPar *p, const Matrix *x, uint32_t i, uint32
   return n + 1;
 }
 
-static void sparse_pairs(const SoftPar *p, uint32_t i, uint32_t n, const SoftRows *v, const uint32_t *col, const double *u,
-                         uint32_t entries, SoftSums *s) {
+static void sparse_pairs(const SoftPar *p, uint32_t i, uint32_t n, const SoftRows *v, const uint32_t *col,
+                         const double *u, uint32_t entries, SoftSums *s) {
   size_t d1 = (size_t)p->d + 1;
   double *pair = s->pair;
   for (size_t k = 0; k < p->k; k++)
@@ -586,7 +595,8 @@ Status multinomial_verify(const Model *m, Err *e) {
       good = fabs(t->v[j]) < INFINITY;
     if (!good)
       return err_set(e, ST_DATA, "CML0455", "Write the bundle again.",
-                     "the model's tensor `%s` is missing, has the wrong size, or a value that is not finite", name[i]);
+                     "the model's tensor `%s` is missing, has the wrong size, or a value that is not finite",
+                     name[i]);
   }
   return ST_OK;
 }

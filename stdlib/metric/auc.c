@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics of how well scores put positives above negatives: auc, pr_auc, ks, lift, gain. All are exact; curve.c
- * goes over the distinct scores. With p(s), n(s) the weight of positives and negatives at score s, P(s), N(s)
- * that above s, and P, N that of all:
+/* Metrics of how well scores put positives above negatives: auc, pr_auc, ks, lift, gain. All are exact;
+ * curve.c goes over the distinct scores. With p(s), n(s) the weight of positives and negatives at score s,
+ * P(s), N(s) that above s, and P, N that of all:
  *
  *   auc     sum over s of n(s) (P(s) + p(s) / 2)  /  (P N)
  *   pr_auc  sum over s of p(s) / P * precision of "score >= s"
  *   ks      the greatest |P(s) / P - N(s) / N|
- */
+ * */
 #include "stdlib/metric/metric.h"
 
 static const Option no_options[] = {{0}};
 static const Option top_options[] = {
-    {"top", OPT_FLOAT, 0.1, 0.0001, 1, NULL, "The share of the rows with the highest scores that is looked at."},
+    {"top", OPT_FLOAT, 0.1, 0.0001, 1, NULL,
+     "The share of the rows with the highest scores that is looked at."},
     {0},
 };
 

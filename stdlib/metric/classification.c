@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics of a probability against a yes or no: log_loss, brier, calibration, and what is counted at a threshold.
- * (What goes over all thresholds: auc.c) */
+/* Metrics of a probability against a yes or no: log_loss, brier, calibration, and what is counted at a
+ * threshold. (What goes over all thresholds: auc.c) */
 #include <math.h>
 
 #include "stdlib/metric/metric.h"
 
-enum { TN, FP, FN, TP }; /* cells of MetricValue.cell and Slice.v: 2 * (truly positive) + (predicted positive) */
+enum { TN, FP, FN, TP }; /* cells of MetricValue.cell and Slice.v: 2 * (truly positive) + (predicted
+                          * positive) */
 
 static const Option no_options[] = {{0}};
 static const Option threshold_options[] = {
@@ -13,7 +14,8 @@ static const Option threshold_options[] = {
     {0},
 };
 static const Option bins_options[] = {
-    {"bins", OPT_INT, 10, 1, METRIC_SIZE_MAX, NULL, "Ranges of equal width that the probabilities are divided into."},
+    {"bins", OPT_INT, 10, 1, METRIC_SIZE_MAX, NULL,
+     "Ranges of equal width that the probabilities are divided into."},
     {0},
 };
 

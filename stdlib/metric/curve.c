@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics that go over the distinct scores, highest first: auc, pr_auc, ks, lift, gain, best_threshold, and the
- * median of errors. The Iter, and what each kind does with a score (step).
+/* Metrics that go over the distinct scores, highest first: auc, pr_auc, ks, lift, gain, best_threshold, and
+ * the median of errors. The Iter, and what each kind does with a score (step).
  *
  * The first scan ranks all rows and adds up the classes. Where more rows are expected than should be held at
  * once, it counts rows in bins of the score instead, and ranges of bins then go through a scan of their own,
@@ -90,9 +90,10 @@ static void sweep(const CurvePar *c, Sweep *s, const RankList *l, bool weighted)
 
 /* ---- Groups ---- */
 
-/* Sweeps each group of [lo, hi) left out: `rest` holds all that lies outside of them. By halves, so that every
- * list is merged but a few times. */
-static Status leave_out(CurveIter *a, const Ranks *r, uint32_t lo, uint32_t hi, const RankList *rest, Err *e) {
+/* Sweeps each group of [lo, hi) left out: `rest` holds all that lies outside of them. By halves, so that
+ * every list is merged but a few times. */
+static Status leave_out(CurveIter *a, const Ranks *r, uint32_t lo, uint32_t hi, const RankList *rest,
+                        Err *e) {
   if (hi - lo == 1) {
     sweep(&a->curve, a->slices.entry[1 + lo].val, rest, r->weighted);
     return ST_OK;
@@ -240,7 +241,8 @@ static Status curve_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Er
   return st;
 }
 
-Status curve_begin(const Metric *m, const MetricInfo *i, const CurvePar *c, uint64_t most, Iter **out, Err *e) {
+Status curve_begin(const Metric *m, const MetricInfo *i, const CurvePar *c, uint64_t most, Iter **out,
+                   Err *e) {
   CurveIter *a = mem_alloc(sizeof *a);
   if (!a)
     return err_memory(e);

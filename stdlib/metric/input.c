@@ -8,9 +8,16 @@
 #include "stdlib/metric/metric.h"
 
 MetricPar metric_par(const Metric *m, const MetricInfo *i, uint8_t kind) {
-  ModelTask task = i->model ? i->model->task : m->tasks & TASK_BIT(TASK_BINARY) ? TASK_BINARY : TASK_REGRESSION;
-  return (MetricPar){.kind = kind, .binary = task == TASK_BINARY, .score = i->score, .target = i->target, .slice = i->slice,
-                     .groups = i->groups, .classes = task == TASK_MULTICLASS ? i->model->nclass : 0};
+  ModelTask task = i->model                           ? i->model->task
+                   : m->tasks & TASK_BIT(TASK_BINARY) ? TASK_BINARY
+                                                      : TASK_REGRESSION;
+  return (MetricPar){.kind = kind,
+                     .binary = task == TASK_BINARY,
+                     .score = i->score,
+                     .target = i->target,
+                     .slice = i->slice,
+                     .groups = i->groups,
+                     .classes = task == TASK_MULTICLASS ? i->model->nclass : 0};
 }
 
 void metric_par_put(const MetricPar *p, Buf *out) {
@@ -49,8 +56,9 @@ void *metric_par_open(Bytes par, Err *e) {
   p->groups = rd_u32(&r);
   p->low = rd_u32(&r);
   p->high = rd_u32(&r);
-  bool sizes = p->size <= METRIC_SIZE_MAX && (p->size > 0 || p->kind != SUM_BINS) && p->groups <= METRIC_SIZE_MAX &&
-               (p->slice < 0 || !p->groups) && p->classes <= CLASSES_MAX && p->class <= p->classes &&
+  bool sizes = p->size <= METRIC_SIZE_MAX && (p->size > 0 || p->kind != SUM_BINS) &&
+               p->groups <= METRIC_SIZE_MAX && (p->slice < 0 || !p->groups) && p->classes <= CLASSES_MAX &&
+               p->class <= p->classes &&
                (p->classes || (p->kind != SUM_CLASSES && p->kind != SUM_TABLE && p->kind != SUM_TOP)) &&
                (p->slice < 0 || p->kind != SUM_TABLE);
   if (!rd_done(&r) || p->kind >= SUM_KINDS || !sizes) {
@@ -200,7 +208,8 @@ static void row_error(Ctx *ctx, const Panel *p, uint32_t r, const char *column, 
   row_errors_add(ctx->errors, &one);
 }
 
-Status metric_slices(const MetricPar *p, const Panel *panel, Map *slices, size_t size, uint32_t *slot, Ctx *ctx) {
+Status metric_slices(const MetricPar *p, const Panel *panel, Map *slices, size_t size, uint32_t *slot,
+                     Ctx *ctx) {
   if (p->groups) {
     number_groups(p, panel, slot);
     return ST_OK;
@@ -211,8 +220,10 @@ Status metric_slices(const MetricPar *p, const Panel *panel, Map *slices, size_t
   return metric_slot(slices, "", 0, size, ctx->err) ? ST_OK : ctx->err->code;
 }
 
-/* Probabilities of all classes and the number of the true one; or one class against the rest. NULL: no error. */
-static const char *class_row(const MetricPar *p, const Col *target, uint32_t r, MetricRows *out, const char **column) {
+/* Probabilities of all classes and the number of the true one; or one class against the rest. NULL: no
+ * error. */
+static const char *class_row(const MetricPar *p, const Col *target, uint32_t r, MetricRows *out,
+                             const char **column) {
   const double *prob = out->prob + r * out->step;
   *column = "prediction";
   for (uint32_t k = 0; k < p->classes; k++)
@@ -227,7 +238,8 @@ static const char *class_row(const MetricPar *p, const Col *target, uint32_t r, 
   return NULL;
 }
 
-Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t size, MetricRows *out, Ctx *ctx) {
+Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t size, MetricRows *out,
+                   Ctx *ctx) {
   uint32_t n = panel->n;
   double *v = arena_alloc(ctx->scratch, (3 * (size_t)n + 1) * sizeof *v);
   out->slot = arena_alloc(ctx->scratch, ((size_t)n + 1) * sizeof *out->slot);
@@ -241,8 +253,10 @@ Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t s
   out->weighted = panel->weight != NULL;
   out->bad = false;
   const Col *score = &panel->out[p->score], *target = &panel->out[p->target];
-  if (p->classes && (score->type != IR_VEC || score->is_hot || score->width != p->classes || p->class >= p->classes))
-    return err_set(ctx->err, ST_FAULT, "CML0601", NULL, "a metric asks for %u classes of a column that has not so many", p->classes);
+  if (p->classes &&
+      (score->type != IR_VEC || score->is_hot || score->width != p->classes || p->class >= p->classes))
+    return err_set(ctx->err, ST_FAULT, "CML0601", NULL,
+                   "a metric asks for %u classes of a column that has not so many", p->classes);
   out->prob = p->classes ? score->f : NULL;
   out->step = p->classes && !score->constant ? p->classes : 0;
   for (uint32_t r = 0; r < n; r++) {

@@ -96,9 +96,11 @@ void metric_par_put(const MetricPar *p, Buf *out);
 void *metric_par_open(Bytes par, Err *e);
 void metric_par_close(void *par);
 /* Reads a panel; adds the slices it meets to `slices`, whose new entries get `size` zeroed bytes as val. */
-Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t size, MetricRows *out, Ctx *ctx);
+Status metric_rows(const MetricPar *p, const Panel *panel, Map *slices, size_t size, MetricRows *out,
+                   Ctx *ctx);
 /* Numbers the slices or groups of a panel's rows, as metric_rows does. */
-Status metric_slices(const MetricPar *p, const Panel *panel, Map *slices, size_t size, uint32_t *slot, Ctx *ctx);
+Status metric_slices(const MetricPar *p, const Panel *panel, Map *slices, size_t size, uint32_t *slot,
+                     Ctx *ctx);
 void *metric_slot(Map *slices, const void *key, size_t n, size_t size, Err *e); /* finds or adds */
 void metric_slots_free(Map *slices);                                            /* with their vals */
 /* The slice of everything, and groups, exist without rows, too. */
@@ -121,7 +123,8 @@ extern const Pass metric_sums;
 uint32_t sums_width(const MetricPar *p);
 /* What a row adds: x[r], to v[at[r]]; other things in terms_add. Arrays of n. */
 Status terms_of(const MetricPar *p, const MetricRows *rows, uint32_t n, double *x, uint32_t *at, Ctx *ctx);
-void terms_add(const MetricPar *p, const MetricRows *rows, uint32_t r, const double *x, const uint32_t *at, Slice *s);
+void terms_add(const MetricPar *p, const MetricRows *rows, uint32_t r, const double *x, const uint32_t *at,
+               Slice *s);
 void terms_join(const MetricPar *p, Slice *to, const Slice *from);
 /* The entries of a saved partial become `out`; with groups: 0 is the whole, 1 + g that without group g. */
 Map *sums_load_all(const MetricPar *p, Bytes in, Err *e);
@@ -190,7 +193,8 @@ typedef struct Sweep { /* of one slice, while scores go by downwards */
 } Sweep;
 
 /* `most`: scores held at once (about); more rows go through several scans, to the same bits. */
-Status curve_begin(const Metric *m, const MetricInfo *i, const CurvePar *c, uint64_t most, Iter **out, Err *e);
+Status curve_begin(const Metric *m, const MetricInfo *i, const CurvePar *c, uint64_t most, Iter **out,
+                   Err *e);
 typedef void (*SweepValue)(const CurvePar *c, const Sweep *s, MetricValue *v);
 Status curve_finish(Iter *it, SweepValue value, MetricValue **v, uint32_t *n, Err *e);
 Status auc_begin(const MetricInfo *i, uint64_t most, Iter **out, Err *e);
@@ -205,12 +209,14 @@ enum {
 
 /* ---- The metrics ---- */
 extern const Metric metric_auc, metric_pr_auc, metric_ks, metric_lift, metric_gain, metric_best_threshold;
-extern const Metric metric_log_loss, metric_brier, metric_accuracy, metric_precision, metric_recall, metric_f1,
-    metric_specificity, metric_npv, metric_balanced_accuracy, metric_mcc, metric_confusion, metric_ece, metric_mce;
+extern const Metric metric_log_loss, metric_brier, metric_accuracy, metric_precision, metric_recall,
+    metric_f1, metric_specificity, metric_npv, metric_balanced_accuracy, metric_mcc, metric_confusion,
+    metric_ece, metric_mce;
 extern const Metric multiclass_accuracy, multiclass_log_loss, multiclass_brier, multiclass_balanced_accuracy,
-    multiclass_mcc, multiclass_precision, multiclass_recall, multiclass_f1, multiclass_top_k, multiclass_per_class,
-    multiclass_confusion, multiclass_auc;
-extern const Metric metric_rmse, metric_mae, metric_r2, metric_mape, metric_explained_variance, metric_quantile_loss,
-    metric_median_absolute_error, metric_max_error, metric_msle, metric_rmsle, metric_bias;
+    multiclass_mcc, multiclass_precision, multiclass_recall, multiclass_f1, multiclass_top_k,
+    multiclass_per_class, multiclass_confusion, multiclass_auc;
+extern const Metric metric_rmse, metric_mae, metric_r2, metric_mape, metric_explained_variance,
+    metric_quantile_loss, metric_median_absolute_error, metric_max_error, metric_msle, metric_rmsle,
+    metric_bias;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics of models with several classes: the probabilities of all classes against the number of the true one.
- * What is predicted is the class with the greatest probability, of equal ones the first. A class that the
- * training rows had not is number K: never predicted, so always wrong.
+/* Metrics of models with several classes: the probabilities of all classes against the number of the true
+ * one. What is predicted is the class with the greatest probability, of equal ones the first. A class that
+ * the training rows had not is number K: never predicted, so always wrong.
  *
  * SUM_CLASSES gives, of class k of 0..K, the weight of rows that are k and predicted so, that are k, and that
  * are predicted so. Averages go over the classes that occur, as truth or as prediction. */
@@ -92,7 +92,8 @@ static void mcc_value(const MetricPar *p, const Slice *s, MetricValue *v) {
 
 enum { AVERAGE_MACRO, AVERAGE_WEIGHTED, AVERAGE_MICRO };
 
-static void average(const MetricPar *p, const Slice *s, MetricValue *v, double (*of)(const Slice *s, uint32_t k)) {
+static void average(const MetricPar *p, const Slice *s, MetricValue *v,
+                    double (*of)(const Slice *s, uint32_t k)) {
   Twofold sum = {0};
   uint32_t n = 0;
   v->defined = true;
@@ -209,7 +210,8 @@ static const Option top_options[] = {
 };
 
 #define UNSEEN "A class that the training rows had not is never predicted, so such a row is wrong.\n"
-#define ABSENT "Classes that occur in no row, neither as truth nor as prediction, are left out; where a class has no value, 0 is taken.\n"
+#define ABSENT \
+  "Classes that occur in no row, neither as truth nor as prediction, are left out; where a class has no value, 0 is taken.\n"
 
 const Metric multiclass_accuracy = {
     .name = "accuracy",

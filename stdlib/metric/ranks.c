@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two passes. metric.ranks: per slice the distinct scores (or errors) in rising order with the weight of either
- * class. Equal scores meet when lists are merged, in the canonical tree, so a list is no longer than the number
- * of distinct scores. metric.bins: how many rows each of 65,536 bins of the score has, for cutting the scores
- * into ranges where there are too many to be held at once. */
+/* Two passes. metric.ranks: per slice the distinct scores (or errors) in rising order with the weight of
+ * either class. Equal scores meet when lists are merged, in the canonical tree, so a list is no longer
+ * than the number of distinct scores. metric.bins: how many rows each of 65,536 bins of the score has, for
+ * cutting the scores into ranges where there are too many to be held at once. */
 #include <math.h>
 #include <string.h>
 
@@ -223,7 +223,8 @@ Ranks *ranks_load(const void *par, Bytes in, Err *e) {
   uint64_t n = rd_count(&r, 16);
   for (uint64_t i = 0; i < n && !r.bad; i++) {
     Bytes key = rd_blob(&r);
-    RankList *l = r.bad ? NULL : metric_slot(&ranks->slices, key.n ? (const void *)key.p : "", key.n, sizeof *l, e);
+    RankList *l =
+        r.bad ? NULL : metric_slot(&ranks->slices, key.n ? (const void *)key.p : "", key.n, sizeof *l, e);
     if (!l) {
       if (r.bad)
         break;

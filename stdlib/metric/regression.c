@@ -6,7 +6,8 @@
 
 static const Option no_options[] = {{0}};
 static const Option quantile_options[] = {
-    {"q", OPT_FLOAT, 0.5, 0, 1, NULL, "The quantile that is predicted: 0.9 is what nine of ten rows stay below."},
+    {"q", OPT_FLOAT, 0.5, 0, 1, NULL,
+     "The quantile that is predicted: 0.9 is what nine of ten rows stay below."},
     {0},
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a row adds to the sums of its slice, kind by kind: terms_of computes it for a panel, terms_add adds it,
- * terms_join joins the sums of two runs of rows. */
+/* What a row adds to the sums of its slice, kind by kind: terms_of computes it for a panel, terms_add adds
+ * it, terms_join joins the sums of two runs of rows. */
 #include <math.h>
 #include <string.h>
 
@@ -182,7 +182,8 @@ static void join_deviation(Twofold *l, const Twofold *r, double wl, double wr) {
   twofold_add(&l[1], delta * delta * (wl * share));
 }
 
-void terms_add(const MetricPar *p, const MetricRows *rows, uint32_t r, const double *x, const uint32_t *at, Slice *s) {
+void terms_add(const MetricPar *p, const MetricRows *rows, uint32_t r, const double *x, const uint32_t *at,
+               Slice *s) {
   double w = rows->w[r], y = rows->y[r], f = rows->score[r];
   s->rows++;
   twofold_add(&s->w, w);

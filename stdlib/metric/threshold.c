@@ -51,8 +51,10 @@ static Status finish(Iter *it, MetricValue **v, uint32_t *n, Err *e) {
 static const Option options[] = {
     {"of", OPT_ENUM, 0, 0, 5, "f1|accuracy|balanced_accuracy|mcc|youden|cost",
      "What is to be best. youden: recall less the share of negatives predicted positive. cost: the mean cost, least."},
-    {"false_positive", OPT_FLOAT, 1, 0, 1e100, NULL, "Of cost: what a negative row predicted positive costs."},
-    {"false_negative", OPT_FLOAT, 1, 0, 1e100, NULL, "Of cost: what a positive row predicted negative costs."},
+    {"false_positive", OPT_FLOAT, 1, 0, 1e100, NULL,
+     "Of cost: what a negative row predicted positive costs."},
+    {"false_negative", OPT_FLOAT, 1, 0, 1e100, NULL,
+     "Of cost: what a positive row predicted negative costs."},
     {0},
 };
 

@@ -62,7 +62,8 @@ static int by_rows(const void *a, const void *b) {
   return c ? c : (l->key->n > r->key->n) - (l->key->n < r->key->n);
 }
 
-/* Rows descending, then by value. Keys differ, so the order is total and qsort's instability does not show. */
+/* Rows descending, then by value. Keys differ, so the order is total and qsort's instability does not
+ * show. */
 void metric_values_sort(MetricValue *v, uint32_t n, const Map *slices) {
   ValueAt *t = n > 1 ? mem_alloc(n * sizeof *t) : NULL;
   if (!t) { /* one value, or no memory: a slower way that needs none */

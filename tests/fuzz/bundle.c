@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fuzz target: a bundle is data; any bytes give a bundle or an error, and a bundle that is accepted can be run. */
+/* Fuzz target: a bundle is data; any bytes give a bundle or an error, and a bundle that is accepted can be
+ * run. */
 #include <string.h>
 
 #include "stdlib/registry.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a fitted value, or as the partial result of an aggregate that came back from a worker. The first byte says which: 0, a fitted
- * value; k, the partial of the k-th job below. What is accepted is merged, saved, and has to load as the same again.
- */
+ * Any bytes as a fitted value, or as the partial result of an aggregate that came back from a worker. The
+ * first byte says which: 0, a fitted value; k, the partial of the k-th job below. What is accepted is merged,
+ * saved, and has to load as the same again.
+ * */
 #include <string.h>
 
 #include "base/arena.h"
@@ -43,7 +44,8 @@ static void partial(const Job *j, Bytes in) {
       __builtin_trap();
     if (j->pass->save(par, l, &once, &e) == ST_OK)
       again = j->pass->load(par, buf_bytes(&once), &e);
-    if (!again || j->pass->save(par, again, &twice, &e) != ST_OK || once.n != twice.n || (once.n && memcmp(once.p, twice.p, once.n) != 0))
+    if (!again || j->pass->save(par, again, &twice, &e) != ST_OK || once.n != twice.n ||
+        (once.n && memcmp(once.p, twice.p, once.n) != 0))
       __builtin_trap();
     j->pass->free(par, l);
     j->pass->free(par, p);
@@ -64,17 +66,37 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       {.op = "mean.f64", .arg = 0, .where = -1, .weight = 0, .leave_out = -1, .text = "mean"},
       {.op = "categories.str", .arg = 1, .where = -1, .weight = -1, .leave_out = -1, .text = "categories"},
       {.op = "max.str", .arg = 1, .where = -1, .weight = -1, .leave_out = -1, .text = "max"},
-      {.op = "stddev.f64", .arg = 0, .where = -1, .weight = -1, .leave_out = -1, .nkey = 1, .key = key, .crossfit = true, .text = "stddev by"},
+      {.op = "stddev.f64",
+       .arg = 0,
+       .where = -1,
+       .weight = -1,
+       .leave_out = -1,
+       .nkey = 1,
+       .key = key,
+       .crossfit = true,
+       .text = "stddev by"},
       {.op = "median.f64", .arg = 0, .where = -1, .weight = -1, .leave_out = -1, .text = "median"},
-      {.op = "median.f64", .arg = 0, .where = -1, .weight = -1, .leave_out = -1, .nkey = 1, .key = key, .text = "median by"},
+      {.op = "median.f64",
+       .arg = 0,
+       .where = -1,
+       .weight = -1,
+       .leave_out = -1,
+       .nkey = 1,
+       .key = key,
+       .text = "median by"},
   };
-  Stage s = {.kind = STAGE_FIT, .name = "fit", .agg = agg, .nagg = sizeof agg / sizeof *agg, .prog = {.out = out, .nout = 2}};
+  Stage s = {.kind = STAGE_FIT,
+             .name = "fit",
+             .agg = agg,
+             .nagg = sizeof agg / sizeof *agg,
+             .prog = {.out = out, .nout = 2}};
   Iter *it = NULL;
   Jobs jobs = {0};
   Err e = {0};
   if (size > 1 && data[0] == 0)
     fitted_value((Bytes){data + 1, size - 1});
-  else if (size > 1 && agg_begin(&s, &(Stage){.folds = 2}, &it, &e) == ST_OK && it->next(it, NULL, 0, &jobs, &e) == ST_OK)
+  else if (size > 1 && agg_begin(&s, &(Stage){.folds = 2}, &it, &e) == ST_OK &&
+           it->next(it, NULL, 0, &jobs, &e) == ST_OK)
     partial(&jobs.v[data[0] % jobs.n], (Bytes){data + 1, size - 1});
   jobs_free(&jobs);
   if (it)

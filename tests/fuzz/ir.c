@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as IR text (the program inside a bundle): an error or a program. What is read prints as text that reads
- * as the same text again; what the verifier accepts can be looked at without harm.
- */
+ * Any bytes as IR text (the program inside a bundle): an error or a program. What is read prints as text that
+ * reads as the same text again; what the verifier accepts can be looked at without harm.
+ * */
 #include <setjmp.h>
 #include <string.h>
 

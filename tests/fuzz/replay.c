@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * replay FILE ...: a main() for a fuzz target without a fuzzer. Each file is handed to the target once, from memory
- * of exactly its size (so that the address sanitizer sees a read past the end), and the empty input first.
- */
+ * replay FILE ...: a main() for a fuzz target without a fuzzer. Each file is handed to the target once, from
+ * memory of exactly its size (so that the address sanitizer sees a read past the end), and the empty input
+ * first.
+ * */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

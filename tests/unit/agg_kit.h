@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agg_kit.h: what the tests of aggregates stand on: random rows, an executor that cuts and merges them in many ways, stages, brute force. */
+/* agg_kit.h: what the tests of aggregates stand on: random rows, an executor that cuts and merges them in
+ * many ways, stages, brute force. */
 #ifndef TESTS_UNIT_AGG_KIT_H
 #define TESTS_UNIT_AGG_KIT_H
 
@@ -67,7 +68,8 @@ static Data *make_data(uint32_t n, uint64_t seed) {
   make_dict(d);
   d->constant = 2.5;
   for (uint32_t r = 0; r < n; r++) {
-    d->x[r] = rnd(seed, r) < 0.3 ? floor(rnd(seed + 1, r) * 20) - 10 : (rnd(seed + 1, r) - 0.5) * pow(10, rnd(seed + 2, r) * 6);
+    d->x[r] = rnd(seed, r) < 0.3 ? floor(rnd(seed + 1, r) * 20) - 10
+                                 : (rnd(seed + 1, r) - 0.5) * pow(10, rnd(seed + 2, r) * 6);
     d->wide[r] = ldexp(rnd(seed + 3, r) - 0.5, (int)(rnd(seed + 4, r) * 60));
     d->w[r] = rnd(seed + 5, r) < 0.1 ? 0 : rnd(seed + 5, r) * 3;
     d->i[r] = (int64_t)(rnd(seed + 6, r) * 2000) - 1000;
@@ -146,7 +148,8 @@ static Status travel(const Pass *p, void *par, void **partial, Err *e) {
   return e->code;
 }
 
-static Status map_leaf(const Pass *pass, void *par, Data *d, const Leaf *l, const Way *way, void **partial, Err *e) {
+static Status map_leaf(const Pass *pass, void *par, Data *d, const Leaf *l, const Way *way, void **partial,
+                       Err *e) {
   Arena scratch;
   arena_init(&scratch, NULL);
   Ctx ctx = {.scratch = &scratch, .errors = &row_errors, .err = e};
@@ -170,7 +173,8 @@ static Status map_leaf(const Pass *pass, void *par, Data *d, const Leaf *l, cons
   return st;
 }
 
-static Status run_tree(const Job *j, void *par, Data *d, const Leaf *leaf, uint32_t n, const Way *way, void **out, Err *e) {
+static Status run_tree(const Job *j, void *par, Data *d, const Leaf *leaf, uint32_t n, const Way *way,
+                       void **out, Err *e) {
   Tree tree;
   Status st = ST_OK;
   tree_init(&tree, j->pass, par);
@@ -188,7 +192,8 @@ static Status run_tree(const Job *j, void *par, Data *d, const Leaf *leaf, uint3
   return st;
 }
 
-static Status run_exact(const Job *j, void *par, Data *d, const Leaf *leaf, uint32_t n, const Way *way, void **out, Err *e) {
+static Status run_exact(const Job *j, void *par, Data *d, const Leaf *leaf, uint32_t n, const Way *way,
+                        void **out, Err *e) {
   void *acc[8] = {0};
   Status st = ST_OK;
   for (uint32_t w = 0; w < way->workers && !st; w++)
@@ -295,7 +300,14 @@ static Plan *new_plan(void) {
 
 static IrAgg *add(Plan *p, const char *op, int arg, int where, int weight, double par) {
   IrAgg *a = &p->agg[p->s.nagg];
-  *a = (IrAgg){.op = op, .arg = val(arg), .where = val(where), .weight = val(weight), .par = par, .leave_out = -1, .line = 7, .col = 3};
+  *a = (IrAgg){.op = op,
+               .arg = val(arg),
+               .where = val(where),
+               .weight = val(weight),
+               .par = par,
+               .leave_out = -1,
+               .line = 7,
+               .col = 3};
   a->text = op;
   a->key = p->key[p->s.nagg];
   a->fitted = p->s.nagg++;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For the tests of the data engine: files made on the spot in a private folder (text by put(), Parquet by DuckDB itself), and reading them as
- * cells of text, so that a test can say what it expects in one line. */
+/* For the tests of the data engine: files made on the spot in a private folder (text by put(), Parquet by
+ * DuckDB itself), and reading them as cells of text, so that a test can say what it expects in one line. */
 #ifndef TESTS_UNIT_ENGINE_DATA_H
 #define TESTS_UNIT_ENGINE_DATA_H
 
@@ -21,7 +21,8 @@
 
 enum { MAXCOL = 24 };
 
-typedef struct Data { /* what a read gave: cells as text, so that a test can say what it expects in one line */
+/* what a read gave: cells as text, so that a test can say what it expects in one line */
+typedef struct Data {
   Status st;
   Err err;
   RowErrors errors;
@@ -100,7 +101,9 @@ static inline char *cell_text(const Col *c, Kind kind, uint32_t r) {
     default: num_print_i64(t, c->i[r]); break;
     }
   } else {
-    assert_true(kind_ir(kind) == IR_BOOL ? c->b[r] == 0 : kind_ir(kind) == IR_STR ? c->code[r] == 0 : c->i[r] == 0);
+    assert_true(kind_ir(kind) == IR_BOOL  ? c->b[r] == 0
+                : kind_ir(kind) == IR_STR ? c->code[r] == 0
+                                          : c->i[r] == 0);
   }
   char *s = strdup(t);
   assert_non_null(s);
@@ -211,8 +214,8 @@ static inline const char *schema(EngineSource s) {
     if (c[i].kind < 0)
       k += (size_t)snprintf(t + k, sizeof t - k, "%s%s !%s", i ? ", " : "", c[i].name, c[i].why);
     else
-      k += (size_t)snprintf(t + k, sizeof t - k, "%s%s %s%s", i ? ", " : "", c[i].name, kind_name((Kind)c[i].kind),
-                            c[i].nullable ? "?" : "");
+      k += (size_t)snprintf(t + k, sizeof t - k, "%s%s %s%s", i ? ", " : "", c[i].name,
+                            kind_name((Kind)c[i].kind), c[i].nullable ? "?" : "");
   }
   arena_free(&a);
   return t;

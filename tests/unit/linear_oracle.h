@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* linear_oracle.h: the cases of tests/oracle/linear.txt, fitted and compared with what scikit-learn found.
  *
- * Rows are generated from the case's key by the counter-based generator of base/hash.h, here and in tests/oracle/linear.py, by the same
- * operations in the same order, so both see the same bits. A line of the file:
+ * Rows are generated from the case's key by the counter-based generator of base/hash.h, here and in
+ * tests/oracle/linear.py, by the same operations in the same order, so both see the same bits. A line of the
+ * file:
  *
- *   linear NAME key n d spread collinear weighted l2 intercept standardize balanced positive_weight | intercept coefficients ... */
+ *   linear NAME key n d spread collinear weighted l2 intercept standardize balanced positive_weight |
+ *   intercept coefficients ... */
 #ifndef TESTS_UNIT_LINEAR_ORACLE_H
 #define TESTS_UNIT_LINEAR_ORACLE_H
 
@@ -22,7 +24,8 @@ static inline FILE *oracle_open(const char *name) {
   return f;
 }
 
-static inline void oracle_rows(ScanRows *s, uint64_t key, uint32_t n, uint32_t d, int spread, int collinear, int weighted, bool binary) {
+static inline void oracle_rows(ScanRows *s, uint64_t key, uint32_t n, uint32_t d, int spread, int collinear,
+                               int weighted, bool binary) {
   memset(s, 0, sizeof *s);
   s->n = n;
   s->x = (Matrix){.n = n, .d = d, .a = malloc((size_t)n * d * sizeof(double))};
@@ -55,8 +58,9 @@ static inline void oracle_run(const char *kind, const Estimator *est) {
     int spread, collinear, weighted, at = 0;
     double l2, intercept, standardize, balanced, positive;
     if (line[0] == '#' ||
-        sscanf(line, "%31s %63s %lu %u %u %d %d %d %lf %lf %lf %lf %lf |%n", what, name, &key, &n, &d, &spread, &collinear, &weighted,
-               &l2, &intercept, &standardize, &balanced, &positive, &at) != 13 ||
+        sscanf(line, "%31s %63s %lu %u %u %d %d %d %lf %lf %lf %lf %lf |%n", what, name, &key, &n, &d,
+               &spread, &collinear, &weighted, &l2, &intercept, &standardize, &balanced, &positive,
+               &at) != 13 ||
         strcmp(what, kind) != 0)
       continue;
     assert_true(at > 0);
@@ -70,18 +74,22 @@ static inline void oracle_run(const char *kind, const Estimator *est) {
       Model m;
       Err e;
       double tolerance = solver == 1 ? 1e-8 : 1e-12;
-      Status st = (est->tasks & TASK_BIT(TASK_BINARY)) ? scan_train(est, &s, &m, &e, "l2", l2, "intercept", intercept, "standardize", standardize, "class_weight",
-                                           balanced, "positive_weight", positive, "solver", (double)solver, "tolerance", tolerance,
-                                           (const char *)NULL)
-                              : scan_train(est, &s, &m, &e, "l2", l2, "intercept", intercept, "standardize", standardize, "solver",
-                                           (double)solver, "tolerance", tolerance, (const char *)NULL);
+      Status st =
+          (est->tasks & TASK_BIT(TASK_BINARY))
+              ? scan_train(est, &s, &m, &e, "l2", l2, "intercept", intercept, "standardize", standardize,
+                           "class_weight", balanced, "positive_weight", positive, "solver", (double)solver,
+                           "tolerance", tolerance, (const char *)NULL)
+              : scan_train(est, &s, &m, &e, "l2", l2, "intercept", intercept, "standardize", standardize,
+                           "solver", (double)solver, "tolerance", tolerance, (const char *)NULL);
       if (st)
         fail_msg("%s: %s", name, e.cause);
       double bad = fabs(model_tensor(&m, "intercept")->v[0] - want[0]) / fmax(1, fabs(want[0]));
       for (uint32_t j = 0; j < d; j++)
-        bad = fmax(bad, fabs(model_tensor(&m, "coefficients")->v[j] - want[j + 1]) * ldexp(1, (int)j * spread) / (collinear ? 100 : 1));
+        bad = fmax(bad, fabs(model_tensor(&m, "coefficients")->v[j] - want[j + 1]) *
+                            ldexp(1, (int)j * spread) / (collinear ? 100 : 1));
       if (!m.converged || !(bad < (solver == 1 ? 1e-8 : 1e-6)))
-        fail_msg("%s, solver %s: off by %g, converged %d after %u: %s", name, m.solver, bad, m.converged, m.iterations, m.warning);
+        fail_msg("%s, solver %s: off by %g, converged %d after %u: %s", name, m.solver, bad, m.converged,
+                 m.iterations, m.warning);
       scan_model_free(&m);
     }
     free(s.x.a);

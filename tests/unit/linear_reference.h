@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* linear_reference.h: the linear problems solved plainly, in long double, on raw columns. No scaling, no tricks; for the tests only.
+/* linear_reference.h: the linear problems solved plainly, in long double, on raw columns. No scaling, no
+ * tricks; for the tests only.
  *
- *   minimise (1/W) sum w loss + (l2/2) sum_j (s_j b_j)^2     (s_j = 1 where the penalty is not standardised) */
+ *   minimise (1/W) sum w loss + (l2/2) sum_j (s_j b_j)^2     (s_j = 1 where the penalty is not
+ *                                                            standardised) */
 #ifndef TESTS_UNIT_LINEAR_REFERENCE_H
 #define TESTS_UNIT_LINEAR_REFERENCE_H
 
@@ -54,7 +56,8 @@ static inline long double ref_value(const RefProblem *p, const long double *pen,
     for (uint32_t j = 0; j < p->d; j++)
       f += b[j] * p->x[(size_t)i * p->d + j];
     long double t = p->y[i] == 1 ? -f : f;
-    sum += w * (p->logistic ? (t > 0 ? t + log1pl(expl(-t)) : log1pl(expl(t))) : (p->y[i] - f) * (p->y[i] - f) / 2);
+    sum += w * (p->logistic ? (t > 0 ? t + log1pl(expl(-t)) : log1pl(expl(t)))
+                            : (p->y[i] - f) * (p->y[i] - f) / 2);
     total += w;
   }
   for (uint32_t j = 0; j < p->d; j++)
@@ -65,7 +68,8 @@ static inline long double ref_value(const RefProblem *p, const long double *pen,
 /* b: d coefficients and the intercept; returns the objective there. */
 static inline double ref_minimum(const RefProblem *p, double *out) {
   uint32_t d = p->d, m = d + 1;
-  long double *b = calloc(m, sizeof *b), *pen = calloc(m, sizeof *pen), *g = calloc(m, sizeof *g), *old = calloc(m, sizeof *old);
+  long double *b = calloc(m, sizeof *b), *pen = calloc(m, sizeof *pen), *g = calloc(m, sizeof *g),
+              *old = calloc(m, sizeof *old);
   long double *h = calloc((size_t)m * m, sizeof *h);
   long double total = 0;
   for (uint32_t i = 0; i < p->n; i++)

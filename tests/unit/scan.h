@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scan.h: the smallest executor, for tests of estimators and metrics. Rows lie in arrays; they are cut into leaves and panels; every
- * leaf's partial goes through save and load; leaves meet in the canonical tree. One file, no filter.
+/* scan.h: the smallest executor, for tests of estimators and metrics. Rows lie in arrays; they are cut into
+ * leaves and panels; every leaf's partial goes through save and load; leaves meet in the canonical tree. One
+ * file, no filter.
  *
  * `Rows.cut` rows are a panel and `Rows.leaf` panels a leaf, so that tests can vary both. */
 #ifndef TESTS_UNIT_SCAN_H
@@ -38,7 +39,8 @@ static inline double scan_random(uint64_t key, uint64_t i) {
   return unit_of(rng_word(key, i));
 }
 
-static inline void scan_panel(const ScanRows *s, uint32_t from, uint32_t n, Panel *p, Matrix *view, Col *cols, uint32_t *at) {
+static inline void scan_panel(const ScanRows *s, uint32_t from, uint32_t n, Panel *p, Matrix *view, Col *cols,
+                              uint32_t *at) {
   memset(p, 0, sizeof *p);
   p->n = n;
   p->at = at + from;
@@ -57,7 +59,10 @@ static inline void scan_panel(const ScanRows *s, uint32_t from, uint32_t n, Pane
     cols[k] = s->out[k];
     if (cols[k].constant)
       continue;
-    size_t size = cols[k].type == IR_BOOL ? 1 : cols[k].type == IR_STR ? 4 : cols[k].type == IR_VEC ? 8 * (size_t)cols[k].width : 8;
+    size_t size = cols[k].type == IR_BOOL  ? 1
+                  : cols[k].type == IR_STR ? 4
+                  : cols[k].type == IR_VEC ? 8 * (size_t)cols[k].width
+                                           : 8;
     cols[k].b += size * from;
     if (cols[k].null)
       cols[k].null += from;
@@ -66,7 +71,8 @@ static inline void scan_panel(const ScanRows *s, uint32_t from, uint32_t n, Pane
   p->nout = s->nout;
 }
 
-static inline void *scan_leaf(ScanRows *s, const Pass *pass, void *par, uint32_t from, uint32_t to, uint32_t *at, Err *e) {
+static inline void *scan_leaf(ScanRows *s, const Pass *pass, void *par, uint32_t from, uint32_t to,
+                              uint32_t *at, Err *e) {
   void *partial = pass->init(par, e);
   Arena scratch;
   arena_init(&scratch, NULL);
@@ -107,7 +113,8 @@ static inline void *scan_leaf(ScanRows *s, const Pass *pass, void *par, uint32_t
 }
 
 /* Leaves [lo, lo + size): left half, right half, merged; NULL where there are no rows. */
-static inline void *scan_tree(ScanRows *s, const Pass *pass, void *par, uint32_t lo, uint32_t size, uint32_t *at, Err *e) {
+static inline void *scan_tree(ScanRows *s, const Pass *pass, void *par, uint32_t lo, uint32_t size,
+                              uint32_t *at, Err *e) {
   uint32_t rows = (s->cut ? s->cut : PANEL_ROWS) * (s->leaf ? s->leaf : 4);
   uint64_t from = (uint64_t)lo * rows, to = from + rows;
   if (from >= s->n)
@@ -214,15 +221,26 @@ static inline Status scan_train(const Estimator *est, ScanRows *s, Model *m, Err
   for (uint32_t j = 0; j < s->x.d; j++)
     width[j] = 1;
   for (uint32_t i = 0; i < n; i++) {
-    const double *bound = !strcmp(option[i].name, "lower") ? s->lower : !strcmp(option[i].name, "upper") ? s->upper : NULL;
+    const double *bound = !strcmp(option[i].name, "lower")   ? s->lower
+                          : !strcmp(option[i].name, "upper") ? s->upper
+                                                             : NULL;
     if (bound) {
       option[i].n = s->x.d;
       option[i].list = bound;
       option[i].names = (const char **)m->feature;
     }
   }
-  TrainInfo t = {.name = "test", .d = s->x.d, .feature = m->feature, .sparse = s->x.a == NULL, .option = option, .noption = n,
-                 .nslot = s->x.d, .slot = (const char *const *)m->feature, .width = width, .offset = s->offset, .start = s->start,
+  TrainInfo t = {.name = "test",
+                 .d = s->x.d,
+                 .feature = m->feature,
+                 .sparse = s->x.a == NULL,
+                 .option = option,
+                 .noption = n,
+                 .nslot = s->x.d,
+                 .slot = (const char *const *)m->feature,
+                 .width = width,
+                 .offset = s->offset,
+                 .start = s->start,
                  .rows = s->n};
   if (s->nclass) {
     t.task = m->task = TASK_MULTICLASS;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Aggregates against brute force; the same bits however leaves are cut into panels, spread over workers and merged. */
+/* Aggregates against brute force; the same bits however leaves are cut into panels, spread over workers
+ * and merged. */
 #include "tests/unit/agg_kit.h"
 
 /* ---- Ungrouped ---- */
@@ -43,7 +44,8 @@ static void test_scalars(void **state) {
     assert_int_equal(f[k]->i, n[k]);
   }
   assert_int_equal(f[4]->i, sum);
-  Ref *a = reference(d, X, -1, false, NULL), *b = reference(d, X, OK, false, NULL), *c = reference(d, WIDE, OK, false, NULL);
+  Ref *a = reference(d, X, -1, false, NULL), *b = reference(d, X, OK, false, NULL),
+      *c = reference(d, WIDE, OK, false, NULL);
   Ref *aw = reference(d, X, -1, true, NULL), *bw = reference(d, X, OK, true, NULL);
   near(f[5]->f, a->sum, 1e-15);
   near(f[6]->f, b->sum / b->w, 1e-15);
@@ -81,7 +83,8 @@ static void test_quantiles(void **state) {
   add(p, "quantiles.f64", WIDE, OK, -1, 10);
   add(p, "median.f64", CONST, -1, -1, 0);
   run_plan(p, d, &plain, f);
-  Ref *a = reference(d, WIDE, -1, false, NULL), *b = reference(d, X, OK, false, NULL), *c = reference(d, X, -1, false, NULL);
+  Ref *a = reference(d, WIDE, -1, false, NULL), *b = reference(d, X, OK, false, NULL),
+      *c = reference(d, X, -1, false, NULL);
   Ref *w = reference(d, WIDE, OK, false, NULL);
   for (int k = 0; k < 6; k++) {
     assert_true(f[k]->f == quantile(a, q[k]));
@@ -137,7 +140,8 @@ static void test_strings(void **state) {
 /* ---- Grouped ---- */
 
 /* Rows with these keys that a variant sees; -1: null key. */
-static uint32_t rows_of(const Data *d, int64_t k, const char *s, uint32_t n, int out_fold, int leave_out, uint8_t *in) {
+static uint32_t rows_of(const Data *d, int64_t k, const char *s, uint32_t n, int out_fold, int leave_out,
+                        uint8_t *in) {
   uint32_t count = 0;
   for (uint32_t r = 0; r < d->n; r++) {
     uint32_t from = d->off[d->s2[r]], len = d->off[d->s2[r] + 1] - from;
@@ -192,8 +196,9 @@ static void test_tables(void **state) {
     for (int cross = 0; cross < 3; cross++) {
       Plan *p = new_plan();
       Fitted *f[40];
-      IrAgg *a[5] = {add(p, "count", -1, -1, -1, 0), add(p, "mean.f64", X, OK, -1, 0), add(p, "stddev.f64", X, -1, W, 0),
-                     add(p, "median.f64", X, OK, -1, 0), add(p, "sum.f64", X, OK, -1, 0)};
+      IrAgg *a[5] = {add(p, "count", -1, -1, -1, 0), add(p, "mean.f64", X, OK, -1, 0),
+                     add(p, "stddev.f64", X, -1, W, 0), add(p, "median.f64", X, OK, -1, 0),
+                     add(p, "sum.f64", X, OK, -1, 0)};
       for (int k = 0; k < 5; k++) {
         by(a[k], K, two ? S2 : -1)->crossfit = cross > 0;
         a[k]->leave_out = cross == 2 ? 1 : -1;
@@ -262,7 +267,8 @@ static Plan *everything(void) {
 
 static void test_same_bits(void **state) {
   (void)state;
-  static const Way way[] = {{64, 1, 0, false}, {7, 3, 1, false}, {1, 2, 2, true}, {LEAF, 8, 3, true}, {100, 5, 4, false}};
+  static const Way way[] = {
+      {64, 1, 0, false}, {7, 3, 1, false}, {1, 2, 2, true}, {LEAF, 8, 3, true}, {100, 5, 4, false}};
   Data *d = make_data(ROWS, 42);
   Plan *p = everything();
   Buf first = {0};
@@ -312,7 +318,8 @@ static void test_corners(void **state) {
   (void)state;
   Data *d = make_data(ROWS, 1);
   const double cancel[] = {1e100, 1, -1e100, 1e-30}, big[] = {1e9 + 4, 1e9 + 7, 1e9 + 13, 1e9 + 16};
-  const double inf[] = {INFINITY, 1, 2}, both[] = {INFINITY, -INFINITY, 0}, nan[] = {NAN, 1, -1}, zero[] = {-0.0, -0.0};
+  const double inf[] = {INFINITY, 1, 2}, both[] = {INFINITY, -INFINITY, 0}, nan[] = {NAN, 1, -1},
+               zero[] = {-0.0, -0.0};
   set_x(d, cancel, 4);
   assert_true(one(d, "sum.f64", 0) == 1);
   set_x(d, big, 4);
@@ -350,7 +357,8 @@ static void expect_error(Plan *p, Data *d, Status code, const char *id) {
 
 static void test_nothing(void **state) {
   (void)state;
-  static const char *const none[] = {"mean.f64", "variance.f64", "stddev.f64", "min.f64", "max.f64", "median.f64"};
+  static const char *const none[] = {"mean.f64", "variance.f64", "stddev.f64",
+                                     "min.f64",  "max.f64",      "median.f64"};
   Data *d = make_data(ROWS, 1);
   memset(d->ok, 0, sizeof d->ok);
   for (int k = 0; k < 6; k++) {
@@ -529,9 +537,10 @@ static void test_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_names),      cmocka_unit_test(test_scalars), cmocka_unit_test(test_quantiles), cmocka_unit_test(test_strings),
-      cmocka_unit_test(test_tables),     cmocka_unit_test(test_fold_alone), cmocka_unit_test(test_same_bits), cmocka_unit_test(test_corners),
-      cmocka_unit_test(test_nothing),    cmocka_unit_test(test_errors),  cmocka_unit_test(test_hostile),   cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_names),     cmocka_unit_test(test_scalars), cmocka_unit_test(test_quantiles),
+      cmocka_unit_test(test_strings),   cmocka_unit_test(test_tables),  cmocka_unit_test(test_fold_alone),
+      cmocka_unit_test(test_same_bits), cmocka_unit_test(test_corners), cmocka_unit_test(test_nothing),
+      cmocka_unit_test(test_errors),    cmocka_unit_test(test_hostile), cmocka_unit_test(test_memory),
   };
   return cmocka_run_group_tests_name("agg", tests, NULL, NULL);
 }

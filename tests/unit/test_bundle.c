@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bundles: what is written reads back to the same bytes, and no damaged bundle is accepted as another one or crashes the reader. */
+/* Bundles: what is written reads back to the same bytes, and no damaged bundle is accepted as another one
+ * or crashes the reader. */
 #define _GNU_SOURCE /* memmem */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -154,7 +155,8 @@ static void round_trip(void **state) {
   buf_free(&twice);
 }
 
-/* x = 2.5, k = "b": 0.125 + 0.5 * (2.5 - 1.5) + 2 + 3 * 0.75 = 4.875; k = "c": unseen: 0.125 + 0.5 + 3 * 0.5 = 2.125 */
+/* x = 2.5, k = "b": 0.125 + 0.5 * (2.5 - 1.5) + 2 + 3 * 0.75 = 4.875; k = "c": unseen: 0.125 + 0.5 + 3 *
+ * 0.5 = 2.125 */
 static void scores(void **state) {
   State *s = *state;
   Buf out = {0};
@@ -197,7 +199,8 @@ static void damaged(void **state) {
   State *s = *state;
   Buf out = {0};
   write_to(s, &out);
-  for (size_t n = 0; n < out.n; n++) { /* cut off: never accepted; in a copy, so that a sanitizer sees reading past the end */
+  /* cut off: never accepted; in a copy, so that a sanitizer sees reading past the end */
+  for (size_t n = 0; n < out.n; n++) {
     uint8_t *copy = mem_alloc(n + 1);
     memcpy(copy, out.p, n);
     parse_any(s, copy, n, true);

@@ -24,10 +24,11 @@ static const Option est_options[] = {{"l2", OPT_FLOAT, 0, 0, 1e300, NULL, "The r
                                      {NULL, OPT_BOOL, 0, 0, 0, NULL, NULL}};
 static const Option csv_options[] = {{"header", OPT_BOOL, 1, 0, 1, NULL, "Is there a header?"},
                                      {NULL, OPT_BOOL, 0, 0, 0, NULL, NULL}};
-static const CatEstimator estimators[] = {{"linear_regression", TASK_BIT(TASK_REGRESSION), est_options, NULL, ""},
-                                          {"logistic_regression", TASK_BIT(TASK_BINARY) | TASK_BIT(TASK_MULTICLASS), est_options, "l2", ""},
-                                          {"kmeans", TASK_BIT(TASK_CLUSTER), est_options, NULL, ""},
-                                          {NULL, 0, NULL, NULL, NULL}};
+static const CatEstimator estimators[] = {
+    {"linear_regression", TASK_BIT(TASK_REGRESSION), est_options, NULL, ""},
+    {"logistic_regression", TASK_BIT(TASK_BINARY) | TASK_BIT(TASK_MULTICLASS), est_options, "l2", ""},
+    {"kmeans", TASK_BIT(TASK_CLUSTER), est_options, NULL, ""},
+    {NULL, 0, NULL, NULL, NULL}};
 static const CatMetric metrics[] = {{"auc", TASK_BIT(TASK_BINARY), NULL, NULL, true, ""},
                                     {"rmse", TASK_BIT(TASK_REGRESSION), NULL, NULL, true, ""},
                                     {NULL, 0, NULL, NULL, false, NULL}};
@@ -53,7 +54,8 @@ static Status columns(void *ctx, Arena *a, const CatSource *src, CatColumn **out
   return ST_OK;
 }
 
-static const char *const modules[] = {"native", "scale", "impute", "encode", "bin", "time", "transform", "vector", "text", "stop_words"};
+static const char *const modules[] = {"native", "scale",     "impute", "encode", "bin",
+                                      "time",   "transform", "vector", "text",   "stop_words"};
 enum { MODULES = 10 };
 
 typedef struct World {

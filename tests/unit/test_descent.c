@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* descent_solve: its answers meet the optimality conditions, worked out here in long double, which is all that a convex
- * problem asks for; by a wide choice of random matrices, and by cases made by hand. */
+/* descent_solve: its answers meet the optimality conditions, worked out here in long double, which is all
+ * that a convex problem asks for; by a wide choice of random matrices, and by cases made by hand. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -100,10 +100,12 @@ static void by_hand(void **state) {
   assert_true(end.converged && x[0] == 2);
 }
 
-/* Coordinates of which the quadratic says nothing: 0 where they cost, downhill to a bound, else where they are. */
+/* Coordinates of which the quadratic says nothing: 0 where they cost, downhill to a bound, else where they
+ * are. */
 static void flat(void **state) {
   (void)state;
-  double h[16] = {0}, g[] = {0, 0.5, -2, 0}, l1[] = {1, 0, 0, 0}, lo[] = {-9, -3, -3, -9}, hi[] = {9, 7, 7, 9};
+  double h[16] = {0}, g[] = {0, 0.5, -2, 0}, l1[] = {1, 0, 0, 0}, lo[] = {-9, -3, -3, -9},
+         hi[] = {9, 7, 7, 9};
   double x[] = {5, 5, 5, 5};
   Quadratic q = {.m = 4, .h = h, .g = g, .l1 = l1, .lo = lo, .hi = hi, .tolerance = 1e-12};
   QuadraticEnd end;

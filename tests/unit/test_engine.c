@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The data engine: Parquet of every type, nulls, block borders, globs, errors, writing and reading back, failing memory. */
+/* The data engine: Parquet of every type, nulls, block borders, globs, errors, writing and reading back,
+ * failing memory. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -18,23 +19,28 @@ static void parquet_types(void **state) {
           " '1969-12-31 23:59:59'::TIMESTAMP_MS AS ms, '2001-02-03 04:05:06.000001'::TIMESTAMP_NS AS ns,"
           " NULL::INTEGER AS n");
   EngineSource s = source("parquet", "types.parquet", NULL);
-  assert_string_equal(schema(s), "b bool, i8 int, i16 int, i32 int, i64 int, u8 int, u16 int, u32 int, f float, d float, "
-                                 "m4 float, m9 float, m18 float, m38 float, s string, dt date, us timestamp, "
-                                 "ms timestamp, ns timestamp, n int?");
+  assert_string_equal(
+      schema(s), "b bool, i8 int, i16 int, i32 int, i64 int, u8 int, u16 int, u32 int, f float, d float, "
+                 "m4 float, m9 float, m18 float, m38 float, s string, dt date, us timestamp, "
+                 "ms timestamp, ns timestamp, n int?");
   Data d = read_found(s);
   no_error(&d);
   assert_int_equal(d.total, 1);
-  assert_string_equal(row(&d, 0), "true|1|-2|3|-4|200|60000|4000000000|1.5|0.1|12.34|-0.3|123456789.01|1.2345678901234567e19|"
-                                  "a longer text than twelve bytes|2001-02-03|2001-02-03T04:05:06.789Z|"
-                                  "1969-12-31T23:59:59Z|2001-02-03T04:05:06.000001Z|null");
+  assert_string_equal(
+      row(&d, 0), "true|1|-2|3|-4|200|60000|4000000000|1.5|0.1|12.34|-0.3|123456789.01|1.2345678901234567e19|"
+                  "a longer text than twelve bytes|2001-02-03|2001-02-03T04:05:06.789Z|"
+                  "1969-12-31T23:59:59Z|2001-02-03T04:05:06.000001Z|null");
   data_free(&d);
 }
 
 static void parquet_as_other(void **state) {
   (void)state;
-  PARQUET("other.parquet", "SELECT true AS b, 7 AS i, DATE '1970-01-02' AS d, 1.5 AS f, 3::UBIGINT AS u, [1] AS l, {'x': 1} AS st");
+  PARQUET(
+      "other.parquet",
+      "SELECT true AS b, 7 AS i, DATE '1970-01-02' AS d, 1.5 AS f, 3::UBIGINT AS u, [1] AS l, {'x': 1} AS st");
   EngineSource s = source("parquet", "other.parquet", NULL);
-  assert_string_equal(schema(s), "b bool, i int, d date, f float, u !uint64 (unsigned 64-bit integers), l !list, st !struct");
+  assert_string_equal(
+      schema(s), "b bool, i int, d date, f float, u !uint64 (unsigned 64-bit integers), l !list, st !struct");
   IrColumn col[] = {{"b", KIND_INT, false}, {"i", KIND_FLOAT, false}, {"d", KIND_TIMESTAMP, false}};
   Data d = read_all(s, col, 3);
   no_error(&d);
@@ -60,8 +66,10 @@ static void parquet_as_other(void **state) {
 
 static void parquet_nulls(void **state) {
   (void)state;
-  PARQUET("nulls.parquet", "SELECT CASE WHEN i % 2 = 0 THEN i END AS a, CASE WHEN i % 3 = 0 THEN 'NaN'::DOUBLE ELSE i END AS f,"
-                           " CASE WHEN i > 1 THEN 'x' || i END AS s FROM range(7) t(i) ORDER BY i");
+  PARQUET(
+      "nulls.parquet",
+      "SELECT CASE WHEN i % 2 = 0 THEN i END AS a, CASE WHEN i % 3 = 0 THEN 'NaN'::DOUBLE ELSE i END AS f,"
+      " CASE WHEN i > 1 THEN 'x' || i END AS s FROM range(7) t(i) ORDER BY i");
   EngineSource s = source("parquet", "nulls.parquet", NULL);
   assert_string_equal(schema(s), "a int?, f float, s string?");
   IrColumn col[] = {{"a", KIND_INT, true}, {"f", KIND_FLOAT, true}, {"s", KIND_CATEGORY, true}};
@@ -83,7 +91,9 @@ static void parquet_nulls(void **state) {
 
 static void parquet_times(void **state) {
   (void)state;
-  PARQUET("times.parquet", "SELECT unnest(['2001-01-01 00:00:00.000000001', '2001-01-01 00:00:00.000001'])::TIMESTAMP_NS AS ns");
+  PARQUET(
+      "times.parquet",
+      "SELECT unnest(['2001-01-01 00:00:00.000000001', '2001-01-01 00:00:00.000001'])::TIMESTAMP_NS AS ns");
   IrColumn col = {"ns", KIND_TIMESTAMP, false};
   Data d = read_all(source("parquet", "times.parquet", NULL), &col, 1);
   assert_int_equal(d.errors.count, 1);
@@ -103,7 +113,10 @@ static void block_borders(void **state) {
            (unsigned long long)n);
   make("blocks.parquet", sql, "FORMAT parquet, ROW_GROUP_SIZE 50000");
   make("blocks.csv", sql, "FORMAT csv, HEADER true");
-  IrColumn col[] = {{"i", KIND_INT, false}, {"few", KIND_CATEGORY, false}, {"many", KIND_STRING, false}, {"n", KIND_CATEGORY, true}};
+  IrColumn col[] = {{"i", KIND_INT, false},
+                    {"few", KIND_CATEGORY, false},
+                    {"many", KIND_STRING, false},
+                    {"n", KIND_CATEGORY, true}};
   for (int csv = 0; csv < 2; csv++) {
     Data d = read_all(source(csv ? "csv" : "parquet", csv ? "blocks.csv" : "blocks.parquet", NULL), col, 4);
     no_error(&d);
@@ -112,7 +125,8 @@ static void block_borders(void **state) {
     for (uint64_t i = 0; i < n; i++) {
       char want[100], last[20];
       snprintf(last, sizeof last, "s%d", (int)(i % 3));
-      snprintf(want, sizeof want, "%d|level %d|a longer text %d|%s", (int)i, (int)(i % 7), (int)i, i % 5 ? last : "null");
+      snprintf(want, sizeof want, "%d|level %d|a longer text %d|%s", (int)i, (int)(i % 7), (int)i,
+               i % 5 ? last : "null");
       if (strcmp(row(&d, i), want) != 0)
         fail_msg("row %d: %s", (int)i, row(&d, i));
     }
@@ -236,8 +250,10 @@ static void count_leftovers(const char *part) {
 static void write_and_read(void **state) {
   (void)state;
   enum { N = 5000, PIECE = 700 };
-  static const IrColumn col[] = {{"b", KIND_BOOL, true},   {"i", KIND_INT, true},       {"f", KIND_FLOAT, true}, {"s", KIND_STRING, true},
-                                 {"c", KIND_CATEGORY, true}, {"t", KIND_TIMESTAMP, true}, {"d", KIND_DATE, true},  {"u", KIND_DURATION, true}};
+  static const IrColumn col[] = {{"b", KIND_BOOL, true},     {"i", KIND_INT, true},
+                                 {"f", KIND_FLOAT, true},    {"s", KIND_STRING, true},
+                                 {"c", KIND_CATEGORY, true}, {"t", KIND_TIMESTAMP, true},
+                                 {"d", KIND_DATE, true},     {"u", KIND_DURATION, true}};
   static const char *const name[] = {"out.parquet", "out.csv"};
   uint32_t off[] = {0, 1, 30};
   Dict dict = {2, off, (char *)"xa text longer than twelve, o.k.", 0};
@@ -262,9 +278,14 @@ static void write_and_read(void **state) {
         day[r] = x - 2500;
         null[r] = x % 11 == 3;
       }
-      Col c[8] = {{.type = IR_BOOL, .b = b, .null = null}, {.type = IR_I64, .i = i, .null = null}, {.type = IR_F64, .f = f, .null = null},
-                  {.type = IR_STR, .code = code, .dict = &dict, .null = null}, {.type = IR_STR, .code = code, .dict = &dict, .constant = true},
-                  {.type = IR_I64, .i = t, .null = null}, {.type = IR_I64, .i = day}, {.type = IR_I64, .i = i}};
+      Col c[8] = {{.type = IR_BOOL, .b = b, .null = null},
+                  {.type = IR_I64, .i = i, .null = null},
+                  {.type = IR_F64, .f = f, .null = null},
+                  {.type = IR_STR, .code = code, .dict = &dict, .null = null},
+                  {.type = IR_STR, .code = code, .dict = &dict, .constant = true},
+                  {.type = IR_I64, .i = t, .null = null},
+                  {.type = IR_I64, .i = day},
+                  {.type = IR_I64, .i = i}};
       assert_int_equal(writer_put(w, c, m, &e), ST_OK);
     }
     assert_int_equal(writer_commit(w, &bytes, &e), ST_OK);
@@ -279,7 +300,8 @@ static void write_and_read(void **state) {
       num_print_f64(num, (double)x / 7, true);
       num_print_timestamp(ts, x * INT64_C(1000003));
       num_print_date(day, x - 2500);
-      const char *first = (x / PIECE * PIECE) % 2 ? "a text longer than twelve, o.k." : "x"; /* constant: row 0 of its piece */
+      /* constant: row 0 of its piece */
+      const char *first = (x / PIECE * PIECE) % 2 ? "a text longer than twelve, o.k." : "x";
       if (strlen(first) > 1)
         first = "a text longer than twelve, o.";
       if (x % 11 == 3)

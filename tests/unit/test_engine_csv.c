@@ -21,10 +21,24 @@ static void csv_types(void **state) {
 /* The fast ways to numbers give what base/num.c gives. */
 static void csv_numbers(void **state) {
   (void)state;
-  static const char *const text[] = {"0",     "-0",        "9223372036854775807", "-9223372036854775808", "123456789012345678", "0.1",
-                                     ".5",    "5.",        "-.5",                 "9007199254740993",     "1e-320",
-                                     "1e308", "123.456e-2", "0.00000000000000001", "-inf",                 "999999999999999999.9"};
-  static const char *const bad[] = {"-", "+", ".", "-.", "1e", "1..2", "1e999", "0x10", "1_000", "--1", "1 2"};
+  static const char *const text[] = {"0",
+                                     "-0",
+                                     "9223372036854775807",
+                                     "-9223372036854775808",
+                                     "123456789012345678",
+                                     "0.1",
+                                     ".5",
+                                     "5.",
+                                     "-.5",
+                                     "9007199254740993",
+                                     "1e-320",
+                                     "1e308",
+                                     "123.456e-2",
+                                     "0.00000000000000001",
+                                     "-inf",
+                                     "999999999999999999.9"};
+  static const char *const bad[] = {"-",     "+",    ".",     "-.",  "1e", "1..2",
+                                    "1e999", "0x10", "1_000", "--1", "1 2"};
   Buf b = {0};
   buf_text(&b, "x\n");
   for (size_t i = 0; i < sizeof text / sizeof *text; i++)
@@ -87,7 +101,9 @@ static void csv_options(void **state) {
   data_free(&d);
 
   put("mix.csv", "made by hand\n# note\na;b\n1;'x;y'\n# more\n2;'it\\'s'\n");
-  d = read_found(source("csv", "mix.csv", OPTIONS("skip", "1", "comment", "#", "delimiter", ";", "quote", "'", "escape", "\\")));
+  d = read_found(
+      source("csv", "mix.csv",
+             OPTIONS("skip", "1", "comment", "#", "delimiter", ";", "quote", "'", "escape", "\\")));
   no_error(&d);
   assert_int_equal(d.rows, 2);
   assert_string_equal(row(&d, 0), "1|x;y");
@@ -103,7 +119,9 @@ static void csv_options(void **state) {
 
   put("bom.csv", "\xef\xbb\xbf" "a,\"b c\",a,\r\n1,2,3,4\r\n");
   s = source("csv", "bom.csv", NULL);
-  assert_string_equal(schema(s), "a !its name stands twice in the header, b c int, a !its name stands twice in the header, column3 int");
+  assert_string_equal(
+      schema(s),
+      "a !its name stands twice in the header, b c int, a !its name stands twice in the header, column3 int");
   d = read_found(s);
   assert_string_equal(row(&d, 0), "2|4");
   data_free(&d);
@@ -150,7 +168,8 @@ static void csv_errors(void **state) {
   assert_int_equal(d.st, ST_OK);
   assert_int_equal(d.errors.count, 3);
   assert_int_equal(d.errors.v[0].pos, 1);
-  assert_string_equal(d.errors.v[0].text, "\"NA\" is not an int; if it stands for a missing value, say so with null = \"NA\"");
+  assert_string_equal(d.errors.v[0].text,
+                      "\"NA\" is not an int; if it stands for a missing value, say so with null = \"NA\"");
   assert_string_equal(d.errors.v[1].text, "the value is missing");
   assert_string_equal(d.errors.v[2].column, "s"); /* columns in the order that is read; a row counts once */
   assert_string_equal(row(&d, 4), "e|5");
@@ -164,8 +183,8 @@ static void csv_errors(void **state) {
  * silently not there. */
 static void csv_lines(void **state) {
   (void)state;
-  static const char *const good[] = {"a,b\n1,x\n2,y\n",     "a,b\r\n1,x\r\n2,y\r\n",     "a,b\n1,x\n2,y",
-                                     "a,b\r\n1,x\r\n2,y",   "\n\na,b\n1,x\n\n2,y\n\n",     "a,\"b\"\n1,x\n2,y\n"};
+  static const char *const good[] = {"a,b\n1,x\n2,y\n",   "a,b\r\n1,x\r\n2,y\r\n",   "a,b\n1,x\n2,y",
+                                     "a,b\r\n1,x\r\n2,y", "\n\na,b\n1,x\n\n2,y\n\n", "a,\"b\"\n1,x\n2,y\n"};
   static const char *const bad[] = {"a,b\n1,x\r\n2,y\n", "a,b\r\n1,x\n2,y\n", "\"a\nq\",b\r\n1,x\r\n2,y\r\n"};
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
     put("lines.csv", good[i]);
@@ -301,7 +320,10 @@ static void many_errors(void **state) {
   assert_non_null(f);
   fputs("i\n", f);
   for (int i = 0; i < 5000; i++)
-    fprintf(f, i % 2 ? "%d\n" : "bad %d, and quite a long text to be cut somewhere behind its first forty bytes\n", i);
+    fprintf(f,
+            i % 2 ? "%d\n"
+                  : "bad %d, and quite a long text to be cut somewhere behind its first forty bytes\n",
+            i);
   fclose(f);
   IrColumn col = {"i", KIND_INT, false};
   Data d = read_all(source("csv", "many.csv", OPTIONS("delimiter", ";")), &col, 1);

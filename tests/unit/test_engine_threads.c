@@ -43,7 +43,8 @@ static void *ask(void *arg) {
   return NULL;
 }
 
-static void together(const EngineSource *src, const IrColumn *col, uint32_t ncol, uint64_t memory, Shared *s) {
+static void together(const EngineSource *src, const IrColumn *col, uint32_t ncol, uint64_t memory,
+                     Shared *s) {
   pthread_t t[THREADS];
   Err e = {0};
   memset(s, 0, sizeof *s);
@@ -97,17 +98,21 @@ static void same(EngineSource src, const IrColumn *col, uint32_t ncol, uint32_t 
   data_free(&d);
 }
 
-static const IrColumn columns[] = {{"i", KIND_INT, true}, {"s", KIND_CATEGORY, false}, {"x", KIND_FLOAT, false}};
+static const IrColumn columns[] = {
+    {"i", KIND_INT, true}, {"s", KIND_CATEGORY, false}, {"x", KIND_FLOAT, false}};
 
-/* Row groups of 2,048 rows, of all rows; chunks and row groups that end beside the borders of blocks; three files. */
+/* Row groups of 2,048 rows, of all rows; chunks and row groups that end beside the borders of blocks;
+ * three files. */
 static void parquet_together(void **state) {
   (void)state;
   static const uint32_t rows[] = {BLOCK + 1, 1, 2 * BLOCK};
   for (uint32_t f = 0; f < 3; f++) {
     char name[30], select[300], how[80];
     snprintf(name, sizeof name, "p%u.parquet", f);
-    snprintf(select, sizeof select,
-             "SELECT CASE WHEN i %% 5 = 0 THEN NULL ELSE i END AS i, 'level ' || (i %% 300) AS s, i / 7 AS x FROM range(%u) t(i)", rows[f]);
+    snprintf(
+        select, sizeof select,
+        "SELECT CASE WHEN i %% 5 = 0 THEN NULL ELSE i END AS i, 'level ' || (i %% 300) AS s, i / 7 AS x FROM range(%u) t(i)",
+        rows[f]);
     snprintf(how, sizeof how, "FORMAT parquet, ROW_GROUP_SIZE %u", f == 2 ? 2048 : 1000000);
     make(name, select, how);
   }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every estimator and metric on the real executors: the same bytes of models and metrics on 1, 2 and 7 threads, with little memory, and
- * in forked children that are repeated, reordered and killed. Both layouts of the matrix, both solvers, weights, slices. */
+/* Every estimator and metric on the real executors: the same bytes of models and metrics on 1, 2 and 7
+ * threads, with little memory, and in forked children that are repeated, reordered and killed. Both
+ * layouts of the matrix, both solvers, weights, slices. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,7 +58,8 @@ static const char head[] =
     "  parts \"train\" \"test\"\n"
     "}\n";
 
-/* Columns a, b, and in wide programs the indicators of k; the target as a number. Returns the number of the target's value. */
+/* Columns a, b, and in wide programs the indicators of k; the target as a number. Returns the number of
+ * the target's value. */
 static int values(Buf *b, bool logistic, bool wide) {
   int n = 2;
   buf_text(b, "  %0 = col s=\"a\" : f64\n  %1 = col s=\"b\" : f64\n");
@@ -77,23 +79,32 @@ static int values(Buf *b, bool logistic, bool wide) {
 
 static void options(Buf *b, const Option *o, double solver, double l1, double l2, const char *indent) {
   for (; o->name; o++)
-    buf_printf(b, "%sset \"%s\" %.17g\n", indent, o->name, !strcmp(o->name, "solver") ? solver : !strcmp(o->name, "l2") ? l2 : !strcmp(o->name, "l1") ? l1 : o->def);
+    buf_printf(b, "%sset \"%s\" %.17g\n", indent, o->name,
+               !strcmp(o->name, "solver") ? solver
+               : !strcmp(o->name, "l2")   ? l2
+               : !strcmp(o->name, "l1")   ? l1
+                                          : o->def);
 }
 
 /* A model and its evaluation by every metric that fits, whole and by k. */
 static void model(Buf *b, int number, const Estimator *est, bool wide, double solver, double l1, double l2) {
   buf_printf(b, "train \"m%d\" from \"d.rows\" part 0 {\n", number);
   int target = values(b, (est->tasks & TASK_BIT(TASK_BINARY)), wide);
-  buf_printf(b, "  out slot \"a\" %%0\n  out slot \"b\" %%1\n%s  out target %%%d\n", wide ? "  out slot \"k\" %4\n" : "", target);
+  buf_printf(b, "  out slot \"a\" %%0\n  out slot \"b\" %%1\n%s  out target %%%d\n",
+             wide ? "  out slot \"k\" %4\n" : "", target);
   buf_printf(b, "  estimator \"%s\"\n", est->name);
   options(b, est->option, solver, l1, l2, "  ");
-  buf_printf(b, "  fitted $%d\n  target \"t\"\n%s}\n", number, (est->tasks & TASK_BIT(TASK_BINARY)) ? "  task binary\n" : "");
+  buf_printf(b, "  fitted $%d\n  target \"t\"\n%s}\n", number,
+             (est->tasks & TASK_BIT(TASK_BINARY)) ? "  task binary\n" : "");
   buf_printf(b, "evaluate \"m%d.test\" from \"d.rows\" part 1 {\n", number);
   target = values(b, (est->tasks & TASK_BIT(TASK_BINARY)), wide);
-  buf_printf(b, "  %%%d = score %%0 %%1%s i=%d names=[\"a\", \"b\"%s] : f64\n", target + 1, wide ? " %4" : "", number, wide ? ", \"k\"" : "");
+  buf_printf(b, "  %%%d = score %%0 %%1%s i=%d names=[\"a\", \"b\"%s] : f64\n", target + 1, wide ? " %4" : "",
+             number, wide ? ", \"k\"" : "");
   buf_printf(b, "  %%%d = col s=\"k\" : str\n", target + 2);
-  buf_printf(b, "  out score %%%d\n  out target %%%d\n  out column \"k\" category %%%d\n", target + 1, target, target + 2);
-  buf_printf(b, "  fitted $%d\n%s  train \"m%d\"\n", number, (est->tasks & TASK_BIT(TASK_BINARY)) ? "  task binary\n" : "", number);
+  buf_printf(b, "  out score %%%d\n  out target %%%d\n  out column \"k\" category %%%d\n", target + 1, target,
+             target + 2);
+  buf_printf(b, "  fitted $%d\n%s  train \"m%d\"\n", number,
+             (est->tasks & TASK_BIT(TASK_BINARY)) ? "  task binary\n" : "", number);
   for (int i = 0; stdlib_metrics[i]; i++) {
     ModelTask task = est->tasks & TASK_BIT(TASK_BINARY) ? TASK_BINARY : TASK_REGRESSION;
     if (!(stdlib_metrics[i]->tasks & TASK_BIT(task)))
@@ -109,20 +120,25 @@ static void model(Buf *b, int number, const Estimator *est, bool wide, double so
 
 /* The same for clusters, which have no target. */
 static void clusters(Buf *b, int number, bool wide, int metric) {
-  const char *slots = "  out slot \"a\" %0\n  out slot \"b\" %1\n", *third = wide ? "  out slot \"k\" %4\n" : "";
+  const char *slots = "  out slot \"a\" %0\n  out slot \"b\" %1\n",
+             *third = wide ? "  out slot \"k\" %4\n" : "";
   buf_printf(b, "train \"m%d\" from \"d.rows\" part 0 {\n", number);
   values(b, false, wide);
   buf_printf(b, "%s%s  estimator \"kmeans\"\n", slots, third);
   buf_printf(b, "  set \"k\" 5\n  set \"metric\" %d\n  set \"start\" 0\n  set \"restarts\" 2\n", metric);
-  buf_printf(b, "  set \"max_iterations\" 4\n  set \"tolerance\" 1e-4\n  fitted $%d\n  task cluster\n}\n", number);
+  buf_printf(b, "  set \"max_iterations\" 4\n  set \"tolerance\" 1e-4\n  fitted $%d\n  task cluster\n}\n",
+             number);
   buf_printf(b, "evaluate \"m%d.test\" from \"d.rows\" part 1 {\n", number);
   int n = values(b, false, wide);
-  buf_printf(b, "  %%%d = scores %%0 %%1%s i=%d names=[\"a\", \"b\"%s] : vec\n", n + 1, wide ? " %4" : "", number, wide ? ", \"k\"" : "");
+  buf_printf(b, "  %%%d = scores %%0 %%1%s i=%d names=[\"a\", \"b\"%s] : vec\n", n + 1, wide ? " %4" : "",
+             number, wide ? ", \"k\"" : "");
   buf_printf(b, "  %%%d = col s=\"k\" : str\n  out score %%%d\n%s%s", n + 2, n + 1, slots, third);
-  buf_printf(b, "  out column \"k\" category %%%d\n  fitted $%d\n  task cluster\n  train \"m%d\"\n", n + 2, number, number);
+  buf_printf(b, "  out column \"k\" category %%%d\n  fitted $%d\n  task cluster\n  train \"m%d\"\n", n + 2,
+             number, number);
   for (int i = 0; stdlib_metrics[i]; i++)
     for (int by = 0; by < 2 && (stdlib_metrics[i]->tasks & TASK_BIT(TASK_CLUSTER)); by++)
-      buf_printf(b, "  metric \"%s\" text \"t\"%s {\n  }\n", stdlib_metrics[i]->name, by ? " by \"k\" top 0" : "");
+      buf_printf(b, "  metric \"%s\" text \"t\"%s {\n  }\n", stdlib_metrics[i]->name,
+                 by ? " by \"k\" top 0" : "");
   buf_text(b, "}\n");
 }
 
@@ -200,7 +216,8 @@ static void run(bool loopback, uint32_t threads, uint64_t memory, const Buf *tex
         buf_f64(all, m->v[k].cell[c]);
     }
   }
-  uint32_t n = 0; /* four classifiers, three regressions, two models of clusters, each metric whole and by k */
+  uint32_t n = 0; /* four classifiers, three regressions, two models of clusters, each metric whole and by
+                   * k */
   for (int i = 0; stdlib_metrics[i]; i++)
     n += stdlib_metrics[i]->tasks & TASK_BIT(TASK_BINARY)       ? 4 * 2
          : stdlib_metrics[i]->tasks & TASK_BIT(TASK_REGRESSION) ? 3 * 2
@@ -220,7 +237,11 @@ static void test_same_bytes(void **state) {
   assert_true(want.n > 10000);
   for (int way = 0; way < 4; way++) {
     Buf got = {0};
-    run(way == 3, way == 0 ? 2 : way == 1 ? 7 : 2, way == 2 ? UINT64_C(24) << 20 : UINT64_C(1) << 30, &text, &got);
+    run(way == 3,
+        way == 0   ? 2
+        : way == 1 ? 7
+                   : 2,
+        way == 2 ? UINT64_C(24) << 20 : UINT64_C(1) << 30, &text, &got);
     assert_int_equal(got.n, want.n);
     assert_memory_equal(got.p, want.p, want.n);
     buf_free(&got);

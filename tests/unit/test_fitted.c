@@ -21,7 +21,8 @@ static Status verify(const Model *m, Err *e) {
     return ST_OK;
   return err_set(e, ST_DATA, "CML0455", NULL, "coefficients are missing");
 }
-static const Estimator flat = {.name = "flat", .tasks = TASK_BIT(TASK_REGRESSION) | TASK_BIT(TASK_MULTICLASS), .verify = verify};
+static const Estimator flat = {
+    .name = "flat", .tasks = TASK_BIT(TASK_REGRESSION) | TASK_BIT(TASK_MULTICLASS), .verify = verify};
 static const Estimator *const registry[] = {&flat, NULL};
 
 static Fitted *new_fitted(IrType type) {

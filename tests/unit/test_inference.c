@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Standard errors, p-values and intervals against R's lm and glm, also with an offset; tail probabilities against scipy
- * (tests/oracle/errors.txt); and where there are none, and why. Lines of the file:
+/* Standard errors, p-values and intervals against R's lm and glm, also with an offset; tail probabilities
+ * against scipy (tests/oracle/errors.txt); and where there are none, and why. Lines of the file:
  *
- *   KIND NAME key n d spread collinear weighted intercept offset | b0 b.. error0 error.. p0 p..   (nan without an intercept)
- *   t WHICH value freedom chance quantile_of_0.05 */
+ *   KIND NAME key n d spread collinear weighted intercept offset | b0 b.. error0 error.. p0 p..   (nan
+ *   without an intercept) t WHICH value freedom chance quantile_of_0.05 */
 #include <math.h>
 
 #include "stdlib/linear/linear.h"
@@ -24,13 +24,15 @@ static const double *tensor(const Model *m, const char *name) {
   return t->v;
 }
 
-/* The greatest relative error of standard errors, and of p-values in so far as they follow from coefficients. */
+/* The greatest relative error of standard errors, and of p-values in so far as they follow from
+ * coefficients. */
 static double compare(const Model *m, const double *want, uint32_t d, uint32_t p, bool intercept) {
   double bad = 0;
   for (uint32_t k = 0; k <= p; k++) {
     bool first = k == 0;
-    const char *name[] = {first ? "intercept_std_error" : "std_error", first ? "intercept_p_value" : "p_value",
-                          first ? "intercept_low_95" : "low_95", first ? "intercept" : "coefficients"};
+    const char *name[] = {first ? "intercept_std_error" : "std_error",
+                          first ? "intercept_p_value" : "p_value", first ? "intercept_low_95" : "low_95",
+                          first ? "intercept" : "coefficients"};
     uint32_t j = first ? 0 : k - 1;
     double b = tensor(m, name[3])[j], error = tensor(m, name[0])[j], chance = tensor(m, name[1])[j];
     if (first && !intercept) {
@@ -56,8 +58,9 @@ static void test_r(void **state) {
     uint64_t key;
     uint32_t n, d;
     int spread, collinear, weighted, intercept, offset, at = 0;
-    if (sscanf(line, "%31s %63s %lu %u %u %d %d %d %d %d | %n", kind, name, &key, &n, &d, &spread, &collinear, &weighted, &intercept,
-               &offset, &at) != 10 || line[0] == '#')
+    if (sscanf(line, "%31s %63s %lu %u %u %d %d %d %d %d | %n", kind, name, &key, &n, &d, &spread, &collinear,
+               &weighted, &intercept, &offset, &at) != 10 ||
+        line[0] == '#')
       continue;
     const Estimator *est = kind[1] == 'i' ? &linear_regression : &logistic_regression;
     uint32_t p = d - (uint32_t)offset;
@@ -103,7 +106,8 @@ static void test_chances(void **state) {
       continue;
     double got = freedom > 0 ? chance_t(t, freedom) : chance_normal(t);
     /* scipy's own t is right to about 1e-11 for many degrees of freedom */
-    if (!(relative(got, chance) < (freedom > 1e3 ? 1e-9 : 3e-12)) || !(relative(chance_quantile(0.05, freedom), quantile) < 1e-9))
+    if (!(relative(got, chance) < (freedom > 1e3 ? 1e-9 : 3e-12)) ||
+        !(relative(chance_quantile(0.05, freedom), quantile) < 1e-9))
       fail_msg("%s of %g, %g degrees of freedom: %.17g, not %.17g", which, t, freedom, got, chance);
     cases++;
   }
@@ -115,7 +119,8 @@ static void test_chances(void **state) {
   assert_true(chance_t(-2, 5) == chance_t(2, 5));
 }
 
-static void expect_none(const Estimator *est, ScanRows *s, const char *why, const char *option, double value) {
+static void expect_none(const Estimator *est, ScanRows *s, const char *why, const char *option,
+                        double value) {
   Model m;
   Err e;
   assert_int_equal(scan_train(est, s, &m, &e, option ? option : "l2", option ? value : 0.0, STOP), ST_OK);
@@ -150,7 +155,8 @@ static void test_none(void **state) {
   free(y.y);
 }
 
-/* A constant column has no standard error, the others those of the fit without it; a perfect fit has no p-values. */
+/* A constant column has no standard error, the others those of the fit without it; a perfect fit has no
+ * p-values. */
 static void test_constant(void **state) {
   (void)state;
   ScanRows y;
@@ -160,7 +166,8 @@ static void test_constant(void **state) {
   for (uint32_t i = 0; i < 60; i++)
     y.x.a[i * 3 + 1] = 4;
   assert_int_equal(scan_train(&linear_regression, &y, &m, &e, STOP), ST_OK);
-  assert_true(isnan(tensor(&m, "std_error")[1]) && tensor(&m, "std_error")[0] > 0 && tensor(&m, "intercept_std_error")[0] > 0);
+  assert_true(isnan(tensor(&m, "std_error")[1]) && tensor(&m, "std_error")[0] > 0 &&
+              tensor(&m, "intercept_std_error")[0] > 0);
   assert_string_equal(m.inference, "Student's t, 57 degrees of freedom");
   scan_model_free(&m);
   for (uint32_t i = 0; i < 60; i++)

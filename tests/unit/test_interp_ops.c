@@ -146,12 +146,14 @@ static Val trimmed(Val x) {
   return x;
 }
 
-/* Letters of ASCII and Latin-1 (two bytes: 0xc3 and 0x80 to 0x9e or 0xa0 to 0xbe), which is what the texts of this test have. */
+/* Letters of ASCII and Latin-1 (two bytes: 0xc3 and 0x80 to 0x9e or 0xa0 to 0xbe), which is what the texts
+ * of this test have. */
 static Val cased(Val x, bool lower) {
   char s[200];
   for (uint32_t i = 0; i < x.n; i++) {
     unsigned char c = (unsigned char)x.p[i], base = i && (unsigned char)x.p[i - 1] == 0xc3 ? 0x80 : 'A';
-    unsigned char first = lower ? base : (unsigned char)(base + 32), last = (unsigned char)(first + (base == 'A' ? 25 : 30));
+    unsigned char first = lower ? base : (unsigned char)(base + 32),
+                  last = (unsigned char)(first + (base == 'A' ? 25 : 30));
     s[i] = (char)(c >= first && c <= last ? c ^ 32 : c);
   }
   return val_str(s, x.n);
@@ -449,9 +451,22 @@ static Val reference_f64(const IrVal *v, const Val *a) {
     return val_i(n);
   }
   case OP_RANK_F64: { /* points -1.5, 0, 0, 10, 20 */
-    double lo = x < 0 ? -1.5 : x < 10 ? 0 : 10, hi = x < 0 ? 0 : x < 10 ? 10 : 20, at = x < 0 ? 0 : x < 10 ? 2 : 3;
+    double lo = x < 0    ? -1.5
+                : x < 10 ? 0
+                         : 10,
+           hi = x < 0    ? 0
+                : x < 10 ? 10
+                         : 20,
+           at = x < 0    ? 0
+                : x < 10 ? 2
+                         : 3;
     double up = (at + (x - lo) / (hi - lo)) / 4, down = (at + 1 - (hi - x) / (hi - lo)) / 4;
-    return val_f(isnan(x) ? x : x == 0 ? 0.5 * (0.5 + 0.25) : x == 10 ? 0.75 : x <= -1.5 ? 0 : x >= 20 ? 1 : 0.5 * (up + down));
+    return val_f(isnan(x)    ? x
+                 : x == 0    ? 0.5 * (0.5 + 0.25)
+                 : x == 10   ? 0.75
+                 : x <= -1.5 ? 0
+                 : x >= 20   ? 1
+                             : 0.5 * (up + down));
   }
   case OP_FOLD_OF_F64: {
     double f = floor(x * 5);
@@ -510,9 +525,10 @@ static Val reference(const IrVal *v, const Val *a) {
 /* Ops that other tests cover: not a function of one row's columns. */
 static bool elsewhere(uint32_t op) {
   const OpInfo *o = op_info(op);
-  return o->arity <= 0 || op == OP_INDICATOR_STR || op == OP_KEEP || (op >= OP_ADD_VEC && op <= OP_TOTAL_VEC) ||
-         (op >= OP_TOKENIZE_STR && op <= OP_COUNT_VECTOR_STRS) || op == OP_ELEMENT_VEC || op == OP_CLASS_VEC ||
-         op == OP_PROBIT_F64 || op == OP_SPLINE_F64; /* these two: tests/oracle/test_features.py */
+  return o->arity <= 0 || op == OP_INDICATOR_STR || op == OP_KEEP ||
+         (op >= OP_ADD_VEC && op <= OP_TOTAL_VEC) || (op >= OP_TOKENIZE_STR && op <= OP_COUNT_VECTOR_STRS) ||
+         op == OP_ELEMENT_VEC || op == OP_CLASS_VEC || op == OP_PROBIT_F64 ||
+         op == OP_SPLINE_F64; /* these two: tests/oracle/test_features.py */
 }
 
 static uint32_t argument(Kit *k, int type, const Col *c, int32_t constant) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kmeans: the nearest centre against a search through all of them, for every instruction set, magnitude and layout; models of data
- * with known clusters; corners; metrics against their definitions, row by row. scikit-learn: tests/oracle/test_clusters.py. */
+/* kmeans: the nearest centre against a search through all of them, for every instruction set, magnitude
+ * and layout; models of data with known clusters; corners; metrics against their definitions, row by row.
+ * scikit-learn: tests/oracle/test_clusters.py. */
 #include <math.h>
 
 #include "tests/unit/scan.h"
@@ -15,7 +16,8 @@ enum { N = 600, D = 5, K = 4 };
 /* ---- the nearest centre ---- */
 
 static NearRows rows_of(const Matrix *x, bool direct) {
-  return (NearRows){.n = x->n, .d = x->d, .a = x->a, .ptr = x->ptr, .col = x->col, .val = x->val, .direct = direct && x->a};
+  return (NearRows){
+      .n = x->n, .d = x->d, .a = x->a, .ptr = x->ptr, .col = x->col, .val = x->val, .direct = direct && x->a};
 }
 
 /* What near_find promises, in a few lines. */
@@ -94,7 +96,8 @@ static void test_nearest(void **state) {
 static void test_kernels(void **state) {
   (void)state;
   enum { ROWS = NEAR_TILE * 2, WIDTH = 37, MANY = 21, GROUPS = 2 };
-  float f[ROWS * WIDTH], pack[GROUPS * WIDTH * NEAR_LANES], first[GROUPS * NEAR_LANES], best[ROWS], second[ROWS];
+  float f[ROWS * WIDTH], pack[GROUPS * WIDTH * NEAR_LANES], first[GROUPS * NEAR_LANES], best[ROWS],
+      second[ROWS];
   double x[WIDTH], y[WIDTH];
   uint32_t index[ROWS];
   for (uint32_t i = 0; i < ROWS * WIDTH; i++)
@@ -164,7 +167,8 @@ static void fit(Data *t, Model *m, double k, double metric, double start) {
   m->nout = 2;
 }
 
-/* Every row is predicted into the cluster whose centre is its group's mean; the inertia is that of the groups. */
+/* Every row is predicted into the cluster whose centre is its group's mean; the inertia is that of the
+ * groups. */
 static void compare(Data *t, bool weighted, double start, double tolerance) {
   double mean[K][D] = {{0}}, total[K] = {0}, want = 0, size = fabs(t->x[0] - t->x[1]);
   t->rows.weight = weighted ? t->w : NULL;
@@ -265,12 +269,14 @@ static void few(const double *x, uint32_t n, uint32_t d, double k, double metric
 
 static void test_corners(void **state) {
   (void)state;
-  const double equal[] = {3, 3, 3, 3}, line[] = {0, 1, 10, 11, 10, 0}, far[] = {-1e149, 1e149, 0, 1e149, -1e149, 0};
+  const double equal[] = {3, 3, 3, 3}, line[] = {0, 1, 10, 11, 10, 0},
+               far[] = {-1e149, 1e149, 0, 1e149, -1e149, 0};
   Model m;
   for (int start = 0; start < 2; start++) {
     few(equal, 4, 1, 3, 0, start, &m); /* one point, four times */
     assert_int_equal(model_tensor(&m, "centers")->rows, 1);
-    assert_true(inertia_of(&m) == 0 && model_tensor(&m, "centers")->v[0] == 3 && model_tensor(&m, "sizes")->v[0] == 4);
+    assert_true(inertia_of(&m) == 0 && model_tensor(&m, "centers")->v[0] == 3 &&
+                model_tensor(&m, "sizes")->v[0] == 4);
     assert_non_null(strstr(m.warning, "1 cluster instead of 3"));
     scan_model_free(&m);
     few(equal, 1, 1, 1, 0, start, &m);
@@ -313,7 +319,8 @@ static void test_errors(void **state) {
   scan_model_free(&m);
   memset(t->x, 0, sizeof t->x);
   for (int start = 0; start < 2; start++) {
-    assert_int_equal(scan_train(&kmeans, &t->rows, &m, &e, "metric", 1.0, "start", (double)start, STOP), ST_DATA);
+    assert_int_equal(scan_train(&kmeans, &t->rows, &m, &e, "metric", 1.0, "start", (double)start, STOP),
+                     ST_DATA);
     assert_string_equal(e.id, "CML0434");
     scan_model_free(&m);
   }
@@ -390,7 +397,8 @@ static double metric_value(const Metric *metric, ScanRows *s, const Model *m, bo
 }
 
 /* By the definition: every row against every other. */
-static double silhouette_of(const double *x, const double *w, const double *out, uint32_t n, uint32_t k, bool cosine) {
+static double silhouette_of(const double *x, const double *w, const double *out, uint32_t n, uint32_t k,
+                            bool cosine) {
   double sum = 0, total = 0;
   for (uint32_t i = 0; i < n; i++) {
     double to[K + 1] = {0}, weight[K + 1] = {0};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* linear_regression against a plain solver in long double (linear_reference.h), closed forms, and scikit-learn's stored results
- * (tests/oracle/linear.txt). Every fit is made dense and sparse, by Newton and by L-BFGS. */
+/* linear_regression against a plain solver in long double (linear_reference.h), closed forms, and
+ * scikit-learn's stored results (tests/oracle/linear.txt). Every fit is made dense and sparse, by Newton
+ * and by L-BFGS. */
 #include <math.h>
 
 #include "tests/unit/linear_oracle.h"
@@ -64,13 +65,15 @@ static void compare(Data *t, double l2, double intercept, double standardize, do
     Model m;
     Err e;
     t->rows.x = way & 1 ? sparse : dense;
-    Status st = scan_train(&linear_regression, &t->rows, &m, &e, "l2", l2, "intercept", intercept, "standardize", standardize,
-                           "solver", way & 2 ? 2.0 : 1.0, "tolerance", way & 2 ? 1e-11 : 1e-8, STOP);
+    Status st =
+        scan_train(&linear_regression, &t->rows, &m, &e, "l2", l2, "intercept", intercept, "standardize",
+                   standardize, "solver", way & 2 ? 2.0 : 1.0, "tolerance", way & 2 ? 1e-11 : 1e-8, STOP);
     if (st)
       fail_msg("%s", e.cause);
     double bad = worst(&m, b, scale);
     if (!m.converged || !(bad < (way & 2 ? 100 * tolerance : tolerance)))
-      fail_msg("way %d, l2 %g: off by %g, converged %d after %u: %s", way, l2, bad, m.converged, m.iterations, m.warning);
+      fail_msg("way %d, l2 %g: off by %g, converged %d after %u: %s", way, l2, bad, m.converged, m.iterations,
+               m.warning);
     assert_true(fabs(m.objective[m.nobjective - 1] - best) < 1e-11 * (1 + best));
     if (!(way & 2))
       assert_true(m.iterations <= 4);
@@ -221,7 +224,8 @@ static void test_constant(void **state) {
   scan_sparse_free(&sparse);
 }
 
-/* x5 = x0 + 2 x1, x4 = x3: the solution of least norm on the standardised scale, by the plain solver with a vanishing penalty. */
+/* x5 = x0 + 2 x1, x4 = x3: the solution of least norm on the standardised scale, by the plain solver with
+ * a vanishing penalty. */
 static void test_collinear(void **state) {
   (void)state;
   static Data t;
@@ -230,7 +234,8 @@ static void test_collinear(void **state) {
     t.x[i * D + 4] = t.x[i * D + 3];
     t.x[i * D + 5] = t.x[i * D] + 2 * t.x[i * D + 1];
   }
-  RefProblem p = {.n = N, .d = D, .x = t.x, .y = t.y, .w = t.w, .intercept = true, .standardize = true, .l2 = 1e-9};
+  RefProblem p = {
+      .n = N, .d = D, .x = t.x, .y = t.y, .w = t.w, .intercept = true, .standardize = true, .l2 = 1e-9};
   double b[D + 1];
   ref_minimum(&p, b);
   Matrix dense = t.rows.x, sparse = scan_sparse(&dense, true);
@@ -306,7 +311,8 @@ static void test_errors(void **state) {
   scan_model_free(&m);
 }
 
-/* Panels of another size change no more than rounding; the same cut gives the same bits, dense or sparse layout by layout. */
+/* Panels of another size change no more than rounding; the same cut gives the same bits, dense or sparse
+ * layout by layout. */
 static void test_cuts(void **state) {
   (void)state;
   static Data t;
@@ -318,12 +324,14 @@ static void test_cuts(void **state) {
     t.rows.leaf = 3;
     assert_int_equal(scan_train(&linear_regression, &t.rows, &m[k], &e, "l2", 0.01, STOP), ST_OK);
   }
-  assert_memory_equal(model_tensor(&m[0], "coefficients")->v, model_tensor(&m[1], "coefficients")->v, D * sizeof(double));
+  assert_memory_equal(model_tensor(&m[0], "coefficients")->v, model_tensor(&m[1], "coefficients")->v,
+                      D * sizeof(double));
   scan_model_free(&m[1]);
   t.rows.cut = t.rows.leaf = 0;
   assert_int_equal(scan_train(&linear_regression, &t.rows, &m[1], &e, "l2", 0.01, STOP), ST_OK);
   for (int j = 0; j < D; j++)
-    assert_true(fabs(model_tensor(&m[0], "coefficients")->v[j] - model_tensor(&m[1], "coefficients")->v[j]) < 1e-12);
+    assert_true(fabs(model_tensor(&m[0], "coefficients")->v[j] - model_tensor(&m[1], "coefficients")->v[j]) <
+                1e-12);
   /* predictions of dense and sparse rows have the same bits */
   Matrix sparse = scan_sparse(&t.rows.x, true);
   static double a[N], b[N];
@@ -385,11 +393,13 @@ static void test_scikit_learn(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_closed_form),   cmocka_unit_test(test_single_row), cmocka_unit_test(test_constant),
-      cmocka_unit_test(test_collinear),     cmocka_unit_test(test_wide),       cmocka_unit_test(test_errors),
-      cmocka_unit_test(test_cuts),          cmocka_unit_test(test_no_features), cmocka_unit_test(test_memory),
-      cmocka_unit_test(test_plain_solver),  cmocka_unit_test(test_badly_scaled), cmocka_unit_test(test_condition),
-      cmocka_unit_test(test_large_mean),    cmocka_unit_test(test_scikit_learn),
+      cmocka_unit_test(test_closed_form),  cmocka_unit_test(test_single_row),
+      cmocka_unit_test(test_constant),     cmocka_unit_test(test_collinear),
+      cmocka_unit_test(test_wide),         cmocka_unit_test(test_errors),
+      cmocka_unit_test(test_cuts),         cmocka_unit_test(test_no_features),
+      cmocka_unit_test(test_memory),       cmocka_unit_test(test_plain_solver),
+      cmocka_unit_test(test_badly_scaled), cmocka_unit_test(test_condition),
+      cmocka_unit_test(test_large_mean),   cmocka_unit_test(test_scikit_learn),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* logistic_regression against a plain solver in long double, scikit-learn's stored results, and the cases that have no or no single
- * solution: separation, one class, one-sided levels, collinear and constant columns, more columns than rows. */
+/* logistic_regression against a plain solver in long double, scikit-learn's stored results, and the cases
+ * that have no or no single
+ * solution: separation, one class, one-sided levels, collinear and constant columns, more columns than
+ * rows. */
 #include <math.h>
 
 #include "tests/unit/linear_oracle.h"
@@ -45,7 +47,8 @@ static double worst(const Model *m, const double *b, const double *scale) {
   return bad;
 }
 
-static void compare(Data *t, double l2, double intercept, double standardize, double balanced, double positive, double tolerance) {
+static void compare(Data *t, double l2, double intercept, double standardize, double balanced,
+                    double positive, double tolerance) {
   static double w[N];
   double b[D + 1], scale[D], sum[2] = {0, 0};
   for (uint32_t i = 0; i < N; i++) {
@@ -67,14 +70,15 @@ static void compare(Data *t, double l2, double intercept, double standardize, do
     Model m;
     Err e;
     t->rows.x = way & 1 ? sparse : dense;
-    Status st = scan_train(&logistic_regression, &t->rows, &m, &e, "l2", l2, "intercept", intercept, "standardize", standardize,
-                           "class_weight", balanced, "positive_weight", positive, "solver", way & 2 ? 2.0 : 1.0, "tolerance",
-                           way & 2 ? 1e-11 : 1e-8, STOP);
+    Status st = scan_train(&logistic_regression, &t->rows, &m, &e, "l2", l2, "intercept", intercept,
+                           "standardize", standardize, "class_weight", balanced, "positive_weight", positive,
+                           "solver", way & 2 ? 2.0 : 1.0, "tolerance", way & 2 ? 1e-11 : 1e-8, STOP);
     if (st)
       fail_msg("%s", e.cause);
     double bad = worst(&m, b, scale);
     if (!m.converged || !(bad < (way & 2 ? 1e4 * tolerance : tolerance)))
-      fail_msg("way %d, l2 %g: off by %g, converged %d after %u: %s", way, l2, bad, m.converged, m.iterations, m.warning);
+      fail_msg("way %d, l2 %g: off by %g, converged %d after %u: %s", way, l2, bad, m.converged, m.iterations,
+               m.warning);
     assert_true(fabs(m.objective[m.nobjective - 1] - best) < 1e-12);
     assert_int_equal(m.nobjective, m.iterations);
     if (!(way & 2))
@@ -118,7 +122,14 @@ static void test_condition(void **state) {
     make(&t, 1);
     for (uint32_t i = 0; i < N; i++)
       t.x[i * D + 3] = t.x[i * D] + t.x[i * D + 3] / gap[k];
-    RefProblem p = {.n = N, .d = D, .x = t.x, .y = t.y, .w = t.w, .logistic = true, .intercept = true, .standardize = true};
+    RefProblem p = {.n = N,
+                    .d = D,
+                    .x = t.x,
+                    .y = t.y,
+                    .w = t.w,
+                    .logistic = true,
+                    .intercept = true,
+                    .standardize = true};
     double b[D + 1];
     ref_minimum(&p, b);
     Model m;
@@ -126,7 +137,8 @@ static void test_condition(void **state) {
     assert_int_equal(scan_train(&logistic_regression, &t.rows, &m, &e, STOP), ST_OK);
     double bad = worst(&m, b, NULL) / fabs(b[0]);
     if (!m.converged || !(bad < (k ? 1e-8 : 1e-10)))
-      fail_msg("condition %g: off by %g, converged %d after %u: %s", gap[k], bad, m.converged, m.iterations, m.warning);
+      fail_msg("condition %g: off by %g, converged %d after %u: %s", gap[k], bad, m.converged, m.iterations,
+               m.warning);
     scan_model_free(&m);
   }
 }
@@ -163,7 +175,8 @@ static void test_separated(void **state) {
     t.rows.x = way & 1 ? sparse : dense;
     Model m;
     Err e;
-    assert_int_equal(scan_train(&logistic_regression, &t.rows, &m, &e, "solver", way & 2 ? 2.0 : 1.0, STOP), ST_OK);
+    assert_int_equal(scan_train(&logistic_regression, &t.rows, &m, &e, "solver", way & 2 ? 2.0 : 1.0, STOP),
+                     ST_OK);
     assert_false(m.converged);
     assert_non_null(strstr(m.warning, "the classes are separated"));
     double out[N];
@@ -203,7 +216,8 @@ static void test_one_sided_level(void **state) {
   assert_int_equal(scan_train(&logistic_regression, &t.rows, &without, &e, STOP), ST_OK);
   assert_true(without.converged);
   for (int j = 0; j < 5; j++)
-    assert_true(fabs(model_tensor(&m, "coefficients")->v[j] - model_tensor(&without, "coefficients")->v[j]) < 1e-6);
+    assert_true(fabs(model_tensor(&m, "coefficients")->v[j] - model_tensor(&without, "coefficients")->v[j]) <
+                1e-6);
   scan_model_free(&m);
   scan_model_free(&without);
 }
@@ -223,7 +237,8 @@ static void test_collinear(void **state) {
     Err e;
     assert_int_equal(scan_train(&logistic_regression, &t.rows, &m, &e, STOP), ST_OK);
     assert_true(m.converged);
-    if (!strstr(m.warning, "1 of 5 features are combinations of the others") || !strstr(m.warning, "Involved: x4, x5") ||
+    if (!strstr(m.warning, "1 of 5 features are combinations of the others") ||
+        !strstr(m.warning, "Involved: x4, x5") ||
         !strstr(m.warning, "1 constant feature got the coefficient 0: x3"))
       fail_msg("%s", m.warning);
     static double five[N * (D - 1)]; /* without the constant column */
@@ -231,7 +246,14 @@ static void test_collinear(void **state) {
       for (uint32_t j = 0, k = 0; j < D; j++)
         if (j != 3)
           five[i * (D - 1) + k++] = t.x[i * D + j];
-    RefProblem p = {.n = N, .d = D - 1, .x = five, .y = t.y, .w = t.w, .logistic = true, .intercept = true, .standardize = true,
+    RefProblem p = {.n = N,
+                    .d = D - 1,
+                    .x = five,
+                    .y = t.y,
+                    .w = t.w,
+                    .logistic = true,
+                    .intercept = true,
+                    .standardize = true,
                     .l2 = 1e-9};
     double b[D];
     ref_minimum(&p, b);
@@ -257,12 +279,20 @@ static void test_wide(void **state) {
   }
   ScanRows s = {.n = ROWS, .x = {.n = ROWS, .d = COLS, .a = x}, .y = y};
   double b[COLS + 1];
-  RefProblem p = {.n = ROWS, .d = COLS, .x = x, .y = y, .logistic = true, .intercept = true, .standardize = true, .l2 = 0.01};
+  RefProblem p = {.n = ROWS,
+                  .d = COLS,
+                  .x = x,
+                  .y = y,
+                  .logistic = true,
+                  .intercept = true,
+                  .standardize = true,
+                  .l2 = 0.01};
   ref_minimum(&p, b);
   for (int solver = 1; solver <= 2; solver++) {
     Model m;
     Err e;
-    assert_int_equal(scan_train(&logistic_regression, &s, &m, &e, "l2", 0.01, "solver", (double)solver, STOP), ST_OK);
+    assert_int_equal(scan_train(&logistic_regression, &s, &m, &e, "l2", 0.01, "solver", (double)solver, STOP),
+                     ST_OK);
     assert_true(m.converged && !m.warning[0]);
     if (!(worst(&m, b, NULL) < (solver == 1 ? 1e-10 : 1e-6)))
       fail_msg("solver %d: off by %g", solver, worst(&m, b, NULL));
@@ -318,7 +348,9 @@ static void test_iterations(void **state) {
   Err e;
   make(&t, 1);
   for (int solver = 1; solver <= 2; solver++) {
-    assert_int_equal(scan_train(&logistic_regression, &t.rows, &m, &e, "max_iterations", 1.0, "solver", (double)solver, STOP), ST_OK);
+    assert_int_equal(scan_train(&logistic_regression, &t.rows, &m, &e, "max_iterations", 1.0, "solver",
+                                (double)solver, STOP),
+                     ST_OK);
     assert_false(m.converged);
     assert_int_equal(m.iterations, 1);
     assert_non_null(strstr(m.warning, "not converged after 1 iterations"));
@@ -339,11 +371,14 @@ static void test_bits(void **state) {
     Err e;
     t.rows.x = way & 1 ? sparse : dense;
     for (int k = 0; k < 2; k++) {
-      assert_int_equal(scan_train(&logistic_regression, &t.rows, &m[k], &e, "l2", 0.01, "solver", way & 2 ? 2.0 : 1.0, STOP), ST_OK);
+      assert_int_equal(scan_train(&logistic_regression, &t.rows, &m[k], &e, "l2", 0.01, "solver",
+                                  way & 2 ? 2.0 : 1.0, STOP),
+                       ST_OK);
       for (uint32_t i = 0; i < N; i += 17)
         t.y[i] = 1 - t.y[i];
     }
-    assert_memory_equal(model_tensor(&m[0], "coefficients")->v, model_tensor(&m[1], "coefficients")->v, D * sizeof(double));
+    assert_memory_equal(model_tensor(&m[0], "coefficients")->v, model_tensor(&m[1], "coefficients")->v,
+                        D * sizeof(double));
     scan_model_free(&m[0]);
     scan_model_free(&m[1]);
   }
@@ -358,10 +393,18 @@ static void test_scikit_learn(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_closed_form),     cmocka_unit_test(test_separated),    cmocka_unit_test(test_one_sided_level),
-      cmocka_unit_test(test_collinear),       cmocka_unit_test(test_wide),         cmocka_unit_test(test_errors),
-      cmocka_unit_test(test_iterations),      cmocka_unit_test(test_bits),         cmocka_unit_test(test_plain_solver),
-      cmocka_unit_test(test_badly_scaled),    cmocka_unit_test(test_condition),    cmocka_unit_test(test_scikit_learn),
+      cmocka_unit_test(test_closed_form),
+      cmocka_unit_test(test_separated),
+      cmocka_unit_test(test_one_sided_level),
+      cmocka_unit_test(test_collinear),
+      cmocka_unit_test(test_wide),
+      cmocka_unit_test(test_errors),
+      cmocka_unit_test(test_iterations),
+      cmocka_unit_test(test_bits),
+      cmocka_unit_test(test_plain_solver),
+      cmocka_unit_test(test_badly_scaled),
+      cmocka_unit_test(test_condition),
+      cmocka_unit_test(test_scikit_learn),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -232,7 +232,8 @@ static void test_score(void **state) {
   }
 }
 
-/* Element k of a row: k + 1 times its first feature, so that the greatest is the last where that is above 0, else the first. */
+/* Element k of a row: k + 1 times its first feature, so that the greatest is the last where that is above
+ * 0, else the first. */
 static void weigh_classes(const Model *m, const Matrix *x, double *out) {
   for (uint32_t r = 0; r < x->n; r++)
     for (uint32_t c = 0; c < m->nout; c++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics against plain sums, the definition of auc over all pairs, and scikit-learn's stored results (tests/oracle/metrics.txt); slices
- * of all types; the ways to compute auc against one another bit for bit; undefined values; bad rows. */
+/* Metrics against plain sums, the definition of auc over all pairs, and scikit-learn's stored results
+ * (tests/oracle/metrics.txt); slices of all types; the ways to compute auc against one another bit for
+ * bit; undefined values; bad rows. */
 #include <math.h>
 
 #include "tests/unit/linear_oracle.h"
@@ -43,7 +44,8 @@ static void make(Data *t, uint64_t key, uint32_t n, int levels, int weighted) {
     t->col[AMOUNT].f[i] = base + 40 * (score - 0.5) + 7 * (scan_random(key * 10 + 4, i) - 0.5);
     t->col[PREDICTED].f[i] = base + 38 * (score - 0.5);
     uint32_t part = (uint32_t)(scan_random(key * 10 + 5, i) * 4);
-    t->col[SLICE].code[i] = part == 2 && i % 2 ? 5 : part; /* two codes of one dictionary may be equal strings */
+    /* two codes of one dictionary may be equal strings */
+    t->col[SLICE].code[i] = part == 2 && i % 2 ? 5 : part;
   }
 }
 
@@ -56,13 +58,18 @@ static void drop(Data *t) {
 }
 
 /* All options have their defaults, but for the threshold. */
-static Status run(Data *t, const Metric *m, double threshold, int32_t slice, MetricValue **v, uint32_t *n, Err *e) {
+static Status run(Data *t, const Metric *m, double threshold, int32_t slice, MetricValue **v, uint32_t *n,
+                  Err *e) {
   IrOption option[8];
   uint32_t noption = 0;
   for (const Option *o = m->option; o && o->name; o++)
     option[noption++] = (IrOption){.name = o->name, .num = strcmp(o->name, "threshold") ? o->def : threshold};
-  MetricInfo info = {.option = option, .noption = noption, .score = m->tasks & TASK_BIT(TASK_BINARY) ? SCORE : PREDICTED,
-                     .target = m->tasks & TASK_BIT(TASK_BINARY) ? TARGET : AMOUNT, .slice = slice, .rows = t->rows.n};
+  MetricInfo info = {.option = option,
+                     .noption = noption,
+                     .score = m->tasks & TASK_BIT(TASK_BINARY) ? SCORE : PREDICTED,
+                     .target = m->tasks & TASK_BIT(TASK_BINARY) ? TARGET : AMOUNT,
+                     .slice = slice,
+                     .rows = t->rows.n};
   Iter *it = NULL;
   memset(e, 0, sizeof *e);
   *v = NULL;
@@ -159,7 +166,8 @@ static void test_scikit_learn(void **state) {
         assert_int_equal(run(&t, find(name), threshold, SLICE, &v, &count, &e), ST_OK);
         assert_int_equal(count, 4);
         for (uint32_t k = 0; k < count; k++) {
-          assert_true(k == 0 || v[k - 1].rows > v[k].rows || (v[k - 1].rows == v[k].rows && strcmp(v[k - 1].slice, v[k].slice) < 0));
+          assert_true(k == 0 || v[k - 1].rows > v[k].rows ||
+                      (v[k - 1].rows == v[k].rows && strcmp(v[k - 1].slice, v[k].slice) < 0));
           if (strcmp(v[k].slice, text[level]) != 0)
             continue;
           seen = true;
@@ -217,7 +225,8 @@ static void drop_classes(Classes *t) {
   free(t->w);
 }
 
-static MetricValue *of_classes(Classes *t, const Metric *m, double average, int32_t slice, uint32_t groups, uint32_t *n) {
+static MetricValue *of_classes(Classes *t, const Metric *m, double average, int32_t slice, uint32_t groups,
+                               uint32_t *n) {
   IrOption option[4];
   uint32_t noption = 0;
   Iter *it = NULL;
@@ -225,8 +234,14 @@ static MetricValue *of_classes(Classes *t, const Metric *m, double average, int3
   MetricValue *v;
   for (const Option *o = m->option; o && o->name; o++)
     option[noption++] = (IrOption){.name = o->name, .num = strcmp(o->name, "average") ? o->def : average};
-  MetricInfo info = {.option = option, .noption = noption, .score = 0, .target = 1, .model = &t->model, .slice = slice,
-                     .groups = groups, .rows = t->rows.n};
+  MetricInfo info = {.option = option,
+                     .noption = noption,
+                     .score = 0,
+                     .target = 1,
+                     .model = &t->model,
+                     .slice = slice,
+                     .groups = groups,
+                     .rows = t->rows.n};
   assert_int_equal(m->begin(m, &info, &it, &e), ST_OK);
   if (scan_run(&t->rows, it, &e))
     fail_msg("%s: %s", m->name, e.cause);
@@ -409,10 +424,12 @@ static void test_cuts(void **state) {
   (void)state;
   Data t;
   make(&t, 60, 3000, 0, 0);
-  double auc = one(&t, &metric_auc, 0).value, f1 = one(&t, &metric_f1, 0.5).value, loss = one(&t, &metric_log_loss, 0).value;
+  double auc = one(&t, &metric_auc, 0).value, f1 = one(&t, &metric_f1, 0.5).value,
+         loss = one(&t, &metric_log_loss, 0).value;
   t.rows.cut = 3;
   t.rows.leaf = 2;
-  double auc3 = one(&t, &metric_auc, 0).value, f13 = one(&t, &metric_f1, 0.5).value, loss3 = one(&t, &metric_log_loss, 0).value;
+  double auc3 = one(&t, &metric_auc, 0).value, f13 = one(&t, &metric_f1, 0.5).value,
+         loss3 = one(&t, &metric_log_loss, 0).value;
   assert_memory_equal(&auc, &auc3, sizeof auc);
   assert_memory_equal(&f1, &f13, sizeof f1);
   assert_true(fabs(loss - loss3) <= 1e-16);
@@ -485,7 +502,10 @@ static void test_curve_ranges(void **state) {
     int k = way % 6;
     bool error = kind[k] == CURVE_MEDIAN;
     make(&t, 90 + (uint64_t)way, 3000, way / 6 & 1 ? 9 : 0, way / 12);
-    MetricInfo info = {.score = error ? PREDICTED : SCORE, .target = error ? AMOUNT : TARGET, .slice = -1, .groups = 5,
+    MetricInfo info = {.score = error ? PREDICTED : SCORE,
+                       .target = error ? AMOUNT : TARGET,
+                       .slice = -1,
+                       .groups = 5,
                        .rows = t.rows.n};
     CurvePar c = {.kind = kind[k], .top = 0.1, .what = way % 5};
     uint64_t most[] = {1000000, 900, 40};
@@ -527,8 +547,13 @@ static void test_groups(void **state) {
     uint32_t noption = 0;
     for (const Option *o = m->option; o && o->name; o++)
       option[noption++] = (IrOption){.name = o->name, .num = o->def};
-    MetricInfo info = {.option = option, .noption = noption, .score = m->tasks & TASK_BIT(TASK_BINARY) ? SCORE : PREDICTED,
-                       .target = m->tasks & TASK_BIT(TASK_BINARY) ? TARGET : AMOUNT, .slice = -1, .groups = 7, .rows = 400};
+    MetricInfo info = {.option = option,
+                       .noption = noption,
+                       .score = m->tasks & TASK_BIT(TASK_BINARY) ? SCORE : PREDICTED,
+                       .target = m->tasks & TASK_BIT(TASK_BINARY) ? TARGET : AMOUNT,
+                       .slice = -1,
+                       .groups = 7,
+                       .rows = 400};
     Iter *it = NULL;
     MetricValue *v;
     uint32_t n;
@@ -638,7 +663,8 @@ static void test_bad_rows(void **state) {
   }
 }
 
-/* Loading never trusts bytes: every cut and every flipped byte of a partial gives an error or a partial that can be freed. */
+/* Loading never trusts bytes: every cut and every flipped byte of a partial gives an error or a partial
+ * that can be freed. */
 static void test_damaged(void **state) {
   (void)state;
   Data t;
@@ -646,8 +672,16 @@ static void test_damaged(void **state) {
   const Pass *pass[] = {&metric_sums, &metric_ranks};
   for (int way = 0; way < 6; way++) {
     int k = way % 2;
-    MetricPar p = {.kind = k ? RANK_SCORE : way == 2 ? SUM_BINS : SUM_R2, .binary = true, .score = SCORE, .target = TARGET,
-                   .slice = way < 4 ? SLICE : -1, .groups = way < 4 ? 0 : 7, .size = 3, .high = 65535};
+    MetricPar p = {.kind = k          ? RANK_SCORE
+                           : way == 2 ? SUM_BINS
+                                      : SUM_R2,
+                   .binary = true,
+                   .score = SCORE,
+                   .target = TARGET,
+                   .slice = way < 4 ? SLICE : -1,
+                   .groups = way < 4 ? 0 : 7,
+                   .size = 3,
+                   .high = 65535};
     Buf par = {0}, saved = {0};
     Err e = {0};
     metric_par_put(&p, &par);
@@ -679,11 +713,13 @@ static void test_damaged(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_scikit_learn), cmocka_unit_test(test_auc_pairs),    cmocka_unit_test(test_auc_ranges),
-      cmocka_unit_test(test_cuts),         cmocka_unit_test(test_undefined),    cmocka_unit_test(test_clipping),
+      cmocka_unit_test(test_scikit_learn), cmocka_unit_test(test_auc_pairs),
+      cmocka_unit_test(test_auc_ranges),   cmocka_unit_test(test_cuts),
+      cmocka_unit_test(test_undefined),    cmocka_unit_test(test_clipping),
       cmocka_unit_test(test_classes),      cmocka_unit_test(test_classes_edges),
-      cmocka_unit_test(test_magnitudes),   cmocka_unit_test(test_curve_ranges), cmocka_unit_test(test_groups),
-      cmocka_unit_test(test_slice_types),  cmocka_unit_test(test_bad_rows),     cmocka_unit_test(test_damaged),
+      cmocka_unit_test(test_magnitudes),   cmocka_unit_test(test_curve_ranges),
+      cmocka_unit_test(test_groups),       cmocka_unit_test(test_slice_types),
+      cmocka_unit_test(test_bad_rows),     cmocka_unit_test(test_damaged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Multinomial logistic regression: the gradient of the stated objective, computed plainly in long double, is 0 at what it finds, with both
- * solvers and layouts of the matrix; coefficients add up to 0 over the classes; and the cases without a single solution. */
+/* Multinomial logistic regression: the gradient of the stated objective, computed plainly in long double,
+ * is 0 at what it finds, with both solvers and layouts of the matrix; coefficients add up to 0 over the
+ * classes; and the cases without a single solution. */
 #include <float.h>
 #include <math.h>
 
@@ -45,8 +46,8 @@ typedef struct Problem {
   bool intercept, standardize, balanced;
 } Problem;
 
-/* Objective at the model, and the greatest derivative by a coefficient times the column's deviation (with l1: its distance from what is
- * allowed). */
+/* Objective at the model, and the greatest derivative by a coefficient times the column's deviation (with
+ * l1: its distance from what is allowed). */
 static double look(const Data *t, const Model *m, const Problem *p, double *worst) {
   const double *b = model_tensor(m, "coefficients")->v, *b0 = model_tensor(m, "intercept")->v;
   long double W = 0, F = 0, class[K] = {0}, g[K][D + 1] = {{0}}, mean[D] = {0}, dev[D] = {0};
@@ -106,15 +107,20 @@ static void compare(Data *t, Problem p) {
     Err e;
     double worst;
     t->rows.x = way & 1 ? sparse : dense;
-    Status st = scan_train(&logistic_regression, &t->rows, &m, &e, "l2", p.l2, "l1", p.l1, "intercept", (double)p.intercept, "standardize",
-                           (double)p.standardize, "class_weight", (double)p.balanced, "solver", way & 2 ? 2.0 : 1.0, "tolerance",
+    Status st = scan_train(&logistic_regression, &t->rows, &m, &e, "l2", p.l2, "l1", p.l1, "intercept",
+                           (double)p.intercept, "standardize", (double)p.standardize, "class_weight",
+                           (double)p.balanced, "solver", way & 2 ? 2.0 : 1.0, "tolerance",
                            way & 2 ? 1e-11 : 1e-8, STOP);
     if (st)
       fail_msg("%s", e.cause);
     double best = look(t, &m, &p, &worst), sum = 0;
-    if (!m.converged || !(worst < (p.l1 > 0 ? (way & 2 ? 1e-6 : 1e-10) : way & 2 ? 1e-7 : 1e-12)) || fabs(m.objective[m.nobjective - 1] - best) > 1e-12)
-      fail_msg("way %d, l2 %g: gradient %g, objective %.17g for %.17g, converged %d after %u: %s", way, p.l2, worst,
-               m.objective[m.nobjective - 1], best, m.converged, m.iterations, m.warning);
+    if (!m.converged ||
+        !(worst < (p.l1 > 0  ? (way & 2 ? 1e-6 : 1e-10)
+                   : way & 2 ? 1e-7
+                             : 1e-12)) ||
+        fabs(m.objective[m.nobjective - 1] - best) > 1e-12)
+      fail_msg("way %d, l2 %g: gradient %g, objective %.17g for %.17g, converged %d after %u: %s", way, p.l2,
+               worst, m.objective[m.nobjective - 1], best, m.converged, m.iterations, m.warning);
     assert_int_equal(m.nobjective, m.iterations);
     if (!(way & 2))
       assert_true(m.iterations <= 15);
@@ -203,7 +209,8 @@ static void test_two_classes(void **state) {
   t.rows.nclass = 0;
   assert_int_equal(scan_train(&logistic_regression, &t.rows, &binary, &e, "l2", 0.01, STOP), ST_OK);
   for (uint32_t j = 0; j < D; j++)
-    assert_true(fabs(model_tensor(&two, "coefficients")->v[D + j] * 2 - model_tensor(&binary, "coefficients")->v[j]) < 1e-9);
+    assert_true(fabs(model_tensor(&two, "coefficients")->v[D + j] * 2 -
+                     model_tensor(&binary, "coefficients")->v[j]) < 1e-9);
   scan_model_free(&two);
   scan_model_free(&binary);
 }
@@ -217,7 +224,8 @@ static void test_no_solution(void **state) {
     make(&t, 1);
     for (uint32_t i = 0; i < N; i++)
       t.y[i] = (uint32_t)(4 * (t.x[i * D] + 0.5)) % K; /* separated */
-    assert_int_equal(scan_train(&logistic_regression, &t.rows, &m, &e, "solver", (double)solver, STOP), ST_OK);
+    assert_int_equal(scan_train(&logistic_regression, &t.rows, &m, &e, "solver", (double)solver, STOP),
+                     ST_OK);
     assert_false(m.converged);
     assert_string_equal(m.warning, linear_separated);
     scan_model_free(&m);
@@ -258,7 +266,13 @@ static void test_predict(void **state) {
   (void)state;
   double b[3 * 2] = {900, 0, 0, 1, -900, 2}, b0[3] = {0, 1, 0}, x[6] = {2, 0, 0, 0, -3, 7}, p[9], q[9];
   Tensor tensor[] = {{"coefficients", 3, 2, b}, {"intercept", 1, 3, b0}};
-  Model m = {.est = &logistic_regression, .d = 2, .task = TASK_MULTICLASS, .nout = 3, .nclass = 3, .tensor = tensor, .ntensor = 2};
+  Model m = {.est = &logistic_regression,
+             .d = 2,
+             .task = TASK_MULTICLASS,
+             .nout = 3,
+             .nclass = 3,
+             .tensor = tensor,
+             .ntensor = 2};
   Matrix dense = {.n = 3, .d = 2, .a = x}, sparse = scan_sparse(&dense, true);
   Err e = {0};
   assert_int_equal(multinomial_verify(&m, &e), ST_OK);
@@ -277,8 +291,9 @@ static void test_predict(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_conditions), cmocka_unit_test(test_badly_scaled), cmocka_unit_test(test_collinear),
-      cmocka_unit_test(test_two_classes), cmocka_unit_test(test_no_solution), cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_conditions),  cmocka_unit_test(test_badly_scaled),
+      cmocka_unit_test(test_collinear),   cmocka_unit_test(test_two_classes),
+      cmocka_unit_test(test_no_solution), cmocka_unit_test(test_refused),
       cmocka_unit_test(test_predict),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Student's t against scipy's values, the jackknife against the paired t test of means, and how often its 95 % interval holds. */
+/* Student's t against scipy's values, the jackknife against the paired t test of means, and how often its
+ * 95 % interval holds. */
 #include <math.h>
 
 #include "tests/unit/scan.h"

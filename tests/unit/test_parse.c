@@ -156,11 +156,12 @@ static void test_data(void **state) {
   (void)state;
   tree_is("data d {\n from csv(\"a.csv\", null = \"?\")\n}\n",
           "data d\n  from = (csv \"a.csv\" null=\"?\")\n");
-  tree_is("data d {\n split train: a 50%, b 50% by time(t)\n group (k, l)\n sample a 5% by hash(k) where x > 1\n sample b 5%\n"
-          " schema { a: int in 0.. known on_invalid = null, b: int on_invalid = drop\n }\n expect count(distinct a where b) > 1\n}\n",
-          "data d\n  split train = (time t) part a 0.5 part b 0.5\n  group by k l\n  sample a = (hash k) of 0.05 top (> x 1)\n"
-          "  sample b of 0.05\n  schema\n    a: int in (.. 0 _) known on_invalid null\n    b: int on_invalid drop\n"
-          "  expect = (> (count_distinct a where b) 1)\n");
+  tree_is(
+      "data d {\n split train: a 50%, b 50% by time(t)\n group (k, l)\n sample a 5% by hash(k) where x > 1\n sample b 5%\n"
+      " schema { a: int in 0.. known on_invalid = null, b: int on_invalid = drop\n }\n expect count(distinct a where b) > 1\n}\n",
+      "data d\n  split train = (time t) part a 0.5 part b 0.5\n  group by k l\n  sample a = (hash k) of 0.05 top (> x 1)\n"
+      "  sample b of 0.05\n  schema\n    a: int in (.. 0 _) known on_invalid null\n    b: int on_invalid drop\n"
+      "  expect = (> (count_distinct a where b) 1)\n");
   errors_are("data d {\n expect mean(distinct a) > 1\n}\n", "2:14 0101");
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* L1, the elastic net and bounds: against glmnet and scikit-learn (tests/oracle/penalties.txt), by both solvers, dense and
- * sparse; the optimality conditions of the answers in long double; and what is awkward: fewer rows than columns, equal columns,
- * constant ones, classes that can be separated. */
+/* L1, the elastic net and bounds: against glmnet and scikit-learn (tests/oracle/penalties.txt), by both
+ * solvers, dense and sparse; the optimality conditions of the answers in long double; and what is awkward:
+ * fewer rows than columns, equal columns, constant ones, classes that can be separated. */
 #include <math.h>
 
 #include "stdlib/registry.h"
@@ -32,8 +32,9 @@ static bool next_case(FILE *f, Case *c) {
     int at = 0;
     if (line[0] == '#')
       continue;
-    assert_int_equal(sscanf(line, "%31s %63s %lu %u %u %d %d %d %lf %lf %lf %lf %d | %n", c->kind, c->name, &c->key, &c->n, &c->d,
-                            &c->spread, &c->collinear, &c->weighted, &c->l1, &c->l2, &c->intercept, &c->standardize, &c->bounds, &at),
+    assert_int_equal(sscanf(line, "%31s %63s %lu %u %u %d %d %d %lf %lf %lf %lf %d | %n", c->kind, c->name,
+                            &c->key, &c->n, &c->d, &c->spread, &c->collinear, &c->weighted, &c->l1, &c->l2,
+                            &c->intercept, &c->standardize, &c->bounds, &at),
                      13);
     numbers(numbers(numbers(line + at, c->want, c->d + 1), c->lower, c->d), c->upper, c->d);
     return true;
@@ -41,7 +42,8 @@ static bool next_case(FILE *f, Case *c) {
   return false;
 }
 
-/* How far the model is from what the case wants, in standardised coefficients; `exact`: zeros and bounds are those wanted. */
+/* How far the model is from what the case wants, in standardised coefficients; `exact`: zeros and bounds
+ * are those wanted. */
 static double off_by(const Case *c, const Model *m, bool *exact) {
   const double *b = model_tensor(m, "coefficients")->v;
   double bad = fabs(model_tensor(m, "intercept")->v[0] - c->want[0]) / fmax(1, fabs(c->want[0]));
@@ -71,14 +73,15 @@ static void test_outside_truth(void **state) {
       bool exact;
       double newton = way % 2 == 0;
       s.x = way < 2 ? dense : sparse;
-      Status st = scan_train(est, &s, &m, &e, "l1", c.l1, "l2", c.l2, "intercept", c.intercept, "standardize", c.standardize, "solver",
-                             newton ? 1.0 : 2.0, "tolerance", newton ? 1e-8 : 1e-11, STOP);
+      Status st =
+          scan_train(est, &s, &m, &e, "l1", c.l1, "l2", c.l2, "intercept", c.intercept, "standardize",
+                     c.standardize, "solver", newton ? 1.0 : 2.0, "tolerance", newton ? 1e-8 : 1e-11, STOP);
       if (st)
         fail_msg("%s %s: %s", c.kind, c.name, e.cause);
       double bad = off_by(&c, &m, &exact);
       if (!m.converged || !exact || !(bad < 1e-6))
-        fail_msg("%s %s, solver %s, way %d: off by %g, zeros right %d, converged %d after %u: %s", c.kind, c.name, m.solver, way, bad,
-                 exact, m.converged, m.iterations, m.warning);
+        fail_msg("%s %s, solver %s, way %d: off by %g, zeros right %d, converged %d after %u: %s", c.kind,
+                 c.name, m.solver, way, bad, exact, m.converged, m.iterations, m.warning);
       assert_true(!newton || m.iterations <= 12);
       scan_model_free(&m);
     }
@@ -93,8 +96,10 @@ static void test_outside_truth(void **state) {
   assert_true(cases >= 16);
 }
 
-/* The greatest distance of a standardised coefficient from its own minimum, by the plain formulas; and the objective. */
-static double violation(const ScanRows *s, const Model *m, bool logistic, double l1, double l2, double *objective) {
+/* The greatest distance of a standardised coefficient from its own minimum, by the plain formulas; and the
+ * objective. */
+static double violation(const ScanRows *s, const Model *m, bool logistic, double l1, double l2,
+                        double *objective) {
   uint32_t n = s->n, d = s->x.d;
   const double *b = model_tensor(m, "coefficients")->v;
   long double *r = calloc(n, sizeof *r), bad = 0, value = 0;
@@ -131,7 +136,8 @@ static double violation(const ScanRows *s, const Model *m, bool logistic, double
   return (double)bad;
 }
 
-/* Random rows with columns that are equal, sums of others, and constant; more columns than rows where wide. */
+/* Random rows with columns that are equal, sums of others, and constant; more columns than rows where
+ * wide. */
 static void make_awkward(ScanRows *s, uint32_t n, uint32_t d, bool binary) {
   memset(s, 0, sizeof *s);
   s->n = n;
@@ -168,12 +174,15 @@ static void test_conditions(void **state) {
     for (int solver = 1; solver <= 2; solver++) {
       Model m;
       Err e;
-      assert_int_equal(scan_train(est, &s, &m, &e, "l1", l1, "l2", l2, "solver", (double)solver, "tolerance", 1e-10, "max_iterations",
-                                  20000.0, STOP), ST_OK);
+      assert_int_equal(scan_train(est, &s, &m, &e, "l1", l1, "l2", l2, "solver", (double)solver, "tolerance",
+                                  1e-10, "max_iterations", 20000.0, STOP),
+                       ST_OK);
       double bad = violation(&s, &m, logistic, l1, l2, &value[solver - 1]);
       if (!m.converged || !(bad < 1e-7))
-        fail_msg("case %d, %s: %g from optimal, converged %d after %u: %s", c, m.solver, bad, m.converged, m.iterations, m.warning);
-      assert_true(fabs(m.objective[m.nobjective - 1] - value[solver - 1]) <= 1e-12 * fmax(1, value[solver - 1]));
+        fail_msg("case %d, %s: %g from optimal, converged %d after %u: %s", c, m.solver, bad, m.converged,
+                 m.iterations, m.warning);
+      assert_true(fabs(m.objective[m.nobjective - 1] - value[solver - 1]) <=
+                  1e-12 * fmax(1, value[solver - 1]));
       scan_model_free(&m);
     }
     assert_true(fabs(value[0] - value[1]) <= 1e-8 * fmax(1, fabs(value[0])));
@@ -181,7 +190,8 @@ static void test_conditions(void **state) {
   }
 }
 
-/* Bounds alone, also with equal columns; a bound that leaves one value; one that keeps a constant column off 0. */
+/* Bounds alone, also with equal columns; a bound that leaves one value; one that keeps a constant column
+ * off 0. */
 static void test_bounds(void **state) {
   (void)state;
   enum { D = 12 };
@@ -199,8 +209,9 @@ static void test_bounds(void **state) {
       s.upper = upper;
       Model m;
       Err e;
-      assert_int_equal(scan_train(logistic ? &logistic_regression : &linear_regression, &s, &m, &e, "solver", (double)solver,
-                                  "tolerance", 1e-10, "max_iterations", 20000.0, STOP), ST_OK);
+      assert_int_equal(scan_train(logistic ? &logistic_regression : &linear_regression, &s, &m, &e, "solver",
+                                  (double)solver, "tolerance", 1e-10, "max_iterations", 20000.0, STOP),
+                       ST_OK);
       const double *b = model_tensor(&m, "coefficients")->v;
       double bad = violation(&s, &m, logistic, 0, 0, &value);
       if (!m.converged || !(bad < 1e-6))
@@ -212,8 +223,9 @@ static void test_bounds(void **state) {
       scan_model_free(&m);
       lower[2] = 1; /* the constant column 5: the intercept makes up for it */
       upper[2] = 2;
-      assert_int_equal(scan_train(logistic ? &logistic_regression : &linear_regression, &s, &m, &e, "solver", (double)solver,
-                                  "tolerance", 1e-10, "max_iterations", 20000.0, STOP), ST_OK);
+      assert_int_equal(scan_train(logistic ? &logistic_regression : &linear_regression, &s, &m, &e, "solver",
+                                  (double)solver, "tolerance", 1e-10, "max_iterations", 20000.0, STOP),
+                       ST_OK);
       assert_true(model_tensor(&m, "coefficients")->v[2] == 1);
       assert_true(fabs(model_tensor(&m, "intercept")->v[0] + 5 - free0) < 1e-6);
       scan_model_free(&m);
@@ -221,7 +233,8 @@ static void test_bounds(void **state) {
     }
 }
 
-/* Separated classes: with l1 there is a best point; with bounds on all sides also; with some sides free there is none. */
+/* Separated classes: with l1 there is a best point; with bounds on all sides also; with some sides free
+ * there is none. */
 static void test_separated(void **state) {
   (void)state;
   double x[40], y[20], lower[2] = {-1, -1}, upper[2] = {2, 2}, value;
@@ -235,7 +248,8 @@ static void test_separated(void **state) {
     Model m;
     Err e;
     s.lower = s.upper = NULL;
-    assert_int_equal(scan_train(&logistic_regression, &s, &m, &e, "l1", 0.01, "solver", (double)solver, STOP), ST_OK);
+    assert_int_equal(scan_train(&logistic_regression, &s, &m, &e, "l1", 0.01, "solver", (double)solver, STOP),
+                     ST_OK);
     assert_true(m.converged && violation(&s, &m, true, 0.01, 0, &value) < 1e-6);
     scan_model_free(&m);
     s.lower = lower;
@@ -259,8 +273,9 @@ static void test_all_zero(void **state) {
       Model m;
       Err e;
       make_awkward(&s, 200, 10, logistic);
-      assert_int_equal(scan_train(logistic ? &logistic_regression : &linear_regression, &s, &m, &e, "l1", 100.0, "solver", (double)solver,
-                                  STOP), ST_OK);
+      assert_int_equal(scan_train(logistic ? &logistic_regression : &linear_regression, &s, &m, &e, "l1",
+                                  100.0, "solver", (double)solver, STOP),
+                       ST_OK);
       assert_true(m.converged);
       for (uint32_t j = 0; j < m.d; j++)
         assert_true(model_tensor(&m, "coefficients")->v[j] == 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists of strings and sparse vectors (vm/interp: op_text.c, op_sparse.c, sparse rows in op_vector.c and matrix.c): what each step gives for
- * texts with every awkward character, rows with nulls, panels of all sizes. */
+/* Lists of strings and sparse vectors (vm/interp: op_text.c, op_sparse.c, sparse rows in op_vector.c and
+ * matrix.c): what each step gives for texts with every awkward character, rows with nulls, panels of all
+ * sizes. */
 #include "tests/unit/interp_kit.h"
 
 #include "base/unicode.h"
@@ -8,8 +9,14 @@
 enum { ROWS = 7 }; /* no more than a panel of a hostile build has */
 
 static const char *const texts[ROWS] = {
-    "The cat, the CAT -- the_cat's 2nd hat!", "", "... ,;-", "\xc3\x84pfel \xce\xa3\xce\x9f\xce\xa6\xce\x99\xce\x91 \xf0\x9d\x84\x9e\xf0\x9f\x98\x80"
-    " na\xc3\xafve \xe4\xb8\xad\xe6\x96\x87", "a b c a b a", "null", "x",
+    "The cat, the CAT -- the_cat's 2nd hat!",
+    "",
+    "... ,;-",
+    "\xc3\x84pfel \xce\xa3\xce\x9f\xce\xa6\xce\x99\xce\x91 \xf0\x9d\x84\x9e\xf0\x9f\x98\x80"
+    " na\xc3\xafve \xe4\xb8\xad\xe6\x96\x87",
+    "a b c a b a",
+    "null",
+    "x",
 };
 
 static Col text_column(Kit *k, bool nulls) {
@@ -33,17 +40,30 @@ static const char *words(Kit *k, const Col *c, uint32_t r) {
   const char *s = "";
   for (uint32_t i = c->ptr[r]; i < c->ptr[r + 1]; i++) {
     const uint32_t *off = c->dict->off + c->code[i];
-    s = arena_printf(&k->a, "%s%s%.*s", s, i == c->ptr[r] ? "" : "|", (int)(off[1] - off[0]), c->dict->bytes + off[0]);
+    s = arena_printf(&k->a, "%s%s%.*s", s, i == c->ptr[r] ? "" : "|", (int)(off[1] - off[0]),
+                     c->dict->bytes + off[0]);
   }
   return s;
 }
 
 static void test_tokenize(void **state) {
   (void)state;
-  static const char *const lower[ROWS] = {"the|cat|the|cat|the_cat|s|2nd|hat", "", "",
-      "\xc3\xa4pfel|\xcf\x83\xce\xbf\xcf\x86\xce\xb9\xce\xb1|na\xc3\xafve|\xe4\xb8\xad\xe6\x96\x87", "a|b|c|a|b|a", "", "x"};
-  static const char *const two[ROWS] = {"The|cat|the|CAT|the_cat|2nd|hat", "", "",
-      "\xc3\x84pfel|\xce\xa3\xce\x9f\xce\xa6\xce\x99\xce\x91|na\xc3\xafve|\xe4\xb8\xad\xe6\x96\x87", "", "", ""};
+  static const char *const lower[ROWS] = {
+      "the|cat|the|cat|the_cat|s|2nd|hat",
+      "",
+      "",
+      "\xc3\xa4pfel|\xcf\x83\xce\xbf\xcf\x86\xce\xb9\xce\xb1|na\xc3\xafve|\xe4\xb8\xad\xe6\x96\x87",
+      "a|b|c|a|b|a",
+      "",
+      "x"};
+  static const char *const two[ROWS] = {
+      "The|cat|the|CAT|the_cat|2nd|hat",
+      "",
+      "",
+      "\xc3\x84pfel|\xce\xa3\xce\x9f\xce\xa6\xce\x99\xce\x91|na\xc3\xafve|\xe4\xb8\xad\xe6\x96\x87",
+      "",
+      "",
+      ""};
   Kit *k = kit_new();
   uint32_t text = kit_col(k, text_column(k, true));
   kit_out(k, tokens(k, text, true, 1), "a");
@@ -124,7 +144,8 @@ static void try_counts(uint32_t width, uint32_t copies) {
   const char *list[2] = {s, "the the"};
   Col c = {.type = IR_STR, .dict = kit_dict(k, list, NULL, 2), .code = NEWN(&k->a, uint32_t, PANEL_ROWS)};
   c.code[1] = 1;
-  uint32_t t1 = tokens(k, kit_col(k, c), true, 1), n = kit_i64(k, width), no = kit_b(k, false), yes = kit_b(k, true);
+  uint32_t t1 = tokens(k, kit_col(k, c), true, 1), n = kit_i64(k, width), no = kit_b(k, false),
+           yes = kit_b(k, true);
   kit_out(k, t1, "t");
   kit_out(k, STEP(k, OP_TF_STRS, t1, n, no, no), "tf");
   kit_out(k, STEP(k, OP_TF_STRS, t1, n, yes, no), "binary");
@@ -134,7 +155,8 @@ static void try_counts(uint32_t width, uint32_t copies) {
   Col out[5];
   RowErrors errors;
   kit_run(k, t, 2, out, NULL, &errors);
-  double *want = NEWN(&k->a, double, width), *sign = NEWN(&k->a, double, width), *x = NEWN(&k->a, double, width);
+  double *want = NEWN(&k->a, double, width), *sign = NEWN(&k->a, double, width),
+         *x = NEWN(&k->a, double, width);
   for (uint32_t r = 0; r < 2; r++) {
     memset(want, 0, width * sizeof *want);
     memset(sign, 0, width * sizeof *sign);
@@ -147,7 +169,10 @@ static void try_counts(uint32_t width, uint32_t copies) {
     for (uint32_t o = 1; o < 5; o++) {
       elements(&out[o], r, x);
       for (uint32_t j = 0; j < width; j++) {
-        double w = o == 1 ? want[j] : o == 2 ? want[j] > 0 : o == 3 ? (want[j] > 0 ? 1 + log(want[j]) : 0) : sign[j];
+        double w = o == 1   ? want[j]
+                   : o == 2 ? want[j] > 0
+                   : o == 3 ? (want[j] > 0 ? 1 + log(want[j]) : 0)
+                            : sign[j];
         assert_true(fabs(x[j] - w) <= 1e-15 * fabs(w));
       }
     }
@@ -191,7 +216,8 @@ static void test_vocabulary(void **state) {
   kit_free(k);
 }
 
-/* Weights, norms and sums of sparse rows are those of the dense rows; both layouts of the matrix hold them. */
+/* Weights, norms and sums of sparse rows are those of the dense rows; both layouts of the matrix hold
+ * them. */
 static void test_arithmetic(void **state) {
   (void)state;
   for (uint32_t width = 5; width < 1000; width += 290) {
@@ -242,7 +268,8 @@ static void test_arithmetic(void **state) {
         for (uint32_t i = m->ptr ? m->ptr[copy] : 0; m->ptr && i < m->ptr[copy + 1]; i++)
           y[m->col[i]] = m->val[i];
         for (uint32_t j = 0; j < width; j++)
-          assert_true(fabs((m->a ? m->a[(size_t)copy * width + j] : y[j]) - (square > 0 ? x[j] / sqrt(square) : 0)) < 1e-14);
+          assert_true(fabs((m->a ? m->a[(size_t)copy * width + j] : y[j]) -
+                           (square > 0 ? x[j] / sqrt(square) : 0)) < 1e-14);
       }
     }
     if (width > 256)
@@ -310,8 +337,9 @@ static void test_wrong(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_tokenize),   cmocka_unit_test(test_lists),      cmocka_unit_test(test_counts), cmocka_unit_test(test_vocabulary),
-      cmocka_unit_test(test_arithmetic), cmocka_unit_test(test_hashed), cmocka_unit_test(test_wrong),
+      cmocka_unit_test(test_tokenize),   cmocka_unit_test(test_lists),      cmocka_unit_test(test_counts),
+      cmocka_unit_test(test_vocabulary), cmocka_unit_test(test_arithmetic), cmocka_unit_test(test_hashed),
+      cmocka_unit_test(test_wrong),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,12 +3,15 @@
  *
  * agg_begin sorts the aggregates of a stage into plans: one job of "agg.scalar", one of "agg.vocab", of
  * "agg.vector" and of "agg.covariance" for vectors, one of "agg.histogram" for all ungrouped
- * quantiles, one of "agg.table" for each tuple of keys (by fold or not), one of "agg.collect_by" for grouped quantiles of each tuple. They
- * all run in the first scan; only ungrouped quantiles ask for more (order.c). agg_finish makes fitted values.
+ * quantiles, one of "agg.table" for each tuple of keys (by fold or not), one of "agg.collect_by" for grouped
+ * quantiles of each tuple. They all run in the first scan; only ungrouped quantiles ask for more (order.c).
+ * agg_finish makes fitted values.
  *
- * Corners: aggregates skip nulls. NaN makes a sum, mean or variance NaN; in min, max and quantiles it stands above infinity. -0 is 0. Rows
- * with a null in a key belong to no group. A key that was seen only outside of what `where` lets through counts and sums to 0, and has no
- * mean. Different values are counted as keys of a table. Variances divide by n - 1, or with weights by W - (sum w^2) / W, and are 0 for one value. */
+ * Corners: aggregates skip nulls. NaN makes a sum, mean or variance NaN; in min, max and quantiles it
+ * stands above infinity. -0 is 0. Rows with a null in a key belong to no group. A key that was seen only
+ * outside of what `where` lets through counts and sums to 0, and has no mean. Different values are counted
+ * as keys of a table. Variances divide by n - 1, or with weights by W - (sum w^2) / W, and are 0 for one
+ * value. */
 #include "vm/agg.h"
 
 #include <string.h>
@@ -80,7 +83,9 @@ const AggOp *agg_op(const char *name) {
   return i < 0 ? NULL : &ops[i].op;
 }
 
-const Pass *const agg_passes[] = {&pass_scalar, &pass_vocab, &pass_table, &pass_histogram, &pass_collect, &pass_collect_by, &pass_vector, &pass_covariance, &pass_power, &pass_terms, &pass_nonzeros, NULL};
+const Pass *const agg_passes[] = {&pass_scalar,  &pass_vocab,      &pass_table,    &pass_histogram,
+                                  &pass_collect, &pass_collect_by, &pass_vector,   &pass_covariance,
+                                  &pass_power,   &pass_terms,      &pass_nonzeros, NULL};
 
 /* ---- Plans ---- */
 
@@ -141,7 +146,8 @@ static const Pass *pass_of(const Agg *x) {
 
 static bool same_keys(const Agg *x, const Agg *y) {
   bool distinct = x->fn == FN_DISTINCT;
-  if (x->a->nkey != y->a->nkey || x->folded != y->folded || distinct != (y->fn == FN_DISTINCT) || (distinct && x->a->arg != y->a->arg))
+  if (x->a->nkey != y->a->nkey || x->folded != y->folded || distinct != (y->fn == FN_DISTINCT) ||
+      (distinct && x->a->arg != y->a->arg))
     return false;
   return !x->a->nkey || !memcmp(x->a->key, y->a->key, x->a->nkey * sizeof *x->a->key);
 }
@@ -154,40 +160,48 @@ static Status output_of(const Stage *s, int32_t val, int32_t *out, Err *e) {
       *out = (int32_t)k;
       return ST_OK;
     }
-  return val < 0 ? ST_OK : err_set(e, ST_FAULT, "CML0601", NULL, "an aggregate of stage \"%.80s\" reads a value that is not exported", s->name);
+  return val < 0 ? ST_OK
+                 : err_set(e, ST_FAULT, "CML0601", NULL,
+                           "an aggregate of stage \"%.80s\" reads a value that is not exported", s->name);
 }
 
 static Status check_par(const Agg *x, Err *e) {
   double q = x->a->par;
   if (x->fn == FN_QUANTILE && !(q >= 0 && q <= 1))
-    return err_set(e, ST_PROGRAM, "CML0415", "Give a number from 0 to 1.", "`%.200s` (line %u) asks for quantile %g", x->a->text, x->a->line, q);
+    return err_set(e, ST_PROGRAM, "CML0415", "Give a number from 0 to 1.",
+                   "`%.200s` (line %u) asks for quantile %g", x->a->text, x->a->line, q);
   if (x->fn == FN_GRID && !(q >= 2 && q <= QUANTILES_MOST && q == (double)(int64_t)q))
-    return err_set(e, ST_PROGRAM, "CML0415", "Give a whole number from 2 to 10000.", "`%.200s` (line %u) asks for %g points", x->a->text,
-                   x->a->line, q);
+    return err_set(e, ST_PROGRAM, "CML0415", "Give a whole number from 2 to 10000.",
+                   "`%.200s` (line %u) asks for %g points", x->a->text, x->a->line, q);
   if (x->fn == FN_QUANTILES && !(q >= 2 && q <= QUANTILES_MOST && q == (double)(int64_t)q))
-    return err_set(e, ST_PROGRAM, "CML0415", "Give a whole number from 2 to 10000.", "`%.200s` (line %u) asks for %g groups", x->a->text,
-                   x->a->line, q);
+    return err_set(e, ST_PROGRAM, "CML0415", "Give a whole number from 2 to 10000.",
+                   "`%.200s` (line %u) asks for %g groups", x->a->text, x->a->line, q);
   return ST_OK;
 }
 
 static Status resolve(AggIter *it, Agg *x, const IrAgg *a, Err *e) {
   int op = find_op(a->op);
-  if (op < 0 || a->nkey + (ops[op].fn == FN_DISTINCT) > KEY_PARTS || (a->nkey && !ops[op].op.grouped) || (a->crossfit && (!a->nkey || it->folds < 2)))
-    return err_set(e, ST_FAULT, "CML0601", NULL, "stage \"%.80s\" has an aggregate that cannot be", it->s->name);
+  if (op < 0 || a->nkey + (ops[op].fn == FN_DISTINCT) > KEY_PARTS || (a->nkey && !ops[op].op.grouped) ||
+      (a->crossfit && (!a->nkey || it->folds < 2)))
+    return err_set(e, ST_FAULT, "CML0601", NULL, "stage \"%.80s\" has an aggregate that cannot be",
+                   it->s->name);
   x->a = a;
   x->fn = ops[op].fn;
   x->folded = a->nkey && (a->crossfit || a->leave_out >= 0);
   x->src = (AggSrc){.leave_out = a->nkey ? -1 : a->leave_out, .line = a->line, .col = a->col};
-  if (output_of(it->s, a->arg, &x->src.arg, e) || output_of(it->s, a->where, &x->src.where, e) || output_of(it->s, a->weight, &x->src.weight, e))
+  if (output_of(it->s, a->arg, &x->src.arg, e) || output_of(it->s, a->where, &x->src.where, e) ||
+      output_of(it->s, a->weight, &x->src.weight, e))
     return e->code;
   if ((ops[op].op.arg >= 0) != (x->src.arg >= 0) || (x->src.weight >= 0 && !ops[op].op.weighted))
-    return err_set(e, ST_FAULT, "CML0601", NULL, "stage \"%.80s\" has an aggregate with the wrong arguments", it->s->name);
+    return err_set(e, ST_FAULT, "CML0601", NULL, "stage \"%.80s\" has an aggregate with the wrong arguments",
+                   it->s->name);
   return check_par(x, e);
 }
 
 static Status put_keys(AggIter *it, const Agg *x, Buf *b, Err *e) {
   uint32_t n = x->a->nkey;
-  bool distinct = x->fn == FN_DISTINCT; /* the value is one more part of the key: there is an entry for each */
+  bool distinct = x->fn == FN_DISTINCT; /* the value is one more part of the key: there is an entry for
+                                         * each */
   buf_u64(b, n + distinct);
   for (uint32_t k = 0; k < n + distinct; k++) {
     int32_t out;
@@ -217,7 +231,8 @@ static Status write_plan(AggIter *it, uint32_t p, Err *e) {
       continue;
     if (plan->pass == &pass_vocab)
       buf_u8(b, (uint8_t)x->fn);
-    else if (plan->pass != &pass_collect_by && plan->pass != &pass_covariance && plan->pass != &pass_terms && plan->pass != &pass_nonzeros)
+    else if (plan->pass != &pass_collect_by && plan->pass != &pass_covariance && plan->pass != &pass_terms &&
+             plan->pass != &pass_nonzeros)
       buf_u8(b, (uint8_t)state_kind(x->fn, x->src.weight >= 0));
     src_put(b, &x->src);
   }
@@ -331,7 +346,8 @@ static Status next(Iter *base, const Buf *out, uint32_t nout, Jobs *jobs, Err *e
   if (it->round++) {
     if (nout < it->norder)
       return par_bad(e);
-    Status st = it->round == 2 ? take_first(it, out, it->norder, e) : orders_take(&it->orders, out, it->norder, e);
+    Status st =
+        it->round == 2 ? take_first(it, out, it->norder, e) : orders_take(&it->orders, out, it->norder, e);
     if (st || powers_take(&it->powers, out + it->norder, nout - it->norder, e))
       return e->code;
   }
@@ -380,12 +396,13 @@ Status agg_begin(const Stage *s, const Stage *rows, Iter **out, Err *e) {
 
 static Status nothing(const Agg *x, Err *e) {
   return err_set(e, ST_DATA, "CML0410", "Widen its `where` or the training rows, or leave it out.",
-                 "nothing to aggregate in `%.200s` (line %u): no training row has a value there", x->a->text, x->a->line);
+                 "nothing to aggregate in `%.200s` (line %u): no training row has a value there", x->a->text,
+                 x->a->line);
 }
 
 static Status overflow(const Agg *x, Err *e) {
-  return err_set(e, ST_DATA, "CML0412", "Sum a float: write `float(x)` for the argument.", "`%.200s` (line %u) does not fit in 64 bits",
-                 x->a->text, x->a->line);
+  return err_set(e, ST_DATA, "CML0412", "Sum a float: write `float(x)` for the argument.",
+                 "`%.200s` (line %u) does not fit in 64 bits", x->a->text, x->a->line);
 }
 
 static Status finish_scalar(const Agg *x, const Plan *p, Fitted *f, Err *e) {
@@ -421,8 +438,10 @@ static Status finish_quantiles(const AggIter *it, const Agg *x, Fitted *f, Err *
   for (uint32_t k = 0; k < n; k++) {
     f->list[k] = orders_value(&it->orders, x->at, q_of(x, k + 1));
     if (f->list[k] != f->list[k])
-      return err_set(e, ST_DATA, "CML0411", "Restrict it to numbers: `where is_finite(x)`.",
-                     "a cut point of `%.200s` (line %u) is not a number, since the values have NaN or both infinities", x->a->text, x->a->line);
+      return err_set(
+          e, ST_DATA, "CML0411", "Restrict it to numbers: `where is_finite(x)`.",
+          "a cut point of `%.200s` (line %u) is not a number, since the values have NaN or both infinities",
+          x->a->text, x->a->line);
     if (k && f->list[k] < f->list[k - 1])
       f->list[k] = f->list[k - 1]; /* two roundings of one gap between values */
   }
@@ -436,7 +455,8 @@ static Status finish_covariance(const Agg *x, const Plan *p, Fitted *f, Err *e) 
   if (st || none)
     return st ? st : nothing(x, e);
   if (x->fn != FN_COVARIANCE && x->a->par > width)
-    return err_set(e, ST_DATA, "CML0415", "Ask for fewer.", "`%.200s` (line %u) asks for %g components of a vector of %u elements", x->a->text,
+    return err_set(e, ST_DATA, "CML0415", "Ask for fewer.",
+                   "`%.200s` (line %u) asks for %g components of a vector of %u elements", x->a->text,
                    x->a->line, x->a->par, width);
   return ST_OK;
 }
@@ -475,7 +495,8 @@ static Status finish_one(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
     return !st && bad ? nothing(x, e) : st;
   }
   if (p->pass == &pass_vector) {
-    Status st = vector_fitted(x->fn, state_kind(x->fn, x->src.weight >= 0), &((const Vectors *)p->partial)->item[x->at], f, &bad, e);
+    Status st = vector_fitted(x->fn, state_kind(x->fn, x->src.weight >= 0),
+                              &((const Vectors *)p->partial)->item[x->at], f, &bad, e);
     return !st && bad ? nothing(x, e) : st;
   }
   if (p->pass == &pass_covariance)
@@ -486,7 +507,8 @@ static Status finish_one(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
   return !st && bad ? overflow(x, e) : st;
 }
 
-/* Tables of one number that were fitted without fold 0, 1, ... stand behind the one of all rows: they become its variants. */
+/* Tables of one number that were fitted without fold 0, 1, ... stand behind the one of all rows: they
+ * become its variants. */
 static Status join_variants(const Stage *s, Fitted **fitted, Err *e) {
   const Table *without[256];
   for (uint32_t i = 0, n; i < s->nagg && !e->code; i += n + 1) {

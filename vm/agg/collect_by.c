@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pass "agg.collect_by": grouped medians and quantiles. Keeps every value with the number of its key and its fold; sorts at the end.
- * Exact in any order. At most COLLECT_MOST values: more is an error, since they are in memory. */
+/* Pass "agg.collect_by": grouped medians and quantiles. Keeps every value with the number of its key and
+ * its fold; sorts at the end. Exact in any order. At most COLLECT_MOST values: more is an error, since
+ * they are in memory. */
 #include <string.h>
 
 #include "vm/agg/parts.h"
@@ -78,7 +79,8 @@ static Status make_room(By *b, ByItem *it, uint64_t n, Err *e) {
   for (uint32_t i = 0; i < b->n; i++)
     all += b->item[i].n;
   if (all > COLLECT_MOST)
-    return err_set(e, ST_RESOURCE, "CML0521", "Use an ungrouped quantile or a grouped mean, or restrict the rows with `where`.",
+    return err_set(e, ST_RESOURCE, "CML0521",
+                   "Use an ungrouped quantile or a grouped mean, or restrict the rows with `where`.",
                    "grouped medians and quantiles of one fit have more than 33,554,432 values to sort");
   if (it->n + n <= it->cap)
     return ST_OK;
@@ -202,11 +204,14 @@ static void *load(const void *par, Bytes in, Err *e) {
   return NULL;
 }
 
-const Pass pass_collect_by = {"agg.collect_by", RED_EXACT, open_par, close_par, partial_size, init, map, merge, save, load, free_partial};
+const Pass pass_collect_by = {
+    "agg.collect_by", RED_EXACT, open_par, close_par, partial_size, init, map, merge, save, load,
+    free_partial};
 
 /* ---- Results ---- */
 
-/* Sorts by value, from the lowest byte to the highest; v is changed, tmp is as large. Returns which of the two holds the result. */
+/* Sorts by value, from the lowest byte to the highest; v is changed, tmp is as large. Returns which of the
+ * two holds the result. */
 static ByValue *radix_sort(ByValue *v, ByValue *tmp, uint64_t n) {
   for (uint32_t shift = 0; shift < 64; shift += 8) {
     uint64_t at[257] = {0};
@@ -225,7 +230,8 @@ static ByValue *radix_sort(ByValue *v, ByValue *tmp, uint64_t n) {
   return v;
 }
 
-/* Sorts the values of an item by (number, value); start[k] is where those of number k begin. mem_alloc'ed; NULL: memory. */
+/* Sorts the values of an item by (number, value); start[k] is where those of number k begin. mem_alloc'ed;
+ * NULL: memory. */
 static uint64_t *sort_values(const By *b, ByItem *it, Err *e) {
   uint64_t *start = mem_alloc(((size_t)b->keys.n + 2) * sizeof *start);
   ByValue *tmp = mem_alloc(((size_t)it->n + 1) * sizeof *tmp);
@@ -270,7 +276,8 @@ static bool quantile_of(const ByValue *v, uint64_t n, uint32_t variant, Sees see
   return true;
 }
 
-Status by_fitted(By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out, Err *e) {
+Status by_fitted(By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out,
+                 Err *e) {
   Order *o = keys_sorted(&b->keys, e);
   uint64_t *start = o ? sort_values(b, &b->item[item], e) : NULL;
   const ByValue *v = b->item[item].v;

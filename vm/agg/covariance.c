@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pass "agg.covariance": the covariance matrix of a row vector in one scan, and its eigenvectors.
  *
- * Rows are gathered in tiles of a fixed number of rows, whatever the panels. A full tile is centred on its own mean, its squares and products
- * are added by dsyrk, and tile and sum are joined as two samples are (Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for
- * computing sample variances", 1979); leaves are joined in the same way. So nothing is lost by values that lie far from 0.
+ * Rows are gathered in tiles of a fixed number of rows, whatever the panels. A full tile is centred on its
+ * own mean, its squares and products are added by dsyrk, and tile and sum are joined as two samples are
+ * (Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979);
+ * leaves are joined in the same way. So nothing is lost by values that lie far from 0.
  *
- * Eigenvectors (LAPACK dsyevd) come in falling order of their eigenvalues, with the sign that makes the element of largest magnitude
+ * Eigenvectors (LAPACK dsyevd) come in falling order of their eigenvalues, with the sign that makes the
+ * element of largest magnitude
  * positive: the first of several. */
 #include <math.h>
 #include <stdio.h>
@@ -34,7 +36,8 @@ typedef struct Sum {
   uint32_t fill;     /* rows in the tile */
   uint64_t n;        /* rows in the sums */
   double *mean, *lo; /* and its rounding errors */
-  double *square;    /* width x width, column-major, lower triangle: sums of squares and products around the mean */
+  double *square;    /* width x width, column-major, lower triangle: sums of squares and products around
+                      * the mean */
   double *tile;      /* TILE x width */
 } Sum;
 
@@ -69,7 +72,8 @@ static void close_par(void *par) {
   mem_free(par);
 }
 
-static size_t partial_size(const void *par) { /* leaves as large as can be: merging costs as much as the matrix is large */
+/* leaves as large as can be: merging costs as much as the matrix is large */
+static size_t partial_size(const void *par) {
   (void)par;
   return (size_t)4 << 20;
 }
@@ -107,7 +111,8 @@ static Status widen(Sum *s, uint32_t width, Err *e) {
   if (s->mean)
     return s->width == width ? ST_OK : par_bad(e);
   if (width > WIDTH_MOST)
-    return err_set(e, ST_RESOURCE, "CML0522", "Take fewer elements: a covariance has the square of their number.",
+    return err_set(e, ST_RESOURCE, "CML0522",
+                   "Take fewer elements: a covariance has the square of their number.",
                    "a covariance of %u elements is asked for, and %u are possible", width, WIDTH_MOST);
   size_t d = width;
   s->width = width;
@@ -118,7 +123,8 @@ static Status widen(Sum *s, uint32_t width, Err *e) {
   return s->mean && s->lo && s->square && s->tile ? ST_OK : err_memory(e);
 }
 
-/* Adds a sample of m rows with that mean (delta: less the mean so far) to the sums; its own squares are added already. */
+/* Adds a sample of m rows with that mean (delta: less the mean so far) to the sums; its own squares are
+ * added already. */
 static void join(Sum *s, uint64_t m, const double *delta) {
   size_t d = s->width;
   double a = (double)s->n, b = (double)m, share = b / (a + b);
@@ -157,7 +163,11 @@ static void flush(const Blas *blas, Sum *s, double *delta) {
 }
 
 static void not_finite(const Panel *p, const AggSrc *s, uint32_t r, Ctx *c) {
-  RowError one = {.file = p->file, .pos = p->pos + (p->at ? p->at[r] : r), .step = UINT32_MAX, .line = s->line, .col = s->col};
+  RowError one = {.file = p->file,
+                  .pos = p->pos + (p->at ? p->at[r] : r),
+                  .step = UINT32_MAX,
+                  .line = s->line,
+                  .col = s->col};
   snprintf(one.text, sizeof one.text, "an element of the vector is NaN or infinite, so it has no covariance");
   row_errors_add(c->errors, &one);
 }
@@ -234,7 +244,8 @@ static Status merge(const void *par, void *l, void *r, Err *e) {
   return ST_OK;
 }
 
-/* Of each: u8 whether there are rows, u32 width, u32 fill, u64 n, mean, its errors, the lower triangle by columns, the tile. */
+/* Of each: u8 whether there are rows, u32 width, u32 fill, u64 n, mean, its errors, the lower triangle by
+ * columns, the tile. */
 static Status save(const void *par, const void *partial, Buf *out, Err *e) {
   const Covariances *v = partial;
   (void)par;
@@ -301,7 +312,9 @@ static void *load(const void *par, Bytes in, Err *e) {
   return NULL;
 }
 
-const Pass pass_covariance = {"agg.covariance", RED_TREE, open_par, close_par, partial_size, init, map, merge, save, load, free_partial};
+const Pass pass_covariance = {
+    "agg.covariance", RED_TREE, open_par, close_par, partial_size, init, map, merge, save, load,
+    free_partial};
 
 /* ---- Results ---- */
 
@@ -329,7 +342,8 @@ static Status eigen(const Blas *blas, double *a, uint32_t d, double *w, Err *e) 
   mem_free(work);
   mem_free(iwork);
   if (info && !e->code)
-    return err_set(e, ST_DATA, "CML0411", "Scale the elements first: `standardize(v)`.", "the eigenvectors of a covariance cannot be computed");
+    return err_set(e, ST_DATA, "CML0411", "Scale the elements first: `standardize(v)`.",
+                   "the eigenvectors of a covariance cannot be computed");
   return e->code;
 }
 
@@ -341,7 +355,8 @@ static double sign_of(const double *v, uint32_t d) {
   return v[best] < 0 ? -1 : 1;
 }
 
-/* Row i is the eigenvector of the i-th largest eigenvalue; for whitening divided by its root, and 0 where there is no variance. */
+/* Row i is the eigenvector of the i-th largest eigenvalue; for whitening divided by its root, and 0 where
+ * there is no variance. */
 static Status components(double *a, uint32_t d, uint32_t k, bool whiten, Fitted *out, Err *e) {
   const Blas *blas = blas_get(e);
   double *w = blas ? mem_alloc(((size_t)d + 1) * sizeof *w) : NULL;
@@ -361,7 +376,8 @@ static Status components(double *a, uint32_t d, uint32_t k, bool whiten, Fitted 
   return e->code;
 }
 
-Status covariance_fitted(AggFn fn, double k, const Covariances *p, uint32_t item, Fitted *out, bool *none, uint32_t *width, Err *e) {
+Status covariance_fitted(AggFn fn, double k, const Covariances *p, uint32_t item, Fitted *out, bool *none,
+                         uint32_t *width, Err *e) {
   Sum s = p->sum[item];
   size_t d = s.width;
   *none = !s.mean || !(s.n + s.fill);

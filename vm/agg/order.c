@@ -2,8 +2,9 @@
 /* Radix selection, driver side: see order.h; the passes are in quantile.c.
  *
  *   round 1   histogram of the upper 16 bits of all columns: how many values, and the bin of each wanted rank
- *   then      the values in those bins are collected, with counts. A column with too many distinct ones gives up: the next round has
- *             histograms of the next 16 bits under its prefixes, then it collects again; after 64 bits the value itself is known
+ *   then      the values in those bins are collected, with counts. A column with too many distinct ones gives
+ *             up: the next round has histograms of the next 16 bits under its prefixes, then it collects
+ *             again; after 64 bits the value itself is known
  *
  * The number of rounds depends on the values, the result only on their multiset. */
 #include "vm/agg/order.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The order statistics that ungrouped medians and quantiles of a stage need, over as many rounds as it takes. */
+/* The order statistics that ungrouped medians and quantiles of a stage need, over as many rounds as it
+ * takes. */
 #ifndef VM_AGG_ORDER_H
 #define VM_AGG_ORDER_H
 
@@ -37,8 +38,10 @@ int64_t orders_col(Orders *o, const AggSrc *s, Err *e);
 void orders_first(const Orders *o, Buf *par);
 Status orders_count(Orders *o, const Hist *h, Err *e);                  /* sets n of each column */
 Status orders_want(Orders *o, uint32_t col, double q, Err *e);          /* after orders_count; n > 0 */
-Status orders_place(Orders *o, const Hist *h, Err *e);                  /* the wanted ranks, by the first histogram */
-Status orders_ask(Orders *o, Jobs *jobs, Err *e);                       /* jobs of the next round; none: all ranks are known */
+/* the wanted ranks, by the first histogram */
+Status orders_place(Orders *o, const Hist *h, Err *e);
+/* jobs of the next round; none: all ranks are known */
+Status orders_ask(Orders *o, Jobs *jobs, Err *e);
 Status orders_take(Orders *o, const Buf *out, uint32_t nout, Err *e);   /* their results */
 double orders_value(const Orders *o, uint32_t col, double q);           /* the quantile */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the aggregates share: sources of rows, states, partials of their passes, and how results become fitted values. */
+/* What the files of the aggregates share: sources of rows, states, partials of their passes, and how
+ * results become fitted values. */
 #ifndef VM_AGG_PARTS_H
 #define VM_AGG_PARTS_H
 
@@ -7,9 +8,33 @@
 #include "vm/agg.h"
 
 typedef enum AggFn {
-  FN_COUNT, FN_DISTINCT, FN_SUM_I64, FN_SUM, FN_MEAN, FN_VARIANCE, FN_STDDEV, FN_MIN_I64, FN_MAX_I64, FN_MIN, FN_MAX,
-  FN_MIN_STR, FN_MAX_STR, FN_MEDIAN, FN_QUANTILE, FN_QUANTILES, FN_MODE, FN_CATEGORIES, FN_COVARIANCE,
-  FN_COMPONENTS, FN_WHITENING, FN_GRID, FN_BOX_COX, FN_YEO_JOHNSON, FN_VOCABULARY, FN_NONZEROS, FN_N,
+  FN_COUNT,
+  FN_DISTINCT,
+  FN_SUM_I64,
+  FN_SUM,
+  FN_MEAN,
+  FN_VARIANCE,
+  FN_STDDEV,
+  FN_MIN_I64,
+  FN_MAX_I64,
+  FN_MIN,
+  FN_MAX,
+  FN_MIN_STR,
+  FN_MAX_STR,
+  FN_MEDIAN,
+  FN_QUANTILE,
+  FN_QUANTILES,
+  FN_MODE,
+  FN_CATEGORIES,
+  FN_COVARIANCE,
+  FN_COMPONENTS,
+  FN_WHITENING,
+  FN_GRID,
+  FN_BOX_COX,
+  FN_YEO_JOHNSON,
+  FN_VOCABULARY,
+  FN_NONZEROS,
+  FN_N,
 } AggFn;
 
 enum {
@@ -38,7 +63,8 @@ void src_put(Buf *b, const AggSrc *s);
 void src_get(Rd *r, AggSrc *s);
 Status par_bad(Err *e);   /* parameters that no driver of ours wrote */
 
-/* Rows where `where` holds, the fold is seen, argument and weight are there. A negative or infinite weight, or NaN, is a data error. */
+/* Rows where `where` holds, the fold is seen, argument and weight are there. A negative or infinite
+ * weight, or NaN, is a data error. */
 Status agg_select(const Panel *p, const AggSrc *s, Ctx *c, Sel *out);
 /* Their values side by side; NULL and an error when memory is used up or the column has another type. */
 const double *agg_f64s(const Panel *p, int32_t out, const Sel *s, Ctx *c);
@@ -64,10 +90,13 @@ static inline double f64_of_key(uint64_t k) {
   return x.f;
 }
 
-/* For each row the number of its key in `keys`, UINT32_MAX where a part is null; keys that are new are added. */
-Status agg_group(const Panel *p, const int32_t *key, uint32_t nkey, Map *keys, uint64_t *bytes, Ctx *c, const uint32_t **out);
+/* For each row the number of its key in `keys`, UINT32_MAX where a part is null; keys that are new are
+ * added. */
+Status agg_group(const Panel *p, const int32_t *key, uint32_t nkey, Map *keys, uint64_t *bytes, Ctx *c,
+                 const uint32_t **out);
 /* For each selected row the number of its string, added where new. */
-Status agg_levels(const Panel *p, int32_t arg, const Sel *s, Map *levels, uint64_t *bytes, Ctx *c, const uint32_t **out);
+Status agg_levels(const Panel *p, int32_t arg, const Sel *s, Map *levels, uint64_t *bytes, Ctx *c,
+                  const uint32_t **out);
 Status agg_too_many(Err *e);
 
 /* ---- state.c: states that merge; scalars and tables use the same ---- */
@@ -79,11 +108,23 @@ typedef union Word {
 } Word;
 
 typedef enum StateKind {
-  STATE_COUNT, STATE_ISUM, STATE_SUM, STATE_WSUM, STATE_VAR, STATE_WVAR, STATE_IMIN, STATE_IMAX, STATE_FMIN, STATE_FMAX, STATE_N,
+  STATE_COUNT,
+  STATE_ISUM,
+  STATE_SUM,
+  STATE_WSUM,
+  STATE_VAR,
+  STATE_WVAR,
+  STATE_IMIN,
+  STATE_IMAX,
+  STATE_FMIN,
+  STATE_FMAX,
+  STATE_N,
 } StateKind;
 /* Word 0 counts rows. A state of zeros is the empty one.
- *   ISUM  1, 2: the sum, 128 bits          SUM   1, 2: the sum, high and low       WSUM  3, 4: sum of weights, high and low
- *   VAR   1: mean, 2: squares around it    WVAR  3: sum of weights, 4: of squared weights     others 1: the value */
+ *   ISUM  1, 2: the sum, 128 bits          SUM   1, 2: the sum, high and low       WSUM  3, 4: sum of
+ *   weights, high and low
+ *   VAR   1: mean, 2: squares around it    WVAR  3: sum of weights, 4: of squared weights     others 1:
+ *   the value */
 StateKind state_kind(AggFn fn, bool weighted);
 uint32_t state_words(StateKind k);
 void state_add(StateKind k, Word *s, const Col *arg, uint32_t row, double w); /* one row */
@@ -97,7 +138,8 @@ typedef struct Value {
 } Value;
 Value state_value(AggFn fn, StateKind k, const Word *s);
 
-/* Sums that keep their rounding errors; the sum is hi + lo. Knuth's TwoSum; Ogita, Rump, Oishi, "Accurate sum and dot product", 2005. */
+/* Sums that keep their rounding errors; the sum is hi + lo. Knuth's TwoSum; Ogita, Rump, Oishi, "Accurate
+ * sum and dot product", 2005. */
 static inline void sum_add(double *hi, double *lo, double x) {
   double s = *hi + x, b = s - *hi;
   *lo += (*hi - (s - b)) + (x - b);
@@ -178,10 +220,11 @@ typedef struct Order { /* keys in the order of a table */
 Order *keys_sorted(const Map *m, Err *e); /* mem_alloc'ed */
 Table *table_new(const Order *o, uint32_t n, uint32_t nkey, IrType type, uint32_t nvariant, Err *e);
 /* False: out of range (sum.i64), or no memory: e tells. */
-Status table_fitted(const void *par, const Group *g, uint32_t item, AggFn fn, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out,
-                    bool *overflow, Err *e);
+Status table_fitted(const void *par, const Group *g, uint32_t item, AggFn fn, uint32_t nkey,
+                    uint32_t nvariant, Sees sees, Fitted *out, bool *overflow, Err *e);
 /* How many keys differ in the part behind the first nkey: a number, or with nkey > 0 a table by those. */
-Status distinct_fitted(const void *par, const Group *g, uint32_t item, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out, Err *e);
+Status distinct_fitted(const void *par, const Group *g, uint32_t item, uint32_t nkey, uint32_t nvariant,
+                       Sees sees, Fitted *out, Err *e);
 /* Variant 0 sees all folds, variant 1 + f all but f; where folds are consecutive in time, those before f. */
 static inline bool variant_sees(uint32_t variant, Sees s, uint32_t fold) {
   if (s.forward)
@@ -189,7 +232,8 @@ static inline bool variant_sees(uint32_t variant, Sees s, uint32_t fold) {
   return variant != fold + 1 && s.leave_out != (int32_t)fold;
 }
 
-/* vector.c: u64 count, then of each: u8 kind, source. A state for each element; elements are known with the first row. */
+/* vector.c: u64 count, then of each: u8 kind, source. A state for each element; elements are known with
+ * the first row. */
 extern const Pass pass_vector, pass_covariance;
 typedef struct VectorItem {
   uint32_t width;
@@ -204,8 +248,10 @@ Status vector_fitted(AggFn fn, StateKind k, const VectorItem *v, Fitted *out, bo
 
 /* covariance.c: u64 count, then of each: source */
 typedef struct Covariances Covariances; /* partial of pass_covariance */
-/* FN_COVARIANCE: the matrix; FN_COMPONENTS, FN_WHITENING: its k first eigenvectors, as rows. `width`: elements there are. */
-Status covariance_fitted(AggFn fn, double k, const Covariances *p, uint32_t item, Fitted *out, bool *none, uint32_t *width, Err *e);
+/* FN_COVARIANCE: the matrix; FN_COMPONENTS, FN_WHITENING: its k first eigenvectors, as rows. `width`:
+ * elements there are. */
+Status covariance_fitted(AggFn fn, double k, const Covariances *p, uint32_t item, Fitted *out, bool *none,
+                         uint32_t *width, Err *e);
 
 /* power.c: lambdas of power transforms by maximum likelihood, a search over several rounds */
 extern const Pass pass_power;
@@ -246,7 +292,8 @@ typedef struct HistEntry { /* of pass_histogram: u64 count, then of each: source
   uint32_t depth;  /* groups of 16 bits above, which are `prefix` */
   uint64_t prefix;
 } HistEntry;
-typedef struct CollectEntry { /* of pass_collect: u64 count, u64 most, then of each: source, u32 depth, u64 count, u64 each */
+/* of pass_collect: u64 count, u64 most, then of each: source, u32 depth, u64 count, u64 each */
+typedef struct CollectEntry {
   AggSrc src;
   uint32_t depth;
   uint64_t nprefix;
@@ -271,8 +318,8 @@ typedef struct Bags { /* partial of pass_collect */
   Bag *bag;
 } Bags;
 
-/* The two order statistics that quantile q of n > 0 values lies between, and how far (type 7: Hyndman and Fan, "Sample quantiles in
- * statistical packages", The American Statistician 50, 1996). */
+/* The two order statistics that quantile q of n > 0 values lies between, and how far (type 7: Hyndman and
+ * Fan, "Sample quantiles in statistical packages", The American Statistician 50, 1996). */
 uint64_t quantile_rank(double q, uint64_t n, double *part);
 double quantile_between(double lo, double hi, double part);
 
@@ -293,6 +340,7 @@ typedef struct By { /* partial of pass_collect_by */
   ByItem *item;
 } By;
 /* Sorts the item's values. */
-Status by_fitted(By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out, Err *e);
+Status by_fitted(By *b, uint32_t item, double q, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out,
+                 Err *e);
 
 #endif

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pass "agg.power": the lambda of a power transform, by maximum likelihood.
  *
- * Under a lambda the transformed values are taken to be normal; with their variance profiled out the logarithm of the likelihood is
- * - n/2 log var(y) + (lambda - 1) J, where J is the sum of log x (Box, Cox, "An Analysis of Transformations", JRSS B 26, 1964) or of
- * sign(x) log(1 + |x|) (Yeo, Johnson, "A new family of power transformations", Biometrika 87, 2000). The first scan learns n and J. Then each scan
- * looks at POINTS lambdas between two bounds at once, and the next one between the neighbours of the best; where the best is at a bound the
- * range grows first. Box-Cox is computed from x / (geometric mean), which takes J out of the likelihood and cancellation out of the variance.
+ * Under a lambda the transformed values are taken to be normal; with their variance profiled out the
+ * logarithm of the likelihood is
+ * - n/2 log var(y) + (lambda - 1) J, where J is the sum of log x (Box, Cox, "An Analysis of Transformations",
+ * JRSS B 26, 1964) or of sign(x) log(1 + |x|) (Yeo, Johnson, "A new family of power transformations",
+ * Biometrika 87, 2000). The first scan learns n and J. Then each scan looks at POINTS lambdas between two
+ * bounds at once, and the next one between the neighbours of the best; where the best is at a bound the range
+ * grows first. Box-Cox is computed from x / (geometric mean), which takes J out of the likelihood and
+ * cancellation out of the variance.
  *
- * No free lunch at the end: near the maximum the likelihood is flat, and lambdas closer than about 1e-8 cannot be told apart in doubles. */
+ * No free lunch at the end: near the maximum the likelihood is flat, and lambdas closer than about 1e-8
+ * cannot be told apart in doubles. */
 #include <string.h>
 
 #include "vm/agg/parts.h"
@@ -107,7 +111,11 @@ static void spread_add(Spread *s, double x, double n) {
 }
 
 static void refuse(const Panel *p, const AggSrc *s, uint32_t r, const char *text, Ctx *c) {
-  RowError one = {.file = p->file, .pos = p->pos + (p->at ? p->at[r] : r), .step = UINT32_MAX, .line = s->line, .col = s->col};
+  RowError one = {.file = p->file,
+                  .pos = p->pos + (p->at ? p->at[r] : r),
+                  .step = UINT32_MAX,
+                  .line = s->line,
+                  .col = s->col};
   strncpy(one.text, text, sizeof one.text - 1);
   row_errors_add(c->errors, &one);
 }
@@ -120,7 +128,8 @@ static uint32_t usable(const Item *it, const Panel *p, const Sel *sel, const dou
     if (!(__builtin_fabs(x[k]) <= 1.7976931348623157e308))
       refuse(p, &it->src, r, "the value is NaN or infinite, so no power transform can be learned from it", c);
     else if (it->fn == FN_BOX_COX && !(x[k] > 0))
-      refuse(p, &it->src, r, "the value is not above 0, as a Box-Cox transform needs it; `yeo_johnson` takes any number", c);
+      refuse(p, &it->src, r,
+             "the value is not above 0, as a Box-Cox transform needs it; `yeo_johnson` takes any number", c);
     else
       v[n++] = x[k];
   }
@@ -128,7 +137,8 @@ static uint32_t usable(const Item *it, const Panel *p, const Sel *sel, const dou
 }
 
 /* y of n values under lambda; u: log x, or log(1 + |x|). */
-static void transform(const Item *it, double lambda, const double *x, const double *u, double *y, uint32_t n) {
+static void transform(const Item *it, double lambda, const double *x, const double *u, double *y,
+                      uint32_t n) {
   bool box = it->fn == FN_BOX_COX;
   for (uint32_t k = 0; k < n; k++)
     y[k] = box ? lambda * (u[k] - it->centre) : x[k] >= 0 ? lambda * u[k] : (2 - lambda) * u[k];
@@ -223,7 +233,8 @@ static void *load(const void *par, Bytes in, Err *e) {
   return p;
 }
 
-const Pass pass_power = {"agg.power", RED_TREE, open_par, close_par, partial_size, init, map, merge, save, load, free_partial};
+const Pass pass_power = {"agg.power", RED_TREE, open_par, close_par, partial_size, init,
+                         map,         merge,    save,     load,      free_partial};
 
 /* ---- The search ---- */
 

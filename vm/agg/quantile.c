@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Passes "agg.histogram" and "agg.collect": exact order statistics of numbers by radix selection on order-preserving keys.
+/* Passes "agg.histogram" and "agg.collect": exact order statistics of numbers by radix selection on
+ * order-preserving keys.
  *
- * A histogram counts the 16 bits of the key that follow a known prefix; collecting takes the values under chosen prefixes themselves, as
- * distinct keys with counts, and gives up where they are too many. Both are exact in any order. agg.c decides which is asked for when. */
+ * A histogram counts the 16 bits of the key that follow a known prefix; collecting takes the values under
+ * chosen prefixes themselves, as distinct keys with counts, and gives up where they are too many. Both are
+ * exact in any order. agg.c decides which is asked for when. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,11 +114,12 @@ static void hist_free(const void *par, void *partial) {
   mem_free(h);
 }
 
-/* Entries i .. end - 1 have one source and depth, and ascending prefixes: each key is in one of them at most. */
+/* Entries i .. end - 1 have one source and depth, and ascending prefixes: each key is in one of them at
+ * most. */
 static uint32_t run_of(const HistPar *q, uint32_t i) {
   uint32_t end = i + 1;
-  while (end < q->n && same_src(&q->entry[end].src, &q->entry[i].src) && q->entry[end].depth == q->entry[i].depth &&
-         q->entry[end].prefix > q->entry[end - 1].prefix)
+  while (end < q->n && same_src(&q->entry[end].src, &q->entry[i].src) &&
+         q->entry[end].depth == q->entry[i].depth && q->entry[end].prefix > q->entry[end - 1].prefix)
     end++;
   return end;
 }
@@ -451,5 +454,6 @@ static void *collect_load(const void *par, Bytes in, Err *e) {
   return NULL;
 }
 
-const Pass pass_collect = {"agg.collect", RED_EXACT,     collect_open, collect_close, collect_size, collect_init,
-                           collect_map,   collect_merge, collect_save, collect_load,  collect_free};
+const Pass pass_collect = {"agg.collect", RED_EXACT,    collect_open, collect_close,
+                           collect_size,  collect_init, collect_map,  collect_merge,
+                           collect_save,  collect_load, collect_free};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows for aggregates: selection, values side by side, numbers of keys and levels. All of it lives in the scratch arena of the panel. */
+/* Rows for aggregates: selection, values side by side, numbers of keys and levels. All of it lives in the
+ * scratch arena of the panel. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ void src_get(Rd *r, AggSrc *s) {
 }
 
 Status par_bad(Err *e) {
-  return err_set(e, ST_FAULT, "CML0601", NULL, "the parameters or a partial result of an aggregate are damaged");
+  return err_set(e, ST_FAULT, "CML0601", NULL,
+                 "the parameters or a partial result of an aggregate are damaged");
 }
 
 Status agg_too_many(Err *e) {
@@ -64,7 +66,11 @@ static void drop_nulls(const Col *col, uint32_t n, uint8_t *ok) {
 }
 
 static void bad_weight(const Panel *p, const AggSrc *s, uint32_t r, double w, Ctx *c) {
-  RowError one = {.file = p->file, .pos = p->pos + (p->at ? p->at[r] : r), .step = UINT32_MAX, .line = s->line, .col = s->col};
+  RowError one = {.file = p->file,
+                  .pos = p->pos + (p->at ? p->at[r] : r),
+                  .step = UINT32_MAX,
+                  .line = s->line,
+                  .col = s->col};
   char text[NUM_MAX];
   num_print_f64(text, w, false);
   snprintf(one.text, sizeof one.text, "the weight %s is not a finite number >= 0", text);
@@ -162,8 +168,10 @@ static int64_t number_of(Map *m, const void *p, size_t n, uint64_t *bytes, Err *
   return k;
 }
 
-/* The number of row r's string; `seen` (one for each code, number + 1) spares looking up again, or is NULL. */
-static int64_t string_number(const Col *col, uint32_t r, bool as_key, uint32_t *seen, Buf *b, Map *m, uint64_t *bytes, Err *e) {
+/* The number of row r's string; `seen` (one for each code, number + 1) spares looking up again, or is
+ * NULL. */
+static int64_t string_number(const Col *col, uint32_t r, bool as_key, uint32_t *seen, Buf *b, Map *m,
+                             uint64_t *bytes, Err *e) {
   const Dict *d = col->dict;
   uint32_t code = col->code[r];
   if (seen && seen[code])
@@ -189,10 +197,12 @@ static int64_t string_number(const Col *col, uint32_t r, bool as_key, uint32_t *
 static uint32_t *memo(const Col *col, uint32_t n, Ctx *c) {
   if (col->constant || !col->dict || col->dict->n > 8 * (uint64_t)n + 256)
     return NULL;
-  return arena_alloc(c->scratch, (size_t)col->dict->n * sizeof(uint32_t) + 1); /* zeroed; without memory it goes slowly */
+  /* zeroed; without memory it goes slowly */
+  return arena_alloc(c->scratch, (size_t)col->dict->n * sizeof(uint32_t) + 1);
 }
 
-Status agg_levels(const Panel *p, int32_t arg, const Sel *s, Map *levels, uint64_t *bytes, Ctx *c, const uint32_t **out) {
+Status agg_levels(const Panel *p, int32_t arg, const Sel *s, Map *levels, uint64_t *bytes, Ctx *c,
+                  const uint32_t **out) {
   const Col *col = agg_col(p, arg, IR_STR, c);
   uint32_t *no = col ? scratch(c, s->n * sizeof *no) : NULL;
   if (!no)
@@ -204,7 +214,11 @@ Status agg_levels(const Panel *p, int32_t arg, const Sel *s, Map *levels, uint64
       no[k] = no[0];
       continue;
     }
-    int64_t v = string_number(col, col->constant ? 0 : s->row ? s->row[k] : k, false, seen, NULL, levels, bytes, c->err);
+    int64_t v = string_number(col,
+                              col->constant ? 0
+                              : s->row      ? s->row[k]
+                                            : k,
+                              false, seen, NULL, levels, bytes, c->err);
     if (v < 0)
       return c->err->code;
     no[k] = (uint32_t)v;
@@ -225,7 +239,8 @@ static void put_part(Buf *b, const Col *col, uint32_t row) {
   else if (col->type == IR_F64) /* only where different values are counted */
     key_put_i64(b, (int64_t)f64_key(col->f[r]));
   else
-    key_put_str(b, col->dict->bytes + col->dict->off[col->code[r]], col->dict->off[col->code[r] + 1] - col->dict->off[col->code[r]]);
+    key_put_str(b, col->dict->bytes + col->dict->off[col->code[r]],
+                col->dict->off[col->code[r] + 1] - col->dict->off[col->code[r]]);
 }
 
 /* Keys that came lately, by what identifies a part inside a panel: a value, or a code. */
@@ -235,7 +250,8 @@ typedef struct Recent {
   uint32_t number; /* of the key + 1; 0: free */
 } Recent;
 
-static Recent *recent_of(Recent *table, const Col *const *col, uint32_t nkey, uint32_t r, uint64_t part[RECENT_PARTS]) {
+static Recent *recent_of(Recent *table, const Col *const *col, uint32_t nkey, uint32_t r,
+                         uint64_t part[RECENT_PARTS]) {
   uint64_t h = 0;
   for (uint32_t k = 0; k < nkey; k++) {
     uint32_t at = col[k]->constant ? 0 : r;
@@ -247,7 +263,8 @@ static Recent *recent_of(Recent *table, const Col *const *col, uint32_t nkey, ui
 }
 
 /* The number of row r's key, by its bytes. */
-static int64_t key_number(const Col *const *col, uint32_t nkey, uint32_t r, Buf *b, Map *keys, uint64_t *bytes, Err *e) {
+static int64_t key_number(const Col *const *col, uint32_t nkey, uint32_t r, Buf *b, Map *keys,
+                          uint64_t *bytes, Err *e) {
   buf_clear(b);
   for (uint32_t k = 0; k < nkey; k++)
     put_part(b, col[k], r);
@@ -257,7 +274,8 @@ static int64_t key_number(const Col *const *col, uint32_t nkey, uint32_t r, Buf 
   return -1;
 }
 
-static int64_t number_by_recent(Recent *table, const Col *const *col, uint32_t nkey, uint32_t r, Buf *b, Map *keys, uint64_t *bytes, Err *e) {
+static int64_t number_by_recent(Recent *table, const Col *const *col, uint32_t nkey, uint32_t r, Buf *b,
+                                Map *keys, uint64_t *bytes, Err *e) {
   uint64_t part[RECENT_PARTS] = {0};
   Recent *x = recent_of(table, col, nkey, r, part);
   if (x->number && !memcmp(x->part, part, sizeof part))
@@ -270,7 +288,8 @@ static int64_t number_by_recent(Recent *table, const Col *const *col, uint32_t n
   return v;
 }
 
-Status agg_group(const Panel *p, const int32_t *key, uint32_t nkey, Map *keys, uint64_t *bytes, Ctx *c, const uint32_t **out) {
+Status agg_group(const Panel *p, const int32_t *key, uint32_t nkey, Map *keys, uint64_t *bytes, Ctx *c,
+                 const uint32_t **out) {
   const Col *col[KEY_PARTS];
   uint32_t *no = scratch(c, p->n * sizeof *no);
   if (!no)
@@ -279,7 +298,8 @@ Status agg_group(const Panel *p, const int32_t *key, uint32_t nkey, Map *keys, u
   bool constant = true;
   for (uint32_t k = 0; k < nkey; k++) {
     col[k] = agg_col(p, key[k], -1, c);
-    if (!col[k] || (col[k]->type != IR_BOOL && col[k]->type != IR_I64 && col[k]->type != IR_F64 && col[k]->type != IR_STR))
+    if (!col[k] || (col[k]->type != IR_BOOL && col[k]->type != IR_I64 && col[k]->type != IR_F64 &&
+                    col[k]->type != IR_STR))
       return par_bad(c->err);
     constant &= col[k]->constant;
   }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pass "agg.scalar": ungrouped counts, sums, means, variances and extremes of numbers, all of a stage in one job.
+/* Pass "agg.scalar": ungrouped counts, sums, means, variances and extremes of numbers, all of a stage in one
+ * job.
  *
- * Inside a leaf the values that an aggregate sees go to eight lanes in turn, so that neither panels nor nulls between them matter and
- * the machine has eight independent sums; lanes are folded when leaves merge: ((0+4)+(2+6))+((1+5)+(3+7)). */
+ * Inside a leaf the values that an aggregate sees go to eight lanes in turn, so that neither panels nor
+ * nulls between them matter and the machine has eight independent sums; lanes are folded when leaves
+ * merge: ((0+4)+(2+6))+((1+5)+(3+7)). */
 #include <string.h>
 
 #include "vm/agg/parts.h"
@@ -19,7 +21,8 @@ typedef struct Par {
 
 enum { LANES = 8 };
 
-/* SUM: a, b high and low; WSUM: c, d of the weights. VAR: a, m mean high and low, b squares, c weight; WVAR: d squared weights. */
+/* SUM: a, b high and low; WSUM: c, d of the weights. VAR: a, m mean high and low, b squares, c weight;
+ * WVAR: d squared weights. */
 typedef struct Acc {
   uint64_t n;
   Word w[2]; /* ISUM: the sum; extremes: the value */
@@ -78,7 +81,8 @@ static void *init(const void *par, Err *e) {
 
 /* ---- Map ---- */
 
-/* FEED(step, wide): `step` with i and lane for values until the lane is 0 again; `wide` with i for eight at once; `step` for the rest. */
+/* FEED(step, wide): `step` with i and lane for values until the lane is 0 again; `wide` with i for eight
+ * at once; `step` for the rest. */
 #define FEED(step, wide)                      \
   do {                                        \
     uint32_t i = 0, lane = (uint32_t)(n0 % LANES); \
@@ -295,4 +299,5 @@ static void free_partial(const void *par, void *partial) {
   mem_free(partial);
 }
 
-const Pass pass_scalar = {"agg.scalar", RED_TREE, open_par, close_par, partial_size, init, map, merge, save, load, free_partial};
+const Pass pass_scalar = {"agg.scalar", RED_TREE, open_par, close_par, partial_size, init,
+                          map,          merge,    save,     load,      free_partial};

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* States of counts, sums, means, variances, extremes: adding a row, merging, the value.
  *
- * Sums keep their rounding errors, so a sum is nearly always the correctly rounded one. Variances are updated by Welford ("Note on a
- * method for calculating corrected sums of squares and products", Technometrics 4, 1962; with weights: West, CACM 22, 1979) and merged by
- * Chan, Golub, LeVeque ("Updating formulae and a pairwise algorithm for computing sample variances", 1979). */
+ * Sums keep their rounding errors, so a sum is nearly always the correctly rounded one. Variances are
+ * updated by Welford ("Note on a method for calculating corrected sums of squares and products",
+ * Technometrics 4, 1962; with weights: West, CACM 22, 1979) and merged by Chan, Golub, LeVeque ("Updating
+ * formulae and a pairwise algorithm for computing sample variances", 1979). */
 #include <math.h>
 #include <string.h>
 
@@ -106,8 +107,9 @@ static void merge_sum(Word *l, const Word *r) {
   l[1].f += r[1].f;
 }
 
-/* Mean and squares at [1], [2], the mean's rounding errors at [lo]: of values that lie far from 0 and close together the difference of two
- * means is small, and the mean's last bit would be a large part of it. wl and wr are the weights of both. */
+/* Mean and squares at [1], [2], the mean's rounding errors at [lo]: of values that lie far from 0 and
+ * close together the difference of two means is small, and the mean's last bit would be a large part of
+ * it. wl and wr are the weights of both. */
 static void merge_var(Word *l, const Word *r, int lo, double wl, double wr) {
   if (!(wr > 0))
     return;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pass "agg.table": grouped counts, sums, means, variances, extremes; one job for each tuple of keys, by fold or not.
+/* Pass "agg.table": grouped counts, sums, means, variances, extremes; one job for each tuple of keys, by fold
+ * or not.
  *
- * The partial is a map of canonical key bytes and, for each (key, fold), a run of words: how many rows came, then the state of each
- * aggregate. Rows whose key has a null part are left out. A table by folds is made of the states of folds, merged in the order of folds:
- * variant 0 of all, variant 1 + f of all but f. */
+ * The partial is a map of canonical key bytes and, for each (key, fold), a run of words: how many rows
+ * came, then the state of each aggregate. Rows whose key has a null part are left out. A table by folds is
+ * made of the states of folds, merged in the order of folds: variant 0 of all, variant 1 + f of all but f. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,7 +113,8 @@ static Word *state_of(const Par *p, const Group *g, uint32_t key, uint32_t fold)
 
 /* ---- Map ---- */
 
-static Status map_item(const Par *q, const Item *it, const Group *g, const Panel *p, const uint32_t *no, Ctx *c) {
+static Status map_item(const Par *q, const Item *it, const Group *g, const Panel *p, const uint32_t *no,
+                       Ctx *c) {
   Sel sel;
   if (agg_select(p, &it->src, c, &sel))
     return c->err->code;
@@ -224,7 +226,8 @@ static void *load(const void *par, Bytes in, Err *e) {
   return NULL;
 }
 
-const Pass pass_table = {"agg.table", RED_TREE, open_par, close_par, partial_size, init, map, merge, save, load, free_partial};
+const Pass pass_table = {"agg.table", RED_TREE, open_par, close_par, partial_size, init,
+                         map,         merge,    save,     load,      free_partial};
 
 /* ---- Results ---- */
 
@@ -281,7 +284,8 @@ Table *table_new(const Order *o, uint32_t n, uint32_t nkey, IrType type, uint32_
 }
 
 /* The merge of the folds that a variant sees; false: no row there. */
-static bool variant_state(const Par *q, const Group *g, uint32_t key, uint32_t variant, Sees sees, const Item *it, Word *out) {
+static bool variant_state(const Par *q, const Group *g, uint32_t key, uint32_t variant, Sees sees,
+                          const Item *it, Word *out) {
   uint64_t rows = 0;
   memset(out, 0, WORDS_MOST * sizeof *out);
   for (uint32_t f = 0; f < q->folds; f++) {
@@ -294,8 +298,8 @@ static bool variant_state(const Par *q, const Group *g, uint32_t key, uint32_t v
   return rows > 0;
 }
 
-Status table_fitted(const void *par, const Group *g, uint32_t item, AggFn fn, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out,
-                    bool *overflow, Err *e) {
+Status table_fitted(const void *par, const Group *g, uint32_t item, AggFn fn, uint32_t nkey,
+                    uint32_t nvariant, Sees sees, Fitted *out, bool *overflow, Err *e) {
   const Par *q = par;
   const Item *it = &q->item[item];
   bool whole = fn == FN_COUNT || fn == FN_SUM_I64 || fn == FN_MIN_I64 || fn == FN_MAX_I64;
@@ -340,7 +344,8 @@ static Order *prefixes(const Order *o, uint32_t n, uint32_t nkey, uint32_t *firs
 }
 
 /* How many of the keys o[from..to) have a value that a variant sees; -1: it sees no row of them. */
-static int64_t distinct_of(const Par *q, const Group *g, const Order *o, uint32_t from, uint32_t to, uint32_t v, Sees sees, const Item *it) {
+static int64_t distinct_of(const Par *q, const Group *g, const Order *o, uint32_t from, uint32_t to,
+                           uint32_t v, Sees sees, const Item *it) {
   int64_t n = 0;
   bool some = false;
   for (uint32_t k = from; k < to; k++) {
@@ -353,7 +358,8 @@ static int64_t distinct_of(const Par *q, const Group *g, const Order *o, uint32_
   return some ? n : -1;
 }
 
-Status distinct_fitted(const void *par, const Group *g, uint32_t item, uint32_t nkey, uint32_t nvariant, Sees sees, Fitted *out, Err *e) {
+Status distinct_fitted(const void *par, const Group *g, uint32_t item, uint32_t nkey, uint32_t nvariant,
+                       Sees sees, Fitted *out, Err *e) {
   const Par *q = par;
   const Item *it = &q->item[item];
   Order *o = keys_sorted(&g->keys, e);

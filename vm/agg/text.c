@@ -181,8 +181,8 @@ static void *terms_load(const void *par, Bytes in, Err *e) {
   return NULL;
 }
 
-const Pass pass_terms = {"agg.terms", RED_EXACT, open_par, close_par, partial_size, terms_init, terms_map, terms_merge, terms_save, terms_load,
-                         terms_free};
+const Pass pass_terms = {"agg.terms", RED_EXACT,   open_par,   close_par,  partial_size, terms_init,
+                         terms_map,   terms_merge, terms_save, terms_load, terms_free};
 
 static int by_count(const void *x, const void *y) { /* the frequent first, then by their bytes */
   const Level *a = x, *b = y;
@@ -326,8 +326,9 @@ static void *nonzeros_load(const void *par, Bytes in, Err *e) {
   return NULL;
 }
 
-const Pass pass_nonzeros = {"agg.nonzeros", RED_EXACT, open_par, close_par, partial_size, nonzeros_init, nonzeros_map, nonzeros_merge,
-                            nonzeros_save, nonzeros_load, nonzeros_free};
+const Pass pass_nonzeros = {"agg.nonzeros", RED_EXACT,     open_par,     close_par,
+                            partial_size,   nonzeros_init, nonzeros_map, nonzeros_merge,
+                            nonzeros_save,  nonzeros_load, nonzeros_free};
 
 Status nonzeros_fitted(const NonzeroItem *z, Fitted *f, bool *none, Err *e) {
   *none = !z->count;

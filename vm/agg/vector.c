@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pass "agg.vector": sums, means, variances and extremes of row vectors, element by element.
  *
- * Each element has a state as a number has (state.c) and takes the rows one after the other, so that panels have no influence. A row
- * whose vector is null is skipped. Widths are learned with fitted values, and so known with the first row only. */
+ * Each element has a state as a number has (state.c) and takes the rows one after the other, so that
+ * panels have no influence. A row whose vector is null is skipped. Widths are learned with fitted values,
+ * and so known with the first row only. */
 #include <string.h>
 
 #include "vm/agg/parts.h"
@@ -19,7 +20,8 @@ typedef struct Par {
 } Par;
 
 static bool kind_good(uint8_t k) {
-  return k == STATE_SUM || k == STATE_WSUM || k == STATE_VAR || k == STATE_WVAR || k == STATE_FMIN || k == STATE_FMAX;
+  return k == STATE_SUM || k == STATE_WSUM || k == STATE_VAR || k == STATE_WVAR || k == STATE_FMIN ||
+         k == STATE_FMAX;
 }
 
 static void *open_par(Bytes in, Err *e) {
@@ -194,7 +196,8 @@ static void *load(const void *par, Bytes in, Err *e) {
   return NULL;
 }
 
-const Pass pass_vector = {"agg.vector", RED_TREE, open_par, close_par, partial_size, init, map, merge, save, load, free_partial};
+const Pass pass_vector = {"agg.vector", RED_TREE, open_par, close_par, partial_size, init,
+                          map,          merge,    save,     load,      free_partial};
 
 Status vector_fitted(AggFn fn, StateKind k, const VectorItem *v, Fitted *out, bool *none, Err *e) {
   *none = !v->rows;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pass "agg.vocab": what ungrouped aggregates make of strings: categories and mode count levels, min and max keep one string.
- * Exact in any order. Levels are compared bytewise. */
+/* Pass "agg.vocab": what ungrouped aggregates make of strings: categories and mode count levels, min and
+ * max keep one string. Exact in any order. Levels are compared bytewise. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -233,7 +233,8 @@ static void *load(const void *par, Bytes in, Err *e) {
   return NULL;
 }
 
-const Pass pass_vocab = {"agg.vocab", RED_EXACT, open_par, close_par, partial_size, init, map, merge, save, load, free_partial};
+const Pass pass_vocab = {"agg.vocab", RED_EXACT, open_par, close_par, partial_size, init,
+                         map,         merge,     save,     load,      free_partial};
 
 /* ---- Results ---- */
 
@@ -258,7 +259,8 @@ static Status make_mode(const VocabItem *v, Fitted *f, bool *none, Err *e) {
   uint32_t best = 0;
   for (uint32_t k = 1; k < v->levels.n; k++) {
     const MapEntry *x = &v->levels.entry[k], *y = &v->levels.entry[best];
-    if (v->count[k] > v->count[best] || (v->count[k] == v->count[best] && string_cmp(x->key, x->n, y->key, y->n) < 0))
+    if (v->count[k] > v->count[best] ||
+        (v->count[k] == v->count[best] && string_cmp(x->key, x->n, y->key, y->n) < 0))
       best = k;
   }
   return *none ? ST_OK : make_string(f, v->levels.entry[best].key, v->levels.entry[best].n, e);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading bundles: nothing is trusted. The header is bounded and checked; every tensor is found by name with the type and shape that
- * are expected; keys, levels and offsets are checked for order; the IR is parsed and verified; fitted values are held against the steps
- * that read them; the estimator checks its own tensors; and the feature vector must have as many elements as the model. */
+/* Reading bundles: nothing is trusted. The header is bounded and checked; every tensor is found by name
+ * with the type and shape that are expected; keys, levels and offsets are checked for order; the IR is
+ * parsed and verified; fitted values are held against the steps that read them; the estimator checks its
+ * own tensors; and the feature vector must have as many elements as the model. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +24,16 @@ typedef struct In {
 } In;
 
 static bool bad(In *in, const char *what, const char *name) {
-  err_set(in->e, ST_DATA, "CML0453", "It was not written by cml, or is damaged.", "the bundle is not valid: %s%s%.80s", what, name ? " " : "", name ? name : "");
+  err_set(in->e, ST_DATA, "CML0453", "It was not written by cml, or is damaged.",
+          "the bundle is not valid: %s%s%.80s", what, name ? " " : "", name ? name : "");
   return false;
 }
 
-/* The bytes of a tensor with this type; *count = its elements. NULL (and an error) when it is not there or not as it must be. */
+/* The bytes of a tensor with this type; *count = its elements. NULL (and an error) when it is not there or
+ * not as it must be. */
 static const uint8_t *tensor(In *in, const char *name, const char *dtype, uint64_t *count) {
-  json_t *t = json_object_get(in->header, name), *shape = json_object_get(t, "shape"), *off = json_object_get(t, "data_offsets");
+  json_t *t = json_object_get(in->header, name), *shape = json_object_get(t, "shape"),
+         *off = json_object_get(t, "data_offsets");
   const char *d = json_string_value(json_object_get(t, "dtype"));
   if (!d || strcmp(d, dtype) != 0 || json_array_size(shape) > 2 || json_array_size(off) != 2)
     return bad(in, "no tensor of the right type is named", name), NULL;
@@ -40,7 +44,8 @@ static const uint8_t *tensor(In *in, const char *name, const char *dtype, uint64
       return bad(in, "wrong shape of", name), NULL;
     n *= (uint64_t)k;
   }
-  json_int_t from = json_integer_value(json_array_get(off, 0)), to = json_integer_value(json_array_get(off, 1));
+  json_int_t from = json_integer_value(json_array_get(off, 0)),
+             to = json_integer_value(json_array_get(off, 1));
   if (from < 0 || to < from || (uint64_t)to > in->n || (uint64_t)(to - from) != n * size)
     return bad(in, "wrong offsets of", name), NULL;
   *count = n;
@@ -59,8 +64,10 @@ static double f64_at(const uint8_t *p, uint64_t i) {
   return v;
 }
 
-/* Strings as bytes and offsets. On success *n of them and their offsets as u32 (mem_alloc'ed), bytes in place. */
-static const uint8_t *strings(In *in, const char *name_bytes, const char *name_off, uint32_t *n, uint32_t **off) {
+/* Strings as bytes and offsets. On success *n of them and their offsets as u32 (mem_alloc'ed), bytes in
+ * place. */
+static const uint8_t *strings(In *in, const char *name_bytes, const char *name_off, uint32_t *n,
+                              uint32_t **off) {
   uint64_t nb, no;
   const uint8_t *b = tensor(in, name_bytes, "U8", &nb), *o = b ? tensor(in, name_off, "I64", &no) : NULL;
   if (!o)
@@ -176,7 +183,8 @@ static bool read_names(In *in, const char *bytes, const char *offsets, char ***o
 }
 
 static bool read_model(In *in, uint32_t k, const Registry *r, ModelTask task, Fitted *f) {
-  const char *est = json_string_value(json_object_get(json_object_get(in->header, "__metadata__"), "estimator"));
+  const char *est =
+      json_string_value(json_object_get(json_object_get(in->header, "__metadata__"), "estimator"));
   char prefix[96], *p = name_of(prefix, k, ".");
   size_t np = strlen(p);
   Model *m = f->model = mem_alloc(sizeof *m);
@@ -206,7 +214,8 @@ static bool read_model(In *in, uint32_t k, const Registry *r, ModelTask task, Fi
       return false;
     if (json_array_size(shape) != 2)
       return bad(in, "wrong shape of", key);
-    uint64_t rows = (uint64_t)json_integer_value(json_array_get(shape, 0)), cols = (uint64_t)json_integer_value(json_array_get(shape, 1));
+    uint64_t rows = (uint64_t)json_integer_value(json_array_get(shape, 0)),
+             cols = (uint64_t)json_integer_value(json_array_get(shape, 1));
     if (rows > UINT32_MAX || cols > UINT32_MAX)
       return bad(in, "wrong shape of", key);
     double *copy = mem_alloc(8 * (n + 1)); /* tensors in the file need not be aligned */
@@ -227,7 +236,8 @@ static bool read_matrix(In *in, const char *key, Fitted *f) {
   json_t *shape = json_object_get(json_object_get(in->header, key), "shape");
   if (!v)
     return false;
-  uint64_t rows = (uint64_t)json_integer_value(json_array_get(shape, 0)), cols = (uint64_t)json_integer_value(json_array_get(shape, 1));
+  uint64_t rows = (uint64_t)json_integer_value(json_array_get(shape, 0)),
+           cols = (uint64_t)json_integer_value(json_array_get(shape, 1));
   if (json_array_size(shape) != 2 || rows > UINT32_MAX || cols > UINT32_MAX || rows * cols != n)
     return bad(in, "wrong shape of", key);
   f->rows = (uint32_t)rows;
@@ -242,7 +252,8 @@ static bool read_matrix(In *in, const char *key, Fitted *f) {
 /* The type a fitted value must have is that of the steps that read it; all must agree. */
 static bool read_fitted(In *in, const Registry *r, const Stage *s, uint32_t k, Fitted *f) {
   const RowProg *p = &s->prog;
-  static const char *const dtype[] = {[IR_BOOL] = "U8", [IR_I64] = "I64", [IR_F64] = "F64", [IR_STR] = "U8", [IR_VEC] = "F64", [IR_LIST] = "F64"};
+  static const char *const dtype[] = {[IR_BOOL] = "U8", [IR_I64] = "I64", [IR_F64] = "F64",
+                                      [IR_STR] = "U8",  [IR_VEC] = "F64", [IR_LIST] = "F64"};
   char a[96];
   const IrVal *use = NULL;
   int type = -1;
@@ -265,7 +276,9 @@ static bool read_fitted(In *in, const Registry *r, const Stage *s, uint32_t k, F
   if (type == IR_VOCAB)
     return read_vocab(in, k, f);
   if (type == IR_TABLE)
-    return use->narg <= 16 ? read_table(in, k, (uint8_t)use->narg, use->op == OP_LOOKUP_I64 ? IR_I64 : IR_F64, f) : bad(in, "too many keys in", a);
+    return use->narg <= 16
+               ? read_table(in, k, (uint8_t)use->narg, use->op == OP_LOOKUP_I64 ? IR_I64 : IR_F64, f)
+               : bad(in, "too many keys in", a);
   if (type == IR_MODEL)
     return read_model(in, k, r, s->task, f);
   if (type == IR_MAT)
@@ -315,8 +328,8 @@ static bool check_versions(In *in) {
     if (!s || sscanf(s, "%d", &has) != 1 || has < 1)
       return bad(in, "no version is given:", v[i].key);
     if (has > v[i].have) {
-      err_set(in->e, ST_DATA, "CML0454", "Use a cml at least as new as the one that wrote it.", "the bundle has %s %d; this cml knows %d",
-              v[i].key, has, v[i].have);
+      err_set(in->e, ST_DATA, "CML0454", "Use a cml at least as new as the one that wrote it.",
+              "the bundle has %s %d; this cml knows %d", v[i].key, has, v[i].have);
       return false;
     }
   }
@@ -332,7 +345,8 @@ static bool check_extent(In *in) {
     json_t *off = json_object_get(t, "data_offsets");
     if (strcmp(key, "__metadata__") == 0)
       continue;
-    json_int_t from = json_integer_value(json_array_get(off, 0)), to = json_integer_value(json_array_get(off, 1));
+    json_int_t from = json_integer_value(json_array_get(off, 0)),
+               to = json_integer_value(json_array_get(off, 1));
     if (json_array_size(off) != 2 || from < 0 || to < from || (uint64_t)to > in->n)
       return bad(in, "wrong offsets of", key);
     sum += (uint64_t)(to - from);
@@ -350,7 +364,8 @@ static bool read_program(In *in, Bundle *b) {
     return bad(in, "the program is too long", NULL);
   if (ir_parse(&b->arena, (const char *)text, (uint32_t)n, &b->program, in->e) != ST_OK)
     return false;
-  if (b->program->nstage != 1 || b->program->stage[0].kind != STAGE_SCORE || b->program->nfitted > FITTED_MOST)
+  if (b->program->nstage != 1 || b->program->stage[0].kind != STAGE_SCORE ||
+      b->program->nfitted > FITTED_MOST)
     return bad(in, "the program is not one score stage", NULL);
   uint32_t models = 0;
   const RowProg *p = &b->program->stage[0].prog;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing bundles; the format is drawn in bundle.h. First the score stage is cut out of its program and its fitted values renumbered in
- * order of first use; then every value gives its tensors; then they are sorted, and header and tensors are put out. */
+/* Writing bundles; the format is drawn in bundle.h. First the score stage is cut out of its program and
+ * its fitted values renumbered in order of first use; then every value gives its tensors; then they are
+ * sorted, and header and tensors are put out. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,8 @@ typedef struct Out {
   Buf sink;            /* what is put after memory ran out */
 } Out;
 
-static Buf *add(Out *o, const char *dtype, int dims, uint64_t rows, uint64_t cols, const char *fmt, uint32_t k, const char *suffix) {
+static Buf *add(Out *o, const char *dtype, int dims, uint64_t rows, uint64_t cols, const char *fmt,
+                uint32_t k, const char *suffix) {
   if (o->n == o->cap) {
     uint32_t cap = o->cap ? o->cap * 2 : 16;
     Item *v = mem_realloc(o->v, cap * sizeof *v);
@@ -50,7 +52,8 @@ static void put_f64s(Buf *b, const double *v, uint64_t n) {
     buf_f64(b, v[i]);
 }
 
-static void add_strings(Out *o, const char *fmt, uint32_t k, const char *bytes, const char *offsets, char *const *s, uint32_t n) {
+static void add_strings(Out *o, const char *fmt, uint32_t k, const char *bytes, const char *offsets,
+                        char *const *s, uint32_t n) {
   uint64_t total = 0;
   for (uint32_t i = 0; i < n; i++)
     total += strlen(s[i]);
@@ -110,7 +113,9 @@ static void add_fitted(Out *o, uint32_t k, const Fitted *f) {
   case IR_LIST: put_f64s(add(o, "F64", 1, f->n, 0, "fitted.%u", k, ""), f->list, f->n); break;
   case IR_VOCAB: add_vocab(o, k, f->vocab); break;
   case IR_VEC: put_f64s(add(o, "F64", 1, f->n, 0, "fitted.%u", k, ""), f->list, f->n); break;
-  case IR_MAT: put_f64s(add(o, "F64", 2, f->rows, f->cols, "fitted.%u", k, ""), f->list, (uint64_t)f->rows * f->cols); break;
+  case IR_MAT:
+    put_f64s(add(o, "F64", 2, f->rows, f->cols, "fitted.%u", k, ""), f->list, (uint64_t)f->rows * f->cols);
+    break;
   case IR_TABLE: add_table(o, k, f->table); break;
   default: add_model(o, k, f->model);
   }
@@ -156,8 +161,11 @@ static json_t *header_of(const Out *o, const BundleMeta *meta, uint32_t nmeta) {
   const struct {
     const char *key;
     int value;
-  } versions[] = {{"format_version", BUNDLE_VERSION}, {"ir_version", IR_VERSION}, {"ops_version", OPS_VERSION},
-                  {"math_version", MATH_VERSION}, {"hash_version", HASH_VERSION}};
+  } versions[] = {{"format_version", BUNDLE_VERSION},
+                  {"ir_version", IR_VERSION},
+                  {"ops_version", OPS_VERSION},
+                  {"math_version", MATH_VERSION},
+                  {"hash_version", HASH_VERSION}};
   json_object_set_new(m, "format", json_string("cml-bundle"));
   for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
     snprintf(version, sizeof version, "%d", versions[i].value);
@@ -182,7 +190,8 @@ static json_t *header_of(const Out *o, const BundleMeta *meta, uint32_t nmeta) {
   return h;
 }
 
-Status bundle_bytes(const Program *p, uint32_t stage, const Fitted *const *fitted, const BundleMeta *meta, uint32_t nmeta, Buf *out, Err *e) {
+Status bundle_bytes(const Program *p, uint32_t stage, const Fitted *const *fitted, const BundleMeta *meta,
+                    uint32_t nmeta, Buf *out, Err *e) {
   Arena a;
   Out o = {0};
   char *text = NULL;
@@ -227,8 +236,8 @@ done:
   return e->code;
 }
 
-Status bundle_write(const char *path, const Program *p, uint32_t stage, const Fitted *const *fitted, const BundleMeta *meta, uint32_t nmeta,
-                    Err *e) {
+Status bundle_write(const char *path, const Program *p, uint32_t stage, const Fitted *const *fitted,
+                    const BundleMeta *meta, uint32_t nmeta, Err *e) {
   Buf b = {0};
   if (bundle_bytes(p, stage, fitted, meta, nmeta, &b, e) == ST_OK)
     file_write_whole(path, buf_bytes(&b), e);

@@ -150,8 +150,9 @@ static Status failed(duckdb_error_type type, const char *why, Err *e) {
   if (!why)
     why = "no reason was given";
   if (type == DUCKDB_ERROR_OUT_OF_MEMORY || strncmp(why, "Out of Memory", 13) == 0)
-    return err_set(e, ST_RESOURCE, "CML0502", "Give it more with --memory.", "DuckDB used up its share of the memory: %.*s",
-                   (int)strcspn(why, "\n"), why); /* below the first line stands advice to users of DuckDB */
+    return err_set(e, ST_RESOURCE, "CML0502", "Give it more with --memory.",
+                   "DuckDB used up its share of the memory: %.*s", (int)strcspn(why, "\n"),
+                   why); /* below the first line stands advice to users of DuckDB */
   /* The caller knows what was asked and says it in the user's words; this is the text it works from. */
   return err_set(e, ST_DATA, "CML0403", NULL, "%.1400s", why);
 }

@@ -22,20 +22,24 @@
 /* Every function of the library that is used; each becomes a member of Duck, found by name when the
  * library is opened. duckdb_pending_prepared_streaming is among those that the header calls deprecated;
  * there is no other way to read a result larger than memory. */
-#define DUCK_FUNCTIONS(F)                                                                                        \
-  F(create_config) F(set_config) F(destroy_config) F(open_ext) F(close) F(connect) F(disconnect) F(free)         \
-  F(query) F(prepare) F(prepare_error) F(destroy_prepare) F(bind_parameter_index) F(bind_boolean) F(bind_int64)  \
-  F(bind_double) F(bind_varchar_length) F(bind_date) F(bind_timestamp)                                                        \
-  F(pending_prepared_streaming) F(pending_error) F(execute_pending) F(destroy_pending)                           \
-  F(result_error) F(result_error_type) F(destroy_result) F(fetch_chunk) F(destroy_data_chunk)                    \
-  F(column_count) F(column_name) F(column_type) F(column_logical_type) F(destroy_logical_type)                   \
-  F(decimal_scale) F(decimal_internal_type)                                                                      \
-  F(data_chunk_get_size) F(data_chunk_get_column_count) F(vector_get_column_type) F(get_type_id) F(data_chunk_set_size) F(data_chunk_get_vector) F(vector_size)                          \
-  F(vector_get_data) F(vector_get_validity) F(vector_ensure_validity_writable)                                   \
-  F(vector_assign_string_element_len) F(create_logical_type)                                                     \
-  F(create_table_function) F(destroy_table_function) F(table_function_set_name)                                  \
-  F(table_function_set_bind) F(table_function_set_init) F(table_function_set_function)                           \
-  F(register_table_function) F(bind_add_result_column) F(init_set_max_threads) F(function_set_error)
+#define DUCK_FUNCTIONS(F)                                                                                    \
+  F(create_config)                                                                                           \
+  F(set_config) F(destroy_config) F(open_ext) F(close) F(connect) F(disconnect) F(free) F(query) F(prepare)  \
+      F(prepare_error) F(destroy_prepare) F(bind_parameter_index) F(bind_boolean) F(bind_int64)              \
+          F(bind_double) F(bind_varchar_length) F(bind_date) F(bind_timestamp) F(pending_prepared_streaming) \
+              F(pending_error) F(execute_pending) F(destroy_pending) F(result_error) F(result_error_type)    \
+                  F(destroy_result) F(fetch_chunk) F(destroy_data_chunk) F(column_count) F(column_name)      \
+                      F(column_type) F(column_logical_type) F(destroy_logical_type) F(decimal_scale)         \
+                          F(decimal_internal_type) F(data_chunk_get_size) F(data_chunk_get_column_count)     \
+                              F(vector_get_column_type) F(get_type_id) F(data_chunk_set_size)                \
+                                  F(data_chunk_get_vector) F(vector_size) F(vector_get_data)                 \
+                                      F(vector_get_validity) F(vector_ensure_validity_writable)              \
+                                          F(vector_assign_string_element_len) F(create_logical_type)         \
+                                              F(create_table_function) F(destroy_table_function) F(          \
+                                                  table_function_set_name) F(table_function_set_bind)        \
+                                                  F(table_function_set_init) F(table_function_set_function)  \
+                                                      F(register_table_function) F(bind_add_result_column)   \
+                                                          F(init_set_max_threads) F(function_set_error)
 
 typedef struct Duck {
 #define DUCK_MEMBER(name) __typeof__(&duckdb_##name) name;

@@ -189,7 +189,8 @@ static Status missing(const char *full, bool glob, const char *shown, Err *e) {
     return err_set(e, ST_DATA, glob ? "CML0401" : "CML0402",
                    "Paths of a program start from the program's own folder; correct it there.",
                    "there is no folder `%s` for `%s`", folder, shown);
-  snprintf(remedy, sizeof remedy, "Paths of a program start from the program's own folder; correct it there.");
+  snprintf(remedy, sizeof remedy,
+           "Paths of a program start from the program's own folder; correct it there.");
   if (!magic_above && nearest(folder, name, near, sizeof near))
     snprintf(remedy, sizeof remedy, "The folder has `%s`.", near);
   if (glob)
@@ -210,7 +211,8 @@ Status glob_files(Arena *a, const char *dir, const char *path, const char ***out
   struct stat st;
   bool there = stat(full, &st) == 0;
   if (there && S_ISDIR(st.st_mode)) {
-    err_set(e, ST_DATA, "CML0402", "Name its files, for example with /*.parquet behind it.", "`%s` is a folder", path);
+    err_set(e, ST_DATA, "CML0402", "Name its files, for example with /*.parquet behind it.",
+            "`%s` is a folder", path);
   } else if (there) { /* as it stands, magic characters included */
     found_add(&f, full);
   } else if (has_magic(path, strlen(path))) {

@@ -15,8 +15,10 @@ static const Option parquet_options[] = {
 };
 
 static const Option json_options[] = {
-    {"null", OPT_STRING, 0, 0, 0, NULL, "A text that stands for a missing value, or a list of several; null always does."},
-    {"trim", OPT_BOOL, 0, 0, 1, NULL, "Whether blanks around texts are dropped; around dates they always are."},
+    {"null", OPT_STRING, 0, 0, 0, NULL,
+     "A text that stands for a missing value, or a list of several; null always does."},
+    {"trim", OPT_BOOL, 0, 0, 1, NULL,
+     "Whether blanks around texts are dropped; around dates they always are."},
     {"dates", OPT_STRING, 0, 0, 0, NULL,
      "The form of dates, or a list tried in order: \"%d.%m.%Y\"; %Y %y %m %b %d; without it YYYY-MM-DD."},
     {"timestamps", OPT_STRING, 0, 0, 0, NULL,
@@ -30,12 +32,14 @@ static const Option csv_options[] = {
      "What separates two values, 1 to 4 bytes; without it a comma, or a tab in files that end in .tsv."},
     {"quote", OPT_STRING, 0, 0, 0, "\"",
      "The character around values that hold delimiters or line ends; \"\" for none."},
-    {"escape", OPT_STRING, 0, 0, 0, NULL, "The character before a quote inside quotes; without it the quote itself."},
+    {"escape", OPT_STRING, 0, 0, 0, NULL,
+     "The character before a quote inside quotes; without it the quote itself."},
     {"null", OPT_STRING, 0, 0, 0, "",
      "The text of a missing value, or a list of several: null = [\"\", \"?\"]; empty numbers are always missing."},
     {"trim", OPT_BOOL, 0, 0, 1, NULL,
      "Whether blanks around texts are dropped; around numbers and dates they always are."},
-    {"decimal", OPT_STRING, 0, 0, 0, ".", "The sign before the fraction of a number: \",\" in much of Europe."},
+    {"decimal", OPT_STRING, 0, 0, 0, ".",
+     "The sign before the fraction of a number: \",\" in much of Europe."},
     {"dates", OPT_STRING, 0, 0, 0, NULL,
      "The form of dates, or a list tried in order: \"%d.%m.%Y\"; %Y %y %m %b %d; without it YYYY-MM-DD."},
     {"timestamps", OPT_STRING, 0, 0, 0, NULL,
@@ -47,8 +51,10 @@ static const Option csv_options[] = {
 };
 
 static const Option libsvm_options[] = {
-    {"width", OPT_INT, 0, 0, LIBSVM_MAX, NULL, "How many features there are; 0: as many as the first file has, which is read for it."},
-    {"zero_based", OPT_BOOL, 0, 0, 1, NULL, "Whether indices count from 0; f1 is the first feature in both cases."},
+    {"width", OPT_INT, 0, 0, LIBSVM_MAX, NULL,
+     "How many features there are; 0: as many as the first file has, which is read for it."},
+    {"zero_based", OPT_BOOL, 0, 0, 1, NULL,
+     "Whether indices count from 0; f1 is the first feature in both cases."},
     {NULL, OPT_BOOL, 0, 0, 0, NULL, NULL},
 };
 
@@ -150,7 +156,8 @@ typedef struct Given { /* which options were */
 } Given;
 
 /* The options of texts. False: it is none of them. */
-static bool set_text(Arena *a, TextOptions *o, const char *name, const char *v, Given *given, bool *ok, Err *e) {
+static bool set_text(Arena *a, TextOptions *o, const char *name, const char *v, Given *given, bool *ok,
+                     Err *e) {
   if (strcmp(name, "trim") == 0) {
     *ok = as_bool(v, &o->trim);
   } else if (strcmp(name, "null") == 0) {
@@ -196,9 +203,9 @@ static bool set_csv(CsvOptions *o, const char *name, const char *v, Given *given
 }
 
 const char *engine_format_of(const char *path) {
-  static const char *const known[][2] = {{".parquet", "parquet"}, {".pq", "parquet"},  {".csv", "csv"},    {".tsv", "csv"},
-                                         {".json", "json"},       {".jsonl", "json"}, {".ndjson", "json"},
-                                         {".libsvm", "libsvm"},   {".svm", "libsvm"}};
+  static const char *const known[][2] = {{".parquet", "parquet"}, {".pq", "parquet"},    {".csv", "csv"},
+                                         {".tsv", "csv"},         {".json", "json"},     {".jsonl", "json"},
+                                         {".ndjson", "json"},     {".libsvm", "libsvm"}, {".svm", "libsvm"}};
   static const char *const packed[] = {"", ".gz", ".zst"};
   char end[20];
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -242,7 +249,11 @@ static Status csv_settle(Options *o, const Given *given, Err *e) {
 static const struct {
   const char *name;
   const FormatOps *ops;
-} formats[] = {{"parquet", &parquet_ops}, {"csv", &csv_ops}, {"json", &json_ops}, {"libsvm", &libsvm_ops}, {"sql", &sql_ops}};
+} formats[] = {{"parquet", &parquet_ops},
+               {"csv", &csv_ops},
+               {"json", &json_ops},
+               {"libsvm", &libsvm_ops},
+               {"sql", &sql_ops}};
 
 static Status find_format(const char *name, Options *o, Err *e) {
   char all[200] = "";
@@ -264,8 +275,8 @@ static Status no_option(const char *format, const char *name, Err *e) {
   return err_set(e, ST_PROGRAM, "CML0407", remedy, "%s has no option `%s`", format, name);
 }
 
-static Status set_option(Arena *a, Options *o, const char *format, const char *name, const char *v, Given *given,
-                         Err *e) {
+static Status set_option(Arena *a, Options *o, const char *format, const char *name, const char *v,
+                         Given *given, Err *e) {
   bool ok = true, known = false;
   if (o->ops == &sql_ops)
     return sql_option(name, e);

@@ -67,7 +67,8 @@ Status source_options(Arena *a, const EngineSource *s, Options *out, Err *e);
 /* ---- build.c ---- */
 
 typedef struct StrSlot {
-  uint64_t a, b; /* the 16 bytes of a duckdb_string_t of up to 12 bytes; longer: length and first 4 bytes, hash */
+  uint64_t a, b; /* the 16 bytes of a duckdb_string_t of up to 12 bytes; longer: length and first 4 bytes,
+                  * hash */
   uint32_t code; /* + 1; 0 = free */
 } StrSlot;
 
@@ -170,7 +171,8 @@ typedef struct Draft { /* a block being made, by one thread: what it is made of,
 } Draft;
 
 /* A value at row `at` of the block is wrong: reported once a row; the caller makes it null. */
-void reader_bad(Draft *b, uint32_t k, uint32_t at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void reader_bad(Draft *b, uint32_t k, uint32_t at, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 /* Nulls of a vector: values 0, null bytes, and errors where the column has none. False: no memory. */
 bool reader_nulls(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at);
 bool reader_null_at(Draft *b, uint32_t k, uint32_t at);
@@ -182,8 +184,8 @@ Status reader_file_error(const char *file, const char *what, Err *e);
 typedef struct FormatOps {
   const char *what; /* for messages: "CSV" */
   bool no_files;    /* the source says itself what is read: path is not a path */
-  Status (*columns)(Arena *a, const EngineSource *s, const Options *o, const char *const *file, uint32_t nfile,
-                    EngineColumn **out, uint32_t *n, Err *e);
+  Status (*columns)(Arena *a, const EngineSource *s, const Options *o, const char *const *file,
+                    uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e);
   Status (*total)(Reader *r, const char *file, Err *e); /* adds the rows of a file to r->total */
   Status (*open)(Reader *r, Err *e);
   Status (*convert)(Draft *b, const Piece *p, uint32_t at, Err *e);
@@ -192,8 +194,8 @@ typedef struct FormatOps {
 } FormatOps;
 extern const FormatOps csv_ops, parquet_ops, json_ops, libsvm_ops, sql_ops;
 
-/* Typed results of DuckDB (reader_parquet.c): columns of a query; is every wanted column of a type that can be read
- * as the one that is wanted, and which; rows. */
+/* Typed results of DuckDB (reader_parquet.c): columns of a query; is every wanted column of a type that
+ * can be read as the one that is wanted, and which; rows. */
 Status typed_columns(Duck *d, DuckQuery *q, Arena *a, EngineColumn **out, uint32_t *n, Err *e);
 Status typed_check(Reader *r, const char *file, Err *e);
 Status typed_convert(Draft *b, const Piece *p, uint32_t at, Err *e);
@@ -207,7 +209,8 @@ Status whole_check(const char *file, Err *e);
 
 /* ---- times.c ---- */
 
-bool form_check(const char *form, bool time); /* "%d.%m.%Y": says day, month, year, and letters that are known */
+bool form_check(const char *form, bool time); /* "%d.%m.%Y": says day, month, year, and letters that are
+                                               * known */
 /* A text in one of the forms, tried in their order; without forms ISO 8601. */
 bool form_date(const Words *forms, const char *s, size_t n, int64_t *days);
 bool form_timestamp(const Words *forms, const char *s, size_t n, int64_t *us);
@@ -218,8 +221,8 @@ bool form_timestamp(const Words *forms, const char *s, size_t n, int64_t *us);
 bool text_value(Draft *b, uint32_t k, uint32_t at, const char *s, uint32_t n);
 
 /* m texts -> values of column k at row `at`. A NULL of DuckDB is an empty text. False: no memory. */
-bool text_convert(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
-                  uint32_t at);
+bool text_convert(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from,
+                  uint32_t m, uint32_t at);
 
 /* n bytes for a message: cut at 40 between two characters, control characters as '.'. */
 const char *text_shown(const char *s, size_t n, char out[64]);

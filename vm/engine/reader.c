@@ -94,14 +94,16 @@ Status engine_files(Arena *a, const EngineSource *s, const char ***out, uint32_t
       break;
     if (o.ops->no_files)
       continue;
-    if (glob_files(a, s->dir, s->path, &file, &more, e) != ST_OK || add_files(a, out, n, file, more, e) != ST_OK)
+    if (glob_files(a, s->dir, s->path, &file, &more, e) != ST_OK ||
+        add_files(a, out, n, file, more, e) != ST_OK)
       break;
   }
   return e->code;
 }
 
 /* The files of one input; what is no file has one name for messages. */
-static Status input_files(Arena *a, const EngineSource *s, const Options *o, const char ***file, uint32_t *n, Err *e) {
+static Status input_files(Arena *a, const EngineSource *s, const Options *o, const char ***file, uint32_t *n,
+                          Err *e) {
   if (!o->ops->no_files)
     return glob_files(a, s->dir, s->path, file, n, e);
   *file = NEWN(a, const char *, 1);
@@ -459,7 +461,8 @@ static Status next_draft(Reader *r, Draft *b, Err *e) {
     while (r->at_file >= r->in->end)
       r->in++;
     if (!r->query.have_result && r->in->opt.ops->no_files && r->making) {
-      pthread_cond_wait(&r->made, &r->lock); /* it opens another database: nobody may have chunks of this one */
+      pthread_cond_wait(&r->made, &r->lock); /* it opens another database: nobody may have chunks of this
+                                              * one */
       continue;
     }
     if (!r->query.have_result && open_file(r, e) != ST_OK)

@@ -44,7 +44,8 @@ static void put_source(Buf *b, const CsvOptions *o, const char *file) {
 static void put_lines(Buf *b, const CsvOptions *o, const char *file) {
   buf_text(b, "SELECT line");
   put_source(b, o, file);
-  buf_text(b, ", strict_mode=false, header=false, delim='\x01', quote='', escape='', columns={'line':'VARCHAR'})");
+  buf_text(
+      b, ", strict_mode=false, header=false, delim='\x01', quote='', escape='', columns={'line':'VARCHAR'})");
 }
 
 /* The wanted fields (which[], n of them) of every record of `nfield`, the header among them: DuckDB's own
@@ -74,7 +75,8 @@ static unsigned long long number_after(const char *text, const char *label) {
 }
 
 static Status mixed_lines(const char *file, Err *e) {
-  err_set(e, ST_DATA, "CML0404", "Look for a quote in the wrong place, or for line ends of two kinds in one file.",
+  err_set(e, ST_DATA, "CML0404",
+          "Look for a quote in the wrong place, or for line ends of two kinds in one file.",
           "the file cannot be divided into records: quotes or line ends are not used in one way");
   return err_at(e, "%s", file);
 }
@@ -98,11 +100,13 @@ static Status csv_error(const CsvOptions *o, const char *file, Err *e) {
   }
   err_clear(e);
   if (strstr(text, "Expected Number of Columns"))
-    err_set(e, ST_DATA, "CML0404", "Correct the line, or set delimiter, quote or escape to what the file uses.",
+    err_set(e, ST_DATA, "CML0404",
+            "Correct the line, or set delimiter, quote or escape to what the file uses.",
             "the record has %llu values where %llu columns are expected: %s", number_after(text, "Found: "),
             number_after(text, "Expected Number of Columns: "), record);
   else if (strstr(text, "unterminated quote"))
-    err_set(e, ST_DATA, "CML0404", "Correct the line; where quotes are ordinary characters, set quote = \"\".",
+    err_set(e, ST_DATA, "CML0404",
+            "Correct the line; where quotes are ordinary characters, set quote = \"\".",
             "a quoted value does not end where a delimiter or a line end follows: %s", record);
   else if (strstr(text, "Invalid unicode"))
     err_set(e, ST_DATA, "CML0404", "Set encoding = \"latin-1\" or \"utf-16\", or convert the file.",
@@ -157,7 +161,8 @@ static int split_record(const CsvOptions *o, const char *s, size_t n, Fields *f)
           status = 0;
           break;
         }
-        if (*o->escape && s[i] == *o->escape && i + 1 < n && (s[i + 1] == *o->quote || s[i + 1] == *o->escape))
+        if (*o->escape && s[i] == *o->escape && i + 1 < n &&
+            (s[i + 1] == *o->quote || s[i + 1] == *o->escape))
           i++;
         else if (s[i] == *o->quote)
           break;
@@ -214,7 +219,8 @@ static Status first_record(Duck *d, const CsvOptions *o, const char *file, Field
   else if (done < 0)
     st = err_memory(e);
   else if (f->n > FIELDS_MAX)
-    st = err_set(e, ST_DATA, "CML0404", "Check the delimiter.", "the file has more than %d columns", FIELDS_MAX);
+    st = err_set(e, ST_DATA, "CML0404", "Check the delimiter.", "the file has more than %d columns",
+                 FIELDS_MAX);
   else if (done == 2 || (done == 0 && text.n))
     st = err_set(e, ST_DATA, "CML0404", "Close it; where quotes are ordinary characters, set quote = \"\".",
                  "a quoted value of the first record does not end");
@@ -246,7 +252,8 @@ static bool wrong_delimiter(const CsvOptions *o, const char *file, const Fields 
   text_shown(buf_str(&text), strlen(buf_str(&text)), shown);
   buf_free(&text);
   snprintf(remedy, sizeof remedy, "Set delimiter = \"%s\" if it is.", mark);
-  err_set(e, ST_DATA, "CML0404", remedy, "the file has one column, `%s`: is its delimiter `%s`?", shown, mark);
+  err_set(e, ST_DATA, "CML0404", remedy, "the file has one column, `%s`: is its delimiter `%s`?", shown,
+          mark);
   err_at(e, "%s", file);
   return true;
 }
@@ -256,7 +263,8 @@ typedef struct Names { /* of the columns of a file */
   bool *twice; /* another column has the same name: which is meant cannot be said */
 } Names;
 
-/* A name as the header writes it, without the blanks around it; NULL: no memory. "" for a field without one. */
+/* A name as the header writes it, without the blanks around it; NULL: no memory. "" for a field without
+ * one. */
 static const char *header_name(Arena *a, const char *text) {
   size_t n = strlen(text);
   while (n && (*text == ' ' || *text == '\t')) {
@@ -281,7 +289,8 @@ static Status name_columns(Arena *a, const EngineSource *s, const CsvOptions *o,
                            const Fields *f, Names *out, Err *e) {
   if (f->n == 0) {
     err_set(e, ST_DATA, "CML0403",
-            o->header ? "A CSV file has a line of names; or set header = false." : "Leave it out.", "the file is empty");
+            o->header ? "A CSV file has a line of names; or set header = false." : "Leave it out.",
+            "the file is empty");
     return err_at(e, "%s", file);
   }
   bool declared = !o->header && s->column && s->ncolumn;
@@ -326,8 +335,8 @@ static uint32_t header_rows(const CsvOptions *o, const Fields *f) {
 
 /* ---- Metadata ---- */
 
-static Status sample(Duck *d, const Options *opt, const char *file, uint32_t nfield, uint32_t drop, TextGuess *g,
-                     Err *e) {
+static Status sample(Duck *d, const Options *opt, const char *file, uint32_t nfield, uint32_t drop,
+                     TextGuess *g, Err *e) {
   const CsvOptions *o = &opt->csv;
   Buf sql = {0};
   DuckQuery q;
@@ -419,8 +428,8 @@ static Status csv_columns(Arena *a, const EngineSource *s, const Options *opt, c
 /* ---- Reading ---- */
 
 /* Which fields hold the columns that are wanted. */
-static Status find_columns(const Reader *r, const char *file, const Fields *f, const Names *name, uint32_t *which,
-                           Err *e) {
+static Status find_columns(const Reader *r, const char *file, const Fields *f, const Names *name,
+                           uint32_t *which, Err *e) {
   for (uint32_t k = 0; k < r->ncol; k++) {
     const char *want = r->col[k].name;
     uint32_t i = 0;

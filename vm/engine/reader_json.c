@@ -30,7 +30,8 @@ typedef struct Json {
   const char *why; /* it ended for this reason; NULL with a false result: no memory */
 } Json;
 
-static const char *const kind_words[] = {"null", "a truth value", "a number", "a text", "a list", "an object"};
+static const char *const kind_words[] = {"null",   "a truth value", "a number",
+                                         "a text", "a list",        "an object"};
 
 /* ---- One record ---- */
 
@@ -252,7 +253,8 @@ static Status json_error(const char *file, Err *e) {
     if (!long_record)
       return reader_file_error(file, "JSON", e);
     err_clear(e);
-    err_set(e, ST_DATA, "CML0404", "Look for a quote or bracket that is not closed.", "a record is longer than 16 MB");
+    err_set(e, ST_DATA, "CML0404", "Look for a quote or bracket that is not closed.",
+            "a record is longer than 16 MB");
     return err_at(e, "%s", file);
   }
   err_clear(e);
@@ -368,8 +370,8 @@ static void describe(EngineColumn *out, const Found *f, uint64_t rows) {
   }
 }
 
-static Status json_columns(Arena *a, const EngineSource *s, const Options *o, const char *const *file, uint32_t nfile,
-                           EngineColumn **out, uint32_t *n, Err *e) {
+static Status json_columns(Arena *a, const EngineSource *s, const Options *o, const char *const *file,
+                           uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e) {
   (void)s;
   (void)nfile;
   Duck d;
@@ -437,7 +439,8 @@ static bool set(Rows *x, uint32_t k, JsonKind kind, const char *s, uint32_t n) {
   if (kind == J_LIST || kind == J_OBJECT) {
     if (!build_null(c, x->at))
       return false;
-    reader_bad(b, k, x->at, "the value is %s where %s is expected", kind_words[kind], kind_name(b->col[k].kind));
+    reader_bad(b, k, x->at, "the value is %s where %s is expected", kind_words[kind],
+               kind_name(b->col[k].kind));
     return true;
   }
   if (kind == J_NUMBER && b->col[k].kind == KIND_INT && whole_number(s, n, whole, &n))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libsvm (svmlight): `label index:value index:value ... # comment`, one row a line. Read line_row.
  *
- * The columns are `label`, `qid` where rows have one, and `f1` .. `fN`: a feature that a line does not name is 0.
- * Indices count from 1 unless the source says zero_based, and ascend in a line. Empty lines and lines of comment
- * are no rows. */
+ * The columns are `label`, `qid` where rows have one, and `f1` .. `fN`: a feature that a line does not
+ * name is 0. Indices count from 1 unless the source says zero_based, and ascend in a line. Empty lines and
+ * lines of comment are no rows. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,9 +16,11 @@ static Status query(Duck *d, DuckQuery *q, const char *file, Err *e) {
   Buf sql = {0};
   buf_text(&sql, "SELECT line FROM read_csv(");
   sql_path(&sql, file);
-  buf_text(&sql, ", auto_detect=false, hive_partitioning=false, strict_mode=false, header=false, delim='\x01', quote='', escape='', "
-                 "buffer_size=33554432, max_line_size=16000000, columns={'line':'VARCHAR'}) "
-                 "WHERE line IS NOT NULL AND NOT regexp_full_match(line, '\\s*(#.*)?')");
+  buf_text(
+      &sql,
+      ", auto_detect=false, hive_partitioning=false, strict_mode=false, header=false, delim='\x01', quote='', escape='', "
+      "buffer_size=33554432, max_line_size=16000000, columns={'line':'VARCHAR'}) "
+      "WHERE line IS NOT NULL AND NOT regexp_full_match(line, '\\s*(#.*)?')");
   Status st = sql.bad ? err_memory(e) : duck_query(d, q, buf_str(&sql), e);
   buf_free(&sql);
   return st == ST_OK ? ST_OK : reader_file_error(file, "libsvm", e);
@@ -126,8 +128,8 @@ static Status look(Duck *d, const Options *o, const char *file, Shape *x, Err *e
   return e->code;
 }
 
-static Status libsvm_columns(Arena *a, const EngineSource *s, const Options *o, const char *const *file, uint32_t nfile,
-                             EngineColumn **out, uint32_t *n, Err *e) {
+static Status libsvm_columns(Arena *a, const EngineSource *s, const Options *o, const char *const *file,
+                             uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e) {
   (void)s;
   (void)nfile;
   Duck d;
@@ -146,9 +148,11 @@ static Status libsvm_columns(Arena *a, const EngineSource *s, const Options *o, 
   *n = 0;
   c[(*n)++] = (EngineColumn){.name = "label", .kind = KIND_FLOAT, .inferred = true};
   if (x.with_qid)
-    c[(*n)++] = (EngineColumn){.name = "qid", .kind = KIND_INT, .nullable = x.with_qid < x.rows, .inferred = true};
+    c[(*n)++] =
+        (EngineColumn){.name = "qid", .kind = KIND_INT, .nullable = x.with_qid < x.rows, .inferred = true};
   for (int64_t i = 0; i < x.features; i++) {
-    c[*n] = (EngineColumn){.name = arena_printf(a, "f%lld", (long long)i + 1), .kind = KIND_FLOAT, .inferred = true};
+    c[*n] = (EngineColumn){
+        .name = arena_printf(a, "f%lld", (long long)i + 1), .kind = KIND_FLOAT, .inferred = true};
     if (!c[(*n)++].name)
       return err_memory(e);
   }
@@ -174,7 +178,8 @@ static Status find_wanted(const Draft *b, Wanted *w, Err *e) {
     } else if (*name == 'f' && num_parse_i64(name + 1, strlen(name + 1), &i) && i >= 1 && i <= most) {
       w->feature[i - 1] = k + 1;
     } else {
-      err_set(e, ST_DATA, "CML0405", "Its columns are label, qid and f1, f2, ...", "the file has no column `%s`", name);
+      err_set(e, ST_DATA, "CML0405", "Its columns are label, qid and f1, f2, ...",
+              "the file has no column `%s`", name);
       return err_at(e, "%s", b->r->file[b->at_file]);
     }
   }

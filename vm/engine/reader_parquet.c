@@ -174,8 +174,9 @@ static Status parquet_columns(Arena *a, const EngineSource *s, const Options *o,
   if (st == ST_OK) { /* a nested column has a longer path, so that it is never marked */
     buf_text(&sql, "SELECT path_in_schema FROM parquet_metadata(");
     file_list(&sql, file, nfile);
-    buf_text(&sql, ") GROUP BY 1 HAVING count(*) = count(stats_null_count) AND sum(stats_null_count) = 0 UNION ALL "
-                   "SELECT name FROM parquet_schema(");
+    buf_text(&sql,
+             ") GROUP BY 1 HAVING count(*) = count(stats_null_count) AND sum(stats_null_count) = 0 UNION ALL "
+             "SELECT name FROM parquet_schema(");
     file_list(&sql, file, nfile);
     buf_text(&sql, ") GROUP BY 1 HAVING bool_and(coalesce(repetition_type = 'REQUIRED', false))");
     st = sql.bad ? err_memory(e) : mark_full(&d, buf_str(&sql), *out, *n, e);
@@ -353,7 +354,8 @@ static void copy_decimals(const SourceType *t, const void *data, uint64_t from, 
   case DUCKDB_TYPE_INTEGER: COPY(int32_t, out, decimal_value(x, t->scale)); break;
   case DUCKDB_TYPE_BIGINT: COPY(int64_t, out, decimal_value(x, t->scale)); break;
   default:
-    COPY(duckdb_hugeint, out, decimal_value((__int128)((unsigned __int128)x.upper << 64 | x.lower), t->scale));
+    COPY(duckdb_hugeint, out,
+         decimal_value((__int128)((unsigned __int128)x.upper << 64 | x.lower), t->scale));
     break;
   }
 }
@@ -373,7 +375,8 @@ static void copy_floats(const SourceType *t, const void *data, uint64_t from, ui
   }
 }
 
-static bool check_nan(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at) {
+static bool check_nan(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m,
+                      uint32_t at) {
   const double *v = b->build[k].col.f + at;
   for (uint32_t i = 0; i < m; i++) {
     if (!isnan(v[i]) || !duck_valid(validity, from + i))
@@ -387,7 +390,8 @@ static bool check_nan(Draft *b, uint32_t k, const uint64_t *validity, uint64_t f
 }
 
 /* Dates and timestamps: to days or microseconds, within the years 0001 to 9999 that cml knows. */
-static bool convert_times(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at) {
+static bool convert_times(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m,
+                          uint32_t at) {
   const int64_t day = INT64_C(86400000000);
   const int64_t first = num_days_from_civil(1, 1, 1), last = num_days_from_civil(10000, 1, 1);
   duckdb_type type = b->type[k].type;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SQL: one SELECT over files, in DuckDB's words, as a source. Read sql_open first.
  *
- * The query runs in a database of its own: no file is written, nothing installed or fetched, no setting changed,
- * because only a single SELECT is let through and the configuration is locked. Params are bound values. Rows of
- * a query have no order of their own: without an ORDER BY at its end they are sorted by all columns, so that
- * positions depend on the rows alone. What DuckDB computes inside the query is DuckDB's: `explain` says so. */
+ * The query runs in a database of its own: no file is written, nothing installed or fetched, no setting
+ * changed, because only a single SELECT is let through and the configuration is locked. Params are bound
+ * values. Rows of a query have no order of their own: without an ORDER BY at its end they are sorted by
+ * all columns, so that positions depend on the rows alone. What DuckDB computes inside the query is
+ * DuckDB's: `explain` says so. */
 #include <stdio.h>
 #include <string.h>
 
@@ -42,9 +43,11 @@ static Status inspect(Duck *d, const char *sql, bool *ordered, Err *e) {
   duckdb_data_chunk chunk = NULL;
   char why[300] = "";
   int64_t count = 0;
-  buf_text(&b, "SELECT coalesce(j->>'$.error_message', ''), coalesce(json_array_length(j, '$.statements'), 0)::BIGINT, "
-               "coalesce(list_contains(j->>'$.statements[0].node.modifiers[*].type', 'ORDER_MODIFIER'), false) "
-               "FROM (SELECT json_serialize_sql(");
+  buf_text(
+      &b,
+      "SELECT coalesce(j->>'$.error_message', ''), coalesce(json_array_length(j, '$.statements'), 0)::BIGINT, "
+      "coalesce(list_contains(j->>'$.statements[0].node.modifiers[*].type', 'ORDER_MODIFIER'), false) "
+      "FROM (SELECT json_serialize_sql(");
   sql_text(&b, sql);
   buf_text(&b, ") AS j)");
   Status st = b.bad ? err_memory(e) : duck_query(d, &q, buf_str(&b), e);
@@ -74,7 +77,8 @@ static Status inspect(Duck *d, const char *sql, bool *ordered, Err *e) {
 
 /* ---- Params: options named "$name type" ---- */
 
-static bool bind_one(Duck *d, duckdb_prepared_statement s, const char *name, const char *type, const char *v) {
+static bool bind_one(Duck *d, duckdb_prepared_statement s, const char *name, const char *type,
+                     const char *v) {
   idx_t at;
   int64_t i = 0;
   double f = 0;
@@ -87,7 +91,8 @@ static bool bind_one(Duck *d, duckdb_prepared_statement s, const char *name, con
   if (strcmp(type, "bool") == 0)
     return d->bind_boolean(s, at, strcmp(v, "true") == 0) == DuckDBSuccess;
   if (strcmp(type, "date") == 0)
-    return num_parse_date(v, strlen(v), &i) && d->bind_date(s, at, (duckdb_date){(int32_t)i}) == DuckDBSuccess;
+    return num_parse_date(v, strlen(v), &i) &&
+           d->bind_date(s, at, (duckdb_date){(int32_t)i}) == DuckDBSuccess;
   if (strcmp(type, "timestamp") == 0)
     return num_parse_timestamp(v, strlen(v), &i) &&
            d->bind_timestamp(s, at, (duckdb_timestamp){i}) == DuckDBSuccess;
@@ -162,8 +167,8 @@ static void find_nulls(Duck *d, DuckQuery *q, EngineColumn *c, uint32_t n, Err *
   }
 }
 
-static Status sql_columns(Arena *a, const EngineSource *s, const Options *o, const char *const *file, uint32_t nfile,
-                          EngineColumn **out, uint32_t *n, Err *e) {
+static Status sql_columns(Arena *a, const EngineSource *s, const Options *o, const char *const *file,
+                          uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e) {
   (void)o;
   (void)file;
   (void)nfile;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How large a source is, before it is read: rows from the footers of Parquet; of texts bytes, and rows by the mean length of the first
- * lines. What is compressed, or a query, tells nothing. */
+/* How large a source is, before it is read: rows from the footers of Parquet; of texts bytes, and rows by
+ * the mean length of the first lines. What is compressed, or a query, tells nothing. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -115,7 +115,8 @@ static bool parse_bool(Text t, bool digits, uint8_t *out) {
 
 /* Words that other programs write for a missing value. */
 static bool looks_missing(Text t) {
-  static const char *const word[] = {"na", "n/a", "nan", "null", "none", "nil", "-", "?", ".", "#n/a", "missing"};
+  static const char *const word[] = {"na", "n/a", "nan", "null", "none",   "nil",
+                                     "-",  "?",   ".",   "#n/a", "missing"};
   for (size_t i = 0; i < sizeof word / sizeof *word; i++) {
     if (t.n == strlen(word[i]) && strncasecmp(t.s, word[i], t.n) == 0)
       return true;
@@ -140,9 +141,12 @@ static bool bad_text(Draft *b, uint32_t k, uint32_t at, Text t) {
   const TextOptions *o = &b->in->opt.text;
   const Words *forms = b->col[k].kind == KIND_DATE ? &o->date : &o->timestamp;
   static const char *const what[KIND_N] = {
-      [KIND_BOOL] = "is neither true nor false", [KIND_INT] = "is not an int",
-      [KIND_FLOAT] = "is not a float",           [KIND_TIMESTAMP] = "is not a timestamp (YYYY-MM-DD HH:MM:SS)",
-      [KIND_DATE] = "is not a date (YYYY-MM-DD)", [KIND_DURATION] = "is not a duration in microseconds",
+      [KIND_BOOL] = "is neither true nor false",
+      [KIND_INT] = "is not an int",
+      [KIND_FLOAT] = "is not a float",
+      [KIND_TIMESTAMP] = "is not a timestamp (YYYY-MM-DD HH:MM:SS)",
+      [KIND_DATE] = "is not a date (YYYY-MM-DD)",
+      [KIND_DURATION] = "is not a duration in microseconds",
   };
   char text[64];
   if (!build_null(&b->build[k], at))
@@ -155,7 +159,8 @@ static bool bad_text(Draft *b, uint32_t k, uint32_t at, Text t) {
     say = form;
   }
   if (looks_missing(t))
-    reader_bad(b, k, at, "\"%s\" %s; if it stands for a missing value, say so with null = \"%s\"", text, say, text);
+    reader_bad(b, k, at, "\"%s\" %s; if it stands for a missing value, say so with null = \"%s\"", text, say,
+               text);
   else
     reader_bad(b, k, at, "\"%s\" %s", text, say);
   return true;
@@ -184,7 +189,9 @@ static inline bool set_value(Draft *b, uint32_t k, uint32_t at, Kind kind, Text 
   bool ok;
   switch (kind) {
   case KIND_BOOL: ok = parse_bool(t, true, &c->b[at]); break;
-  case KIND_FLOAT: ok = o->decimal == '.' ? parse_float(t, &c->f[at]) : parse_decimal(t, o->decimal, &c->f[at]); break;
+  case KIND_FLOAT:
+    ok = o->decimal == '.' ? parse_float(t, &c->f[at]) : parse_decimal(t, o->decimal, &c->f[at]);
+    break;
   case KIND_DATE: ok = form_date(&o->date, t.s, t.n, &c->i[at]); break;
   case KIND_TIMESTAMP: ok = form_timestamp(&o->timestamp, t.s, t.n, &c->i[at]); break;
   default: ok = parse_int(t, &c->i[at]); break;
@@ -210,8 +217,8 @@ static bool set_string(Draft *b, uint32_t k, uint32_t at, Text t) {
   return code >= 0;
 }
 
-static bool convert_strings(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from,
-                            uint32_t m, uint32_t at) {
+static bool convert_strings(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t *validity,
+                            uint64_t from, uint32_t m, uint32_t at) {
   const TextOptions *o = &b->in->opt.text;
   if (!o->trim && o->null.n == 1 && !*o->null.v[0]) /* the texts as they are, the empty ones null */
     return build_strings(&b->build[k], v, validity, from, m, at) && reader_nulls(b, k, validity, from, m, at);
@@ -229,8 +236,8 @@ static inline bool set_trimmed(Draft *b, uint32_t k, uint32_t at, Kind kind, Tex
   return set_value(b, k, at, kind, t);
 }
 
-bool text_convert(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
-                  uint32_t at) {
+bool text_convert(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from,
+                  uint32_t m, uint32_t at) {
   Kind kind = b->col[k].kind;
   if (kind == KIND_STRING || kind == KIND_CATEGORY)
     return convert_strings(b, k, v, validity, from, m, at);
@@ -244,7 +251,8 @@ bool text_convert(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t
 bool text_value(Draft *b, uint32_t k, uint32_t at, const char *s, uint32_t n) {
   Kind kind = b->col[k].kind;
   Text t = {s, n};
-  return kind == KIND_STRING || kind == KIND_CATEGORY ? set_string(b, k, at, t) : set_trimmed(b, k, at, kind, t);
+  return kind == KIND_STRING || kind == KIND_CATEGORY ? set_string(b, k, at, t)
+                                                      : set_trimmed(b, k, at, kind, t);
 }
 
 /* ---- Guessing ---- */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Is a compressed file whole? Read whole_check at the end.
  *
- * DuckDB takes a file that was cut off for one that ends there, and does not look at checksums of gzip: rows would be missing without a
- * word. So it is decompressed here once before it is read, by zlib or libzstd, and what comes out is thrown away. */
+ * DuckDB takes a file that was cut off for one that ends there, and does not look at checksums of gzip:
+ * rows would be missing without a word. So it is decompressed here once before it is read, by zlib or
+ * libzstd, and what comes out is thrown away. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +26,8 @@ static bool next_piece(Pieces *p) {
 }
 
 static Status damaged(Err *e) {
-  return err_set(e, ST_DATA, "CML0403", "Fetch or make it again.", "the compressed file is damaged: its checksum does not fit");
+  return err_set(e, ST_DATA, "CML0403", "Fetch or make it again.",
+                 "the compressed file is damaged: its checksum does not fit");
 }
 
 static Status cut_off(Err *e) {
@@ -33,7 +35,8 @@ static Status cut_off(Err *e) {
 }
 
 static Status misnamed(Err *e) {
-  return err_set(e, ST_DATA, "CML0403", "Rename it to what it is, or make it again.", "the file is not compressed as its name says");
+  return err_set(e, ST_DATA, "CML0403", "Rename it to what it is, or make it again.",
+                 "the file is not compressed as its name says");
 }
 
 /* Members one behind the other; zeros may fill the end of a file. */
@@ -77,7 +80,8 @@ static Status check_gzip(Pieces *p, Err *e) {
 /* RFC 8878, 3.1: a frame, or one to be skipped. */
 static bool is_zstd(const uint8_t *p, size_t n) {
   static const uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd};
-  return n < 4 || !memcmp(p, frame, 4) || ((p[0] & 0xf0) == 0x50 && p[1] == 0x2a && p[2] == 0x4d && p[3] == 0x18);
+  return n < 4 || !memcmp(p, frame, 4) ||
+         ((p[0] & 0xf0) == 0x50 && p[1] == 0x2a && p[2] == 0x4d && p[3] == 0x18);
 }
 
 static Status check_zstd(Pieces *p, Err *e) {
@@ -109,14 +113,16 @@ Status whole_check(const char *file, Err *e) {
   static const char *const other[] = {".bz2", ".xz", ".zip", ".7z", ".lz4", ".Z"};
   for (size_t i = 0; end && i < sizeof other / sizeof *other; i++)
     if (strcmp(end, other[i]) == 0) {
-      err_set(e, ST_DATA, "CML0403", "Decompress it, or compress it with gzip or zstd.", "files compressed as %s are not read", end);
+      err_set(e, ST_DATA, "CML0403", "Decompress it, or compress it with gzip or zstd.",
+              "files compressed as %s are not read", end);
       return err_at(e, "%s", file);
     }
   if (!end || (strcmp(end, ".gz") != 0 && strcmp(end, ".zst") != 0))
     return ST_OK;
   Pieces p = {.f = fopen(file, "rb"), .in = mem_alloc(PIECE), .out = mem_alloc(PIECE)};
   if (!p.f)
-    err_set(e, ST_RESOURCE, "CML0503", "Change its permissions.", "the file cannot be opened: %s", strerror(errno));
+    err_set(e, ST_RESOURCE, "CML0503", "Change its permissions.", "the file cannot be opened: %s",
+            strerror(errno));
   else if (!p.in || !p.out)
     err_memory(e);
   else if (strcmp(end, ".gz") == 0)

@@ -254,7 +254,8 @@ static Status prepare(Writer *w, const char *path, const IrColumn *col, uint32_t
     w->ncol++;
   }
   if (!csv && !ends(path, ".parquet"))
-    return err_set(e, ST_USAGE, "CML0408", "Let its name end in .parquet or .csv.", "`%s` says no format to write", path);
+    return err_set(e, ST_USAGE, "CML0408", "Let its name end in .parquet or .csv.",
+                   "`%s` says no format to write", path);
   if (ncol == 0)
     return err_set(e, ST_USAGE, "CML0408", "Name a column.", "`%s` would have no columns", path);
   Buf tmp = {0}, sql = {0};
@@ -268,7 +269,8 @@ static Status prepare(Writer *w, const char *path, const IrColumn *col, uint32_t
     snprintf(literal, tmp.n + 3, "%s%s", *w->tmp == '/' ? "" : "./", w->tmp);
     sql_text(&sql, literal);
   }
-  buf_text(&sql, csv ? " (FORMAT csv, HEADER true, USE_TMP_FILE false)" : " (FORMAT parquet, USE_TMP_FILE false)");
+  buf_text(&sql,
+           csv ? " (FORMAT csv, HEADER true, USE_TMP_FILE false)" : " (FORMAT parquet, USE_TMP_FILE false)");
   bool bad = !literal || !w->tmp || tmp.bad || sql.bad;
   w->sql = bad ? NULL : mem_strdup(buf_str(&sql));
   mem_free(literal);
@@ -422,7 +424,8 @@ static bool sync_path(const char *path, int flags) {
   int fd = open(path, flags | O_CLOEXEC);
   if (fd < 0)
     return false;
-  bool ok = fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP; /* some file systems have no fsync for folders */
+  /* some file systems have no fsync for folders */
+  bool ok = fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP;
   int why = errno;
   close(fd);
   errno = why;

@@ -11,7 +11,8 @@
 /* The model whose outputs a vector column is; NULL: it is none. */
 static const Model *model_of(const RowProg *p, const Env *env, uint32_t val) {
   const IrVal *v = &p->val[val];
-  bool good = v->op == OP_SCORES && v->i >= 0 && v->i < env->n && env->v[v->i] && env->v[v->i]->type == IR_MODEL;
+  bool good =
+      v->op == OP_SCORES && v->i >= 0 && v->i < env->n && env->v[v->i] && env->v[v->i]->type == IR_MODEL;
   return good && env->v[v->i]->model->nclass ? env->v[v->i]->model : NULL;
 }
 
@@ -40,8 +41,10 @@ static Status check_names(const Written *w, Err *e) {
   for (uint32_t i = 0; i < w->n; i++)
     for (uint32_t k = 0; w->element[i] >= 0 && k < w->n; k++)
       if (k != i && !strcasecmp(w->column[k].name, w->column[i].name))
-        return err_set(e, ST_DATA, "CML0440", "Keep other columns, or give the classes names that differ by more than the case of letters.",
-                       "the predictions would have two columns `%s` and `%s`", w->column[k].name, w->column[i].name);
+        return err_set(
+            e, ST_DATA, "CML0440",
+            "Keep other columns, or give the classes names that differ by more than the case of letters.",
+            "the predictions would have two columns `%s` and `%s`", w->column[k].name, w->column[i].name);
   return ST_OK;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The form of a row program, and the fitted values it names: whatever comes from a file is looked at here, before any step runs. */
+/* The form of a row program, and the fitted values it names: whatever comes from a file is looked at here,
+ * before any step runs. */
 #include "vm/estimator.h"
 #include "vm/interp/parts.h"
 

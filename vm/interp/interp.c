@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The interpreter of row programs: making one, and running it over a panel. Ops are in op_*.c; op.h is between.
+/* The interpreter of row programs: making one, and running it over a panel. Ops are in op_*.c; op.h is
+ * between.
  *
- * interp_new: check the program's form (form.c), find inputs and fitted values, decide which values are the same for all
- * rows, lay out registers (layout.c), compute those constants, prepare per-step state. interp_run: run the remaining steps in order (step.c),
- * then hand out the outputs. */
+ * interp_new: check the program's form (form.c), find inputs and fitted values, decide which values are
+ * the same for all rows, lay out registers (layout.c), compute those constants, prepare per-step state.
+ * interp_run: run the remaining steps in order (step.c), then hand out the outputs. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -264,7 +265,8 @@ static bool canonical_nans(Col *c, uint32_t n, double **copy) {
 
 Status interp_run(Interp *t, const RowsIn *in, Col *out, uint8_t *keep, RowErrors *errors, Err *e) {
   if (in->n > PANEL_ROWS)
-    return err_set(e, ST_FAULT, "CML0603", NULL, "a panel has %u rows, at most %d are possible", in->n, PANEL_ROWS);
+    return err_set(e, ST_FAULT, "CML0603", NULL, "a panel has %u rows, at most %d are possible", in->n,
+                   PANEL_ROWS);
   t->in = in;
   t->errors = errors;
   t->err = e;

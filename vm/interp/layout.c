@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where registers lie: one allocation, placed by liveness. A value's storage is free again behind its last use, and is given to
- * the next value of the same size: the registers of a panel stay in the cache. Constants, outputs and what aliases them keep theirs. */
+/* Where registers lie: one allocation, placed by liveness. A value's storage is free again behind its last
+ * use, and is given to the next value of the same size: the registers of a panel stay in the cache.
+ * Constants, outputs and what aliases them keep theirs. */
 #include <string.h>
 
 #include "base/arena.h"

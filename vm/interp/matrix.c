@@ -54,8 +54,8 @@ static Status name_slot(const RowProg *p, const Env *env, const Shape *shape, Sl
   return ST_OK;
 }
 
-static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, uint32_t n, bool names, Slots *out,
-                         Err *e) {
+static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, uint32_t n, bool names,
+                         Slots *out, Err *e) {
   memset(out, 0, sizeof *out);
   out->width = mem_alloc((n + (size_t)1) * sizeof *out->width);
   if (!out->width)
@@ -69,7 +69,9 @@ static Status slots_make(const RowProg *p, const Env *env, const SlotDef *def, u
     out->width[k] = vector ? shape[def[k].val].width : 1;
     d += out->width[k];
     const Shape *sh = &shape[def[k].val];
-    filled += vector && sh->hot ? 1 : vector && sh->sparse && sh->width > SPARSE_FILLED ? SPARSE_FILLED : out->width[k];
+    filled += vector && sh->hot                                   ? 1
+              : vector && sh->sparse && sh->width > SPARSE_FILLED ? SPARSE_FILLED
+                                                                  : out->width[k];
   }
   if (st == ST_OK && d >= INT32_MAX)
     st = err_set(e, ST_RESOURCE, "CML0522", "Keep fewer levels: raise min_count.",

@@ -90,7 +90,8 @@ uint8_t *step_mask(Step *s);  /* out->null, all 0 if there was none; for steps t
 void step_fail(Step *s, uint32_t r, const char *column, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void step_memory(Step *s);    /* memory is used up: the run ends after this step */
-/* Room for `entries` of a ragged register in all, what is there is kept; sets out->ptr and the arrays. False: memory. */
+/* Room for `entries` of a ragged register in all, what is there is kept; sets out->ptr and the arrays.
+ * False: memory. */
 bool step_entries(Step *s, uint64_t entries);
 static inline bool step_is_null(const Col *c, uint32_t r) {
   return c->null && c->null[r];
@@ -186,7 +187,8 @@ void intmap_free(IntMap *m);
 
 /* ---- matrix.c ---- */
 
-Status slots_of_step(const Interp *t, const Step *s, bool names, Slots *out, Err *e); /* without names: feature is NULL */
+/* without names: feature is NULL */
+Status slots_of_step(const Interp *t, const Step *s, bool names, Slots *out, Err *e);
 bool slot_is_finite(const Col *c, uint32_t n);
 /* First element of row r that is not finite, or -1. */
 int64_t slot_bad_element(const Col *c, uint32_t r);

@@ -38,7 +38,8 @@ Status step_values(Interp *t, Step *s, Err *e) {
     if (!c->constant)
       return step_fault(e, s->number, "a list of values that differ from row to row");
     if (c->null && c->null[0])
-      return err_set(e, ST_DATA, "CML0415", "Give it a value with coalesce(..).", "an element of a list has no value");
+      return err_set(e, ST_DATA, "CML0415", "Give it a value with coalesce(..).",
+                     "an element of a list has no value");
     v[k] = c->f[0];
   }
   return ST_OK;

@@ -55,20 +55,31 @@ static double ratio(const double *a, const double *b, double x) {
   return p / q;
 }
 
-/* Wichura, "Algorithm AS 241: The percentage points of the normal distribution", Applied Statistics 37, 1988: to about 1 part in 10^16. */
+/* Wichura, "Algorithm AS 241: The percentage points of the normal distribution", Applied Statistics 37,
+ * 1988: to about 1 part in 10^16. */
 static double probit(double p) {
-  static const double a[8] = {3.3871328727963666080e0,  1.3314166789178437745e+2, 1.9715909503065514427e+3, 1.3731693765509461125e+4,
-                              4.5921953931549871457e+4, 6.7265770927008700853e+4, 3.3430575583588128105e+4, 2.5090809287301226727e+3};
-  static const double b[8] = {1,                        4.2313330701600911252e+1, 6.8718700749205790830e+2, 5.3941960214247511077e+3,
-                              2.1213794301586595867e+4, 3.9307895800092710610e+4, 2.8729085735721942674e+4, 5.2264952788528545610e+3};
-  static const double c[8] = {1.42343711074968357734e0,  4.63033784615654529590e0,  5.76949722146069140550e0,  3.64784832476320460504e0,
-                              1.27045825245236838258e0,  2.41780725177450611770e-1, 2.27238449892691845833e-2, 7.74545014278341407640e-4};
-  static const double d[8] = {1,                         2.05319162663775882187e0,  1.67638483018380384940e0,  6.89767334985100004550e-1,
-                              1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4, 1.05075007164441684324e-9};
-  static const double e[8] = {6.65790464350110377720e0,  5.46378491116411436990e0,  1.78482653991729133580e0,  2.96560571828504891230e-1,
-                              2.65321895265761230930e-2, 1.24266094738807843860e-3, 2.71155556874348757815e-5, 2.01033439929228813265e-7};
-  static const double f[8] = {1,                         5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.48753612908506148525e-2,
-                              7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7, 2.04426310338993978564e-15};
+  static const double a[8] = {
+      3.3871328727963666080e0,  1.3314166789178437745e+2, 1.9715909503065514427e+3, 1.3731693765509461125e+4,
+      4.5921953931549871457e+4, 6.7265770927008700853e+4, 3.3430575583588128105e+4, 2.5090809287301226727e+3};
+  static const double b[8] = {
+      1,                        4.2313330701600911252e+1, 6.8718700749205790830e+2, 5.3941960214247511077e+3,
+      2.1213794301586595867e+4, 3.9307895800092710610e+4, 2.8729085735721942674e+4, 5.2264952788528545610e+3};
+  static const double c[8] = {
+      1.42343711074968357734e0,  4.63033784615654529590e0,  5.76949722146069140550e0,
+      3.64784832476320460504e0,  1.27045825245236838258e0,  2.41780725177450611770e-1,
+      2.27238449892691845833e-2, 7.74545014278341407640e-4};
+  static const double d[8] = {
+      1,                         2.05319162663775882187e0,  1.67638483018380384940e0,
+      6.89767334985100004550e-1, 1.48103976427480074590e-1, 1.51986665636164571966e-2,
+      5.47593808499534494600e-4, 1.05075007164441684324e-9};
+  static const double e[8] = {
+      6.65790464350110377720e0,  5.46378491116411436990e0,  1.78482653991729133580e0,
+      2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
+      2.71155556874348757815e-5, 2.01033439929228813265e-7};
+  static const double f[8] = {
+      1,                          5.99832206555887937690e-1,  1.36929880922735805310e-1,
+      1.48753612908506148525e-2,  7.86869131145613259100e-4,  1.84631831751005468180e-5,
+      1.42151175831644588870e-7,  2.04426310338993978564e-15};
   double q = p - 0.5;
   if (!(p >= 0 && p <= 1))
     return __builtin_nan("");
@@ -107,16 +118,18 @@ Status prepare_spline(Step *s, Err *e) {
   w->degree = (uint32_t)p->val[s->v->arg[3]].i;
   w->width = s->out->width;
   if (range.n != 2)
-    return err_set(e, ST_DATA, "CML0415", "Give it the smallest and the greatest value.", "the range of a spline has %u numbers", range.n);
+    return err_set(e, ST_DATA, "CML0415", "Give it the smallest and the greatest value.",
+                   "the range of a spline has %u numbers", range.n);
   w->lo = range.v[0];
   w->step = (range.v[1] - range.v[0]) / (w->knots - 1);
   if (!(w->step >= 0 && w->step <= 1.7976931348623157e308))
-    return err_set(e, ST_DATA, "CML0415", "Restrict it to finite numbers.", "a spline has no range, since its smallest or greatest value is not finite");
+    return err_set(e, ST_DATA, "CML0415", "Restrict it to finite numbers.",
+                   "a spline has no range, since its smallest or greatest value is not finite");
   return ST_OK;
 }
 
-/* The degree + 1 splines that are not 0 at t, the place between two knots at distance 1 (0 <= t <= 1): de Boor, A Practical Guide to
- * Splines, 2001, chapter X (the recurrence of Cox and de Boor). */
+/* The degree + 1 splines that are not 0 at t, the place between two knots at distance 1 (0 <= t <= 1): de
+ * Boor, A Practical Guide to Splines, 2001, chapter X (the recurrence of Cox and de Boor). */
 static void splines_at(double t, uint32_t degree, double *b) {
   double left[DEGREE_MOST + 1], right[DEGREE_MOST + 1];
   b[0] = 1;

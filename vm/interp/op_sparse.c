@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sparse rows: how often each word of a list comes, by hash (tf, hashed) or by its place in a vocabulary (count_vector).
+/* Sparse rows: how often each word of a list comes, by hash (tf, hashed) or by its place in a vocabulary
+ * (count_vector).
  *
- * A row is made in three steps: the element of each word, as a key; the keys sorted; equal ones counted. Entries so ascend, and there
- * is no table as wide as the vector.
+ * A row is made in three steps: the element of each word, as a key; the keys sorted; equal ones counted.
+ * Entries so ascend, and there is no table as wide as the vector.
  *
- * The element of a word in n: with h = hash_bytes(HASH_WORDS, word), floor((h >> 32) * n / 2^32); its sign, where asked for, is - where
- * the lowest bit of h is set. K. Weinberger, A. Dasgupta, J. Langford, A. Smola, J. Attenberg, "Feature hashing for large scale multitask
- * learning", ICML 2009. */
+ * The element of a word in n: with h = hash_bytes(HASH_WORDS, word), floor((h >> 32) * n / 2^32); its
+ * sign, where asked for, is - where the lowest bit of h is set. K. Weinberger, A. Dasgupta, J. Langford,
+ * A. Smola, J. Attenberg, "Feature hashing for large scale multitask learning", ICML 2009. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -61,7 +62,8 @@ static Status index_levels(Step *s, Sparse *w, Err *e) {
   }
   for (uint32_t i = 0; i < a->v->nlist; i++)
     if (map_add(&w->index, a->v->names[i], strlen(a->v->names[i]), NULL) != i)
-      return err_set(e, ST_PROGRAM, "CML0415", "Leave out the second.", "a vocabulary has `%.80s` twice", a->v->names[i]);
+      return err_set(e, ST_PROGRAM, "CML0415", "Leave out the second.", "a vocabulary has `%.80s` twice",
+                     a->v->names[i]);
   return ST_OK;
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists of strings: made of texts (tokenize, split), changed (n_grams, remove), asked (length, contains, join).
+/* Lists of strings: made of texts (tokenize, split), changed (n_grams, remove), asked (length, contains,
+ * join).
  *
- * Texts are taken row by row, never by dictionary entry: they rarely repeat. The words of a panel lie one behind the other in
- * a dictionary that is written anew for each panel and belongs to the step (refs 0), each word as often as it comes: there is
- * no look-up, and nothing is allocated once the buffers are large enough. Rows with a null have no words. */
+ * Texts are taken row by row, never by dictionary entry: they rarely repeat. The words of a panel lie one
+ * behind the other in a dictionary that is written anew for each panel and belongs to the step (refs 0),
+ * each word as often as it comes: there is no look-up, and nothing is allocated once the buffers are large
+ * enough. Rows with a null have no words. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1 /* memmem */
 #endif
@@ -112,7 +114,8 @@ typedef struct Scan {
   uint32_t min; /* characters of a word at least */
 } Scan;
 
-/* The words of one text, behind those that are there. There is room for twice its bytes, and for a word from every character. */
+/* The words of one text, behind those that are there. There is room for twice its bytes, and for a word
+ * from every character. */
 static void scan_text(const Scan *x, Str a, Dict *d) {
   const char *p = a.p, *end = a.p + a.n;
   char *out = d->bytes + d->off[d->n], *word = out;

@@ -56,7 +56,8 @@ Status prepare_bucket(Step *s, Err *e) {
     if (w->n && v == w->cut[w->n - 1])
       continue;
     if (v != v || (w->n && v < w->cut[w->n - 1])) {
-      err_set(e, ST_DATA, "CML0415", "Give the cuts in increasing order.", "the cuts of bucket do not increase");
+      err_set(e, ST_DATA, "CML0415", "Give the cuts in increasing order.",
+              "the cuts of bucket do not increase");
       if (s->v->line)
         err_at(e, "line %u, column %u", s->v->line, s->v->col);
       return e->code;
@@ -115,7 +116,8 @@ Status prepare_element(Step *s, Err *e) {
   if (s->v->i >= 0 && s->v->i < s->arg[0]->width)
     return ST_OK;
   return err_set(e, ST_FAULT, "CML0601", "This is a fault of cml, or the file of the model is damaged.",
-                 "step %%%u takes element %lld of a vector of %u", s->number, (long long)s->v->i, s->arg[0]->width);
+                 "step %%%u takes element %lld of a vector of %u", s->number, (long long)s->v->i,
+                 s->arg[0]->width);
 }
 
 void step_ELEMENT_VEC(Step *s) {

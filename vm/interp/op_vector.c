@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arithmetic of row vectors, a row at a time. A vector comes in one of the forms of Col: dense, one-hot or sparse; a constant one has one row.
- * A step reads its arguments with `row_of`, which gives a row's elements side by side, and writes a dense row. Where the result is sparse
- * (shape.c says when) the entries are the row: `row_at` gives those of the arguments that belong to them. */
+/* Arithmetic of row vectors, a row at a time. A vector comes in one of the forms of Col: dense, one-hot or
+ * sparse; a constant one has one row. A step reads its arguments with `row_of`, which gives a row's
+ * elements side by side, and writes a dense row. Where the result is sparse (shape.c says when) the
+ * entries are the row: `row_at` gives those of the arguments that belong to them. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -111,7 +112,8 @@ static RowAt row_at(const Step *s, uint32_t r) {
   const Col *o = s->out, *b = s->v->narg > 1 ? s->arg[1] : NULL;
   if (o->is_sparse) {
     uint32_t n = o->ptr[r + 1] - o->ptr[r];
-    return (RowAt){n, entries_of(s, s->arg[0], r, n, w->a), b ? entries_of(s, b, r, n, w->b) : NULL, o->f + o->ptr[r]};
+    return (RowAt){n, entries_of(s, s->arg[0], r, n, w->a), b ? entries_of(s, b, r, n, w->b) : NULL,
+                   o->f + o->ptr[r]};
   }
   return (RowAt){o->width, row_of(s->arg[0], r, o->width, w->a), b ? row_of(b, r, o->width, w->b) : NULL,
                  o->f + (size_t)r * o->width};
@@ -180,10 +182,12 @@ void step_TOTAL_VEC(Step *s) {
   uint32_t width = s->arg[0]->width;
   const Col *c = s->arg[0];
   for (uint32_t r = 0; r < s->n; r++)
-    s->out->f[r] = c->is_sparse ? k_sum(c->f + c->ptr[r], c->ptr[r + 1] - c->ptr[r]) : k_sum(row_of(c, r, width, w->a), width);
+    s->out->f[r] = c->is_sparse ? k_sum(c->f + c->ptr[r], c->ptr[r + 1] - c->ptr[r])
+                                : k_sum(row_of(c, r, width, w->a), width);
 }
 
-/* (sum |x|^p)^(1/p); p infinite: the largest |x|. The largest is divided out first, so that squares neither overflow nor vanish. */
+/* (sum |x|^p)^(1/p); p infinite: the largest |x|. The largest is divided out first, so that squares
+ * neither overflow nor vanish. */
 static double norm_of(const double *x, uint32_t n, double p, double *scratch) {
   double most = 0, sum;
   for (uint32_t j = 0; j < n; j++) {
@@ -224,7 +228,8 @@ void step_PROJECT_VEC(Step *s) {
   const Work *w = s->state;
   const Fitted *m = s->t->step[s->v->arg[1]].fitted;
   for (uint32_t r = 0; r < s->n; r++)
-    k_gemv_rows(m->list, m->rows, m->cols, row_of(s->arg[0], r, m->cols, w->a), 0, s->out->f + (size_t)r * m->rows);
+    k_gemv_rows(m->list, m->rows, m->cols, row_of(s->arg[0], r, m->cols, w->a), 0,
+                s->out->f + (size_t)r * m->rows);
 }
 
 void step_INTERACT_VEC(Step *s) {

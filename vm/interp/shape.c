@@ -17,8 +17,8 @@ static Status wrong(Err *e, uint32_t step, const char *what) {
 }
 
 static Status too_wide(Err *e, uint64_t width) {
-  return err_set(e, ST_RESOURCE, "CML0522", "Keep fewer levels, or a lower degree.", "a vector would have %llu elements",
-                 (unsigned long long)width);
+  return err_set(e, ST_RESOURCE, "CML0522", "Keep fewer levels, or a lower degree.",
+                 "a vector would have %llu elements", (unsigned long long)width);
 }
 
 uint32_t monomials(uint32_t n, uint32_t degree, bool distinct, uint32_t *from, uint32_t *by) {
@@ -108,15 +108,16 @@ static Status shape_hashed(const RowProg *p, Shape *shape, uint32_t i, uint64_t 
   if (n->op != OP_CONST_I64)
     return wrong(e, i, "a hashed vector without a number of elements");
   if (n->i < 1 || n->i > VECTOR_MOST)
-    return err_set(e, ST_PROGRAM, "CML0415", "Give it a number from 1 to 16777216 (2^24).", "a hashed vector would have %lld elements",
-                   (long long)n->i);
+    return err_set(e, ST_PROGRAM, "CML0415", "Give it a number from 1 to 16777216 (2^24).",
+                   "a hashed vector would have %lld elements", (long long)n->i);
   shape[i].hot = v->op == OP_HASHED_STR && sign->op == OP_CONST_B && !sign->i; /* with signs it is sparse */
   shape[i].sparse = !shape[i].hot;
   *width = (uint64_t)n->i;
   return ST_OK;
 }
 
-static Status shape_project(const RowProg *p, const Env *env, const Shape *shape, uint32_t i, uint64_t *width, Err *e) {
+static Status shape_project(const RowProg *p, const Env *env, const Shape *shape, uint32_t i, uint64_t *width,
+                            Err *e) {
   const IrVal *v = &p->val[i], *m = &p->val[v->arg[1]];
   const Fitted *f = m->op == OP_FITTED_MAT ? fitted_at(env, m) : NULL;
   if (!f || f->type != IR_MAT)
@@ -138,8 +139,8 @@ static Status shape_polynomial(const RowProg *p, const Shape *shape, uint32_t i,
 
 static Status shape_spline(const RowProg *p, uint32_t i, uint64_t *width, Err *e) {
   const IrVal *knots = &p->val[p->val[i].arg[2]], *degree = &p->val[p->val[i].arg[3]];
-  if (knots->op != OP_CONST_I64 || degree->op != OP_CONST_I64 || knots->i < 2 || knots->i > KNOTS_MOST || degree->i < 0 ||
-      degree->i > DEGREE_MOST)
+  if (knots->op != OP_CONST_I64 || degree->op != OP_CONST_I64 || knots->i < 2 || knots->i > KNOTS_MOST ||
+      degree->i < 0 || degree->i > DEGREE_MOST)
     return wrong(e, i, "a spline without knots or a degree");
   *width = (uint64_t)(knots->i + degree->i - 1);
   return ST_OK;
@@ -205,8 +206,11 @@ static Status shape_one(const RowProg *p, const Env *env, Shape *shape, uint32_t
   if (!st && width > VECTOR_MOST)
     st = too_wide(e, width);
   else if (!st && dense && width > DENSE_MOST)
-    st = err_set(e, ST_RESOURCE, "CML0522", "Multiply a sparse vector by weights, or make it narrower; a sum of it and something else is "
-                 "not sparse.", "a vector of %llu elements would have to be kept with all its zeros", (unsigned long long)width);
+    st = err_set(
+        e, ST_RESOURCE, "CML0522",
+        "Multiply a sparse vector by weights, or make it narrower; a sum of it and something else is "
+        "not sparse.",
+        "a vector of %llu elements would have to be kept with all its zeros", (unsigned long long)width);
   shape[i].width = (uint32_t)width;
   return st;
 }
@@ -255,7 +259,8 @@ static char **names_apart(Naming *w, uint32_t val) {
   return v;
 }
 
-/* The k-th argument of `vec`: `_name`; a name that begins with a dot stands as it is; without a name its number. */
+/* The k-th argument of `vec`: `_name`; a name that begins with a dot stands as it is; without a name its
+ * number. */
 static void put_argument(Buf *b, const IrVal *v, uint32_t k) {
   const char *name = v->nlist && v->names[k] ? v->names[k] : "";
   if (*name)
@@ -338,7 +343,8 @@ static char *monomial_name(char *const *x, const uint32_t *from, const uint32_t 
 
 static Status names_polynomial(Naming *w, const IrVal *v, uint32_t width, char **out) {
   uint32_t n = w->shape[v->arg[0]].width;
-  uint32_t *from = mem_alloc(((size_t)width + 1) * sizeof *from), *by = mem_alloc(((size_t)width + 1) * sizeof *by);
+  uint32_t *from = mem_alloc(((size_t)width + 1) * sizeof *from),
+           *by = mem_alloc(((size_t)width + 1) * sizeof *by);
   char **x = from && by ? names_apart(w, v->arg[0]) : NULL;
   if (x && width)
     monomials(n, (uint32_t)w->p->val[v->arg[1]].i, w->p->val[v->arg[2]].i != 0, from, by);
@@ -370,8 +376,9 @@ static bool is_hashed(uint32_t op) {
 }
 
 static bool keeps_names(uint32_t op) {
-  return op != OP_VEC && op != OP_INDICATOR_STR && op != OP_COUNT_VECTOR_STRS && !is_hashed(op) && op != OP_FITTED_VEC &&
-         op != OP_PROJECT_VEC && op != OP_POLYNOMIAL_VEC && op != OP_SPLINE_F64 && op != OP_INTERACT_VEC && op != OP_SCORES;
+  return op != OP_VEC && op != OP_INDICATOR_STR && op != OP_COUNT_VECTOR_STRS && !is_hashed(op) &&
+         op != OP_FITTED_VEC && op != OP_PROJECT_VEC && op != OP_POLYNOMIAL_VEC && op != OP_SPLINE_F64 &&
+         op != OP_INTERACT_VEC && op != OP_SCORES;
 }
 
 static Status names_of(Naming *w, uint32_t val, char **out) {

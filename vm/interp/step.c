@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One step: what is done around every op (null masks, failing rows, room for ragged rows), and what ops read of their arguments. */
+/* One step: what is done around every op (null masks, failing rows, room for ragged rows), and what ops
+ * read of their arguments. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

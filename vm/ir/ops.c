@@ -103,8 +103,8 @@ bool op_scores(uint32_t op) {
 }
 
 bool op_fitted(uint32_t op) {
-  return (op >= OP_FITTED_B && op <= OP_FITTED_MAT) || op == OP_LOOKUP_I64 || op == OP_LOOKUP_F64 || op_scores(op) ||
-         op == OP_CLASS_VEC;
+  return (op >= OP_FITTED_B && op <= OP_FITTED_MAT) || op == OP_LOOKUP_I64 || op == OP_LOOKUP_F64 ||
+         op_scores(op) || op == OP_CLASS_VEC;
 }
 
 bool op_nullable(uint32_t op, const bool *arg, uint32_t narg) {

@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The text form of the IR, printed. One statement a line; a stage, a metric and an expectation have braces. read.c has the same
- * statements in the same order.
+/* The text form of the IR, printed. One statement a line; a stage, a metric and an expectation have braces.
+ * read.c has the same statements in the same order.
  *
- *   %4 = sub.f64 %2 %3 : f64? @17:20      a step: op, arguments, immediates (i= f= g= s= list= names=), type, `?` = nullable, source place
- *   out slot "distance" %4                an output
- */
+ *   %4 = sub.f64 %2 %3 : f64? @17:20      a step: op, arguments, immediates (i= f= g= s= list= names=), type,
+ *   `?` = nullable, source place out slot "distance" %4                an output
+ * */
 #include <string.h>
 
 #include "base/num.h"
 #include "vm/ir/names.h"
 #include "vm/ops.h"
 
-const char *const ir_type_name[IR_TYPES] = {"b", "i64", "f64", "str", "vec", "strs", "list", "vocab", "table", "model", "mat"};
-const char *const ir_role_name[IR_ROLES] = {"column", "part", "fold", "weight", "slot", "target", "score", "invalid"};
-const char *const ir_stage_name[IR_STAGES] = {"source", "rows", "fit", "train", "score", "evaluate", "predict", "bundle"};
+const char *const ir_type_name[IR_TYPES] = {"b",    "i64",   "f64",   "str",   "vec", "strs",
+                                            "list", "vocab", "table", "model", "mat"};
+const char *const ir_role_name[IR_ROLES] = {"column", "part",   "fold",  "weight",
+                                            "slot",   "target", "score", "invalid"};
+const char *const ir_stage_name[IR_STAGES] = {"source", "rows",     "fit",     "train",
+                                              "score",  "evaluate", "predict", "bundle"};
 
 uint64_t ir_parts(const Program *p, const Stage *s) {
   const Stage *rows = s->from >= 0 ? &p->stage[s->from] : NULL;
   if (!rows || s->part < 0)
     return UINT64_MAX;
   uint32_t part = (uint32_t)s->part, behind = part - rows->nparts;
-  return part < rows->nparts ? UINT64_C(1) << (part & 63) : behind < rows->nunions ? rows->unions[behind].parts : 0;
+  return part < rows->nparts      ? UINT64_C(1) << (part & 63)
+         : behind < rows->nunions ? rows->unions[behind].parts
+                                  : 0;
 }
 
 const char *ir_part_name(const Program *p, const Stage *s) {

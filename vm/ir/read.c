@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The text form of the IR, read; nothing is trusted. First tokens, then a function for each statement, in the order of print.c. An error
- * sets in->e and makes every further token T_END, so that all loops end. Sizes are bounded by the length of the text. */
+/* The text form of the IR, read; nothing is trusted. First tokens, then a function for each statement, in
+ * the order of print.c. An error sets in->e and makes every further token T_END, so that all loops end.
+ * Sizes are bounded by the length of the text. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,13 +28,15 @@ typedef struct In {
 } In;
 
 static bool fail(In *in, const char *what) {
-  err_set(in->e, ST_DATA, "CML0450", "It was not written by cml, or is damaged.", "IR text, line %u: %s", in->line, what);
+  err_set(in->e, ST_DATA, "CML0450", "It was not written by cml, or is damaged.", "IR text, line %u: %s",
+          in->line, what);
   in->tok = T_END;
   return false;
 }
 
 static bool word_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+         c == '-';
 }
 
 static bool read_string(In *in) {
@@ -113,7 +116,8 @@ static bool next(In *in) {
       return fail(in, "a bad number of a value");
     return true;
   }
-  if ((c >= '0' && c <= '9') || c == '-' || (n == 3 && (!memcmp(start, "nan", 3) || !memcmp(start, "inf", 3)))) {
+  if ((c >= '0' && c <= '9') || c == '-' ||
+      (n == 3 && (!memcmp(start, "nan", 3) || !memcmp(start, "inf", 3)))) {
     in->tok = T_NUMBER;
     in->whole = num_parse_i64(start, n, &in->i);
     if (!num_parse_f64(start, n, &in->num))
@@ -256,8 +260,9 @@ static void read_val(In *in, RowProg *p, ProgCap *cap) {
   int op = in->tok == T_WORD ? op_find(in->text) : -1;
   if (op < 0) {
     if (in->tok == T_WORD)
-      err_set(in->e, ST_DATA, "CML0451", "It needs a newer cml.", "IR text, line %u: unknown operation `%s` (this cml has ops version %d)",
-              in->line, in->text, OPS_VERSION);
+      err_set(in->e, ST_DATA, "CML0451", "It needs a newer cml.",
+              "IR text, line %u: unknown operation `%s` (this cml has ops version %d)", in->line, in->text,
+              OPS_VERSION);
     return (void)fail(in, "an operation is missing");
   }
   v.op = (uint16_t)op;
@@ -641,7 +646,8 @@ Status ir_parse(Arena *a, const char *text, uint32_t n, Program **out, Err *e) {
   next(&in);
   int64_t version = take_int(&in, 1, INT32_MAX);
   if (!e->code && version > IR_VERSION)
-    err_set(e, ST_DATA, "CML0451", "It needs a newer cml.", "IR version %lld; this cml reads up to %d", (long long)version, IR_VERSION);
+    err_set(e, ST_DATA, "CML0451", "It needs a newer cml.", "IR version %lld; this cml reads up to %d",
+            (long long)version, IR_VERSION);
   end_line(&in);
   if (!is_word(&in, "program"))
     fail(&in, "`program` is missing");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every rule that a program of the IR keeps. Lowering and passes must not break them (a fault of ours); a bundle may not either (hostile
- * data): the caller decides which it is by where it calls. Each rule is one `need`. Read verify_prog, then verify_stage. */
+/* Every rule that a program of the IR keeps. Lowering and passes must not break them (a fault of ours); a
+ * bundle may not either (hostile data): the caller decides which it is by where it calls. Each rule is one
+ * `need`. Read verify_prog, then verify_stage. */
 #include <math.h>
 #include <string.h>
 
@@ -19,7 +20,8 @@ typedef struct Verify {
 
 static bool need(Verify *v, bool ok, const char *rule) {
   if (!ok)
-    err_set(v->e, ST_DATA, "CML0452", "It was not written by cml, or is damaged.", "the IR of stage `%s` breaks a rule: %s", v->what, rule);
+    err_set(v->e, ST_DATA, "CML0452", "It was not written by cml, or is damaged.",
+            "the IR of stage `%s` breaks a rule: %s", v->what, rule);
   return ok;
 }
 
@@ -54,7 +56,8 @@ static bool verify_reference(Verify *v, const IrVal *x) {
   default: return true;
   }
   return need(v, x->i >= 0 && x->i < v->p->nfitted, "a fitted value has no such number") &&
-         need(v, v->open || v->fitted[x->i] == want, "a fitted value is read before it is fitted, or as another type");
+         need(v, v->open || v->fitted[x->i] == want,
+              "a fitted value is read before it is fitted, or as another type");
 }
 
 static bool verify_val(Verify *v, const RowProg *p, uint32_t number) {
@@ -63,7 +66,8 @@ static bool verify_val(Verify *v, const RowProg *p, uint32_t number) {
   bool nullable[16], *np = x->narg <= 16 ? nullable : mem_alloc(x->narg);
   if (!need(v, o, "an unknown op") || !np)
     return err_memory(v->e), false;
-  bool ok = need(v, o->arity < 0 ? x->narg >= 1 : x->narg == (uint32_t)o->arity, "a step has the wrong number of arguments");
+  bool ok = need(v, o->arity < 0 ? x->narg >= 1 : x->narg == (uint32_t)o->arity,
+                 "a step has the wrong number of arguments");
   for (uint32_t i = 0; ok && i < x->narg; i++) {
     ok = need(v, x->arg[i] < number, "an argument does not stand before its step");
     if (ok) {
@@ -75,14 +79,18 @@ static bool verify_val(Verify *v, const RowProg *p, uint32_t number) {
     ok = need(v, x->type <= IR_STR, "a column has no such type");
   else if (ok)
     ok = need(v, x->type == o->result, "a step has the wrong type") &&
-         need(v, x->nullable == op_nullable(x->op, np, x->narg), "a step is nullable where it should not be, or the other way");
+         need(v, x->nullable == op_nullable(x->op, np, x->narg),
+              "a step is nullable where it should not be, or the other way");
   if (np != nullable)
     mem_free(np);
   for (uint32_t i = 0; ok && x->op == OP_LIST && i < x->narg; i++)
     ok = need(v, p->val[x->arg[i]].scalar, "a list of values that differ from row to row");
-  return ok && need(v, x->scalar == ir_is_scalar(p, x), "a step is scalar where it should not be, or the other way") &&
+  return ok &&
+         need(v, x->scalar == ir_is_scalar(p, x),
+              "a step is scalar where it should not be, or the other way") &&
          verify_fields(v, o, x) && verify_reference(v, x) &&
-         need(v, (x->op != OP_VEC && !op_scores(x->op)) || x->nlist == x->narg, "a step has not one name for each argument");
+         need(v, (x->op != OP_VEC && !op_scores(x->op)) || x->nlist == x->narg,
+              "a step has not one name for each argument");
 }
 
 static bool verify_prog(Verify *v, const RowProg *p) {
@@ -112,7 +120,8 @@ static bool verify_roles(Verify *v, unsigned allowed) {
 
 /* Probabilities of all classes, which become a column each. */
 static bool writes_classes(const Stage *s, const IrVal *x) {
-  return (s->kind == STAGE_SCORE || s->kind == STAGE_PREDICT) && s->task == TASK_MULTICLASS && x->op == OP_SCORES;
+  return (s->kind == STAGE_SCORE || s->kind == STAGE_PREDICT) && s->task == TASK_MULTICLASS &&
+         x->op == OP_SCORES;
 }
 
 static bool verify_out_types(Verify *v) {
@@ -122,24 +131,37 @@ static bool verify_out_types(Verify *v) {
     const IrOut *o = &p->out[i];
     switch (o->role) {
     case OUT_COLUMN:
-      need(v, x->type <= (v->s->kind == STAGE_FIT ? IR_STRS : IR_STR) || writes_classes(v->s, x), "a column is no scalar per row");
-      need(v, v->s->kind == STAGE_FIT || (o->name && o->kind < KIND_N && (kind_ir((Kind)o->kind) == x->type || (x->type == IR_VEC && o->kind == KIND_FLOAT))), "a column lacks its name, or has a kind that does not fit");
+      need(v, x->type <= (v->s->kind == STAGE_FIT ? IR_STRS : IR_STR) || writes_classes(v->s, x),
+           "a column is no scalar per row");
+      need(v,
+           v->s->kind == STAGE_FIT ||
+               (o->name && o->kind < KIND_N &&
+                (kind_ir((Kind)o->kind) == x->type || (x->type == IR_VEC && o->kind == KIND_FLOAT))),
+           "a column lacks its name, or has a kind that does not fit");
       for (uint32_t k = 0; v->e->code == ST_OK && v->s->kind != STAGE_FIT && k < i; k++)
-        need(v, p->out[k].role != OUT_COLUMN || !o->name || strcmp(p->out[k].name, o->name) != 0, "two columns have one name");
+        need(v, p->out[k].role != OUT_COLUMN || !o->name || strcmp(p->out[k].name, o->name) != 0,
+             "two columns have one name");
       break;
     case OUT_PART:
     case OUT_FOLD: need(v, x->type == IR_I64 && !x->nullable, "part and fold are whole numbers"); break;
     case OUT_SLOT:
-      need(v, (x->type == IR_F64 || x->type == IR_VEC) && o->name, "a slot is a number or a vector, with a name");
+      need(v, (x->type == IR_F64 || x->type == IR_VEC) && o->name,
+           "a slot is a number or a vector, with a name");
       need(v, !x->nullable, "a slot may not be null");
       break;
     case OUT_SCORE:
-      need(v, x->op == OP_SCORES || (x->type == IR_F64 && !x->nullable), "a score is a number, or what a model gives");
-      need(v, (x->type == IR_VEC) == (v->s->task == TASK_MULTICLASS || v->s->task == TASK_CLUSTER), "a score is not as wide as its task says");
+      need(v, x->op == OP_SCORES || (x->type == IR_F64 && !x->nullable),
+           "a score is a number, or what a model gives");
+      need(v, (x->type == IR_VEC) == (v->s->task == TASK_MULTICLASS || v->s->task == TASK_CLUSTER),
+           "a score is not as wide as its task says");
       break;
-    case OUT_INVALID: need(v, x->type == IR_BOOL && !x->nullable, "whether a row is invalid is a bool, never null"); break;
+    case OUT_INVALID:
+      need(v, x->type == IR_BOOL && !x->nullable, "whether a row is invalid is a bool, never null");
+      break;
     case OUT_WEIGHT:
-    case OUT_TARGET: need(v, x->type == IR_F64 && !x->nullable, "weight and target are numbers, never null"); break;
+    case OUT_TARGET:
+      need(v, x->type == IR_F64 && !x->nullable, "weight and target are numbers, never null");
+      break;
     }
   }
   return v->e->code == ST_OK;
@@ -163,7 +185,8 @@ static bool verify_cols(Verify *v, const RowProg *p, const IrColumn *c, uint32_t
     const IrVal *x = &p->val[i];
     bool found = x->op != OP_COL;
     for (uint32_t k = 0; !found && k < nc; k++)
-      found = strcmp(c[k].name, x->s) == 0 && kind_ir((Kind)c[k].kind) == x->type && (x->nullable || !c[k].nullable);
+      found = strcmp(c[k].name, x->s) == 0 && kind_ir((Kind)c[k].kind) == x->type &&
+              (x->nullable || !c[k].nullable);
     for (uint32_t k = 0; !found && from && k < from->nout; k++) {
       const IrOut *o = &from->out[k];
       found = o->role == OUT_COLUMN && strcmp(o->name, x->s) == 0 && from->val[o->val].type == x->type &&
@@ -192,23 +215,30 @@ static bool verify_fit(Verify *v) {
     const IrAgg *a = &s->agg[i];
     const AggOp *o = agg_op(a->op);
     uint32_t nval = s->prog.nval;
-    if (!need(v, o, "an unknown aggregate") || !need(v, a->fitted < v->p->nfitted, "a fitted value has no such number") ||
-        !need(v, a->arg < (int32_t)nval && a->where < (int32_t)nval && a->weight < (int32_t)nval, "an aggregate reads no step"))
+    if (!need(v, o, "an unknown aggregate") ||
+        !need(v, a->fitted < v->p->nfitted, "a fitted value has no such number") ||
+        !need(v, a->arg < (int32_t)nval && a->where < (int32_t)nval && a->weight < (int32_t)nval,
+              "an aggregate reads no step"))
       return false;
     const IrAgg *before = i ? &s->agg[i - 1] : NULL;
     if (a->leave_out >= 0) /* variants stand in order of the fold behind the table of all rows */
-      need(v, before && before->fitted == a->fitted && before->leave_out == a->leave_out - 1 && a->nkey == before->nkey &&
-                  a->nkey && !a->crossfit && !before->crossfit && !strcmp(a->op, before->op) && a->leave_out < 256,
+      need(v,
+           before && before->fitted == a->fitted && before->leave_out == a->leave_out - 1 &&
+               a->nkey == before->nkey && a->nkey && !a->crossfit && !before->crossfit &&
+               !strcmp(a->op, before->op) && a->leave_out < 256,
            "a variant does not stand behind its table");
     else
       need(v, v->fitted[a->fitted] == (IrType)-1, "a fitted value is fitted twice");
-    need(v, (o->arg < 0) == (a->arg < 0) && (o->arg < 0 || s->prog.val[a->arg].type == o->arg), "an aggregate has the wrong argument");
+    need(v, (o->arg < 0) == (a->arg < 0) && (o->arg < 0 || s->prog.val[a->arg].type == o->arg),
+         "an aggregate has the wrong argument");
     need(v, a->where < 0 || s->prog.val[a->where].type == IR_BOOL, "`where` is no bool");
-    need(v, a->weight < 0 || (o->weighted && s->prog.val[a->weight].type == IR_F64), "a weight is no number, or not taken");
+    need(v, a->weight < 0 || (o->weighted && s->prog.val[a->weight].type == IR_F64),
+         "a weight is no number, or not taken");
     need(v, !a->nkey || o->grouped, "an aggregate cannot stand with `by`");
     need(v, a->nkey <= 16 && (!a->crossfit || a->nkey), "only grouped aggregates are cross-fitted");
     for (uint32_t k = 0; k < a->nkey; k++)
-      need(v, a->key[k] < nval && op_arg_fits(op_info(OP_HASH), 0, (IrType)s->prog.val[a->key[k]].type), "a key has the wrong type");
+      need(v, a->key[k] < nval && op_arg_fits(op_info(OP_HASH), 0, (IrType)s->prog.val[a->key[k]].type),
+           "a key has the wrong type");
     if (v->e->code)
       return false;
     v->fitted[a->fitted] = a->nkey ? IR_TABLE : o->result;
@@ -220,7 +250,8 @@ static bool verify_fit(Verify *v) {
 static bool verify_expects(Verify *v) {
   for (uint32_t i = 0; i < v->s->nexpect; i++) {
     const RowProg *p = &v->s->expect[i].prog;
-    if (!verify_prog(v, p) || !need(v, p->nout == 1 && p->val[p->out[0].val].type == IR_BOOL, "an expectation has one output, a bool"))
+    if (!verify_prog(v, p) || !need(v, p->nout == 1 && p->val[p->out[0].val].type == IR_BOOL,
+                                    "an expectation has one output, a bool"))
       return false;
     for (uint32_t k = 0; k < p->nval && v->s->kind == STAGE_FIT; k++)
       need(v, p->val[k].op != OP_COL, "an expectation of data reads a metric");
@@ -239,20 +270,25 @@ static bool is_number(const Verify *v, int32_t fitted) {
   return fitted < 0 || ((uint32_t)fitted < v->p->nfitted && v->fitted[fitted] == IR_F64);
 }
 
-/* Values that become fitted ones, thresholds, and the models that metrics compare with: each has its score. */
+/* Values that become fitted ones, thresholds, and the models that metrics compare with: each has its
+ * score. */
 static bool verify_metrics(Verify *v) {
   const Stage *s = v->s;
   for (uint32_t i = 0; i < s->nmetric; i++) {
     const IrMetric *m = &s->metric[i];
     bool found = !m->vs;
     for (uint32_t k = 0; k < s->prog.nout; k++)
-      found |= s->prog.out[k].role == OUT_SCORE && s->prog.out[k].name && !strcmp(s->prog.out[k].name, m->vs ? m->vs : "");
-    if (!need(v, found && (!m->vs || !m->by), "a metric compares with a model that has no score, or in slices") ||
-        !need(v, is_number(v, m->threshold) && is_number(v, m->vs_threshold), "a threshold is no fitted number"))
+      found |= s->prog.out[k].role == OUT_SCORE && s->prog.out[k].name &&
+               !strcmp(s->prog.out[k].name, m->vs ? m->vs : "");
+    if (!need(v, found && (!m->vs || !m->by),
+              "a metric compares with a model that has no score, or in slices") ||
+        !need(v, is_number(v, m->threshold) && is_number(v, m->vs_threshold),
+              "a threshold is no fitted number"))
       return false;
     if (m->fitted < 0)
       continue;
-    if (!need(v, (uint32_t)m->fitted < v->p->nfitted && v->fitted[m->fitted] == (IrType)-1 && !m->by && !m->vs,
+    if (!need(v,
+              (uint32_t)m->fitted < v->p->nfitted && v->fitted[m->fitted] == (IrType)-1 && !m->by && !m->vs,
               "a fitted value has no such number, or is fitted twice"))
       return false;
     v->fitted[m->fitted] = IR_F64;
@@ -280,34 +316,47 @@ static bool verify_stage(Verify *v) {
   case STAGE_SOURCE: return need(v, s->ninput && !s->prog.nval, "a source has an input, and no steps");
   case STAGE_ROWS:
     return need(v, from && from->kind == STAGE_SOURCE, "rows come from a source") &&
-           verify_roles(v, 1u << OUT_COLUMN | 1u << OUT_PART | 1u << OUT_FOLD | 1u << OUT_WEIGHT | 1u << OUT_INVALID) &&
-           need(v, count_role(&s->prog, OUT_PART) == (s->nparts > 0) && s->nparts <= 64, "a split has parts and a part") &&
+           verify_roles(v, 1u << OUT_COLUMN | 1u << OUT_PART | 1u << OUT_FOLD | 1u << OUT_WEIGHT |
+                               1u << OUT_INVALID) &&
+           need(v, count_role(&s->prog, OUT_PART) == (s->nparts > 0) && s->nparts <= 64,
+                "a split has parts and a part") &&
            verify_unions(v) &&
-           need(v, count_role(&s->prog, OUT_FOLD) == (s->folds > 0) && count_role(&s->prog, OUT_WEIGHT) <= 1, "one fold and one weight") &&
+           need(v, count_role(&s->prog, OUT_FOLD) == (s->folds > 0) && count_role(&s->prog, OUT_WEIGHT) <= 1,
+                "one fold and one weight") &&
            verify_cols(v, &s->prog, from->column, from->ncolumn, NULL);
   case STAGE_FIT:
-    return need(v, seen, "a fit reads rows") && verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, NULL, 0, seen) && verify_fit(v) &&
-           verify_expects(v);
+    return need(v, seen, "a fit reads rows") && verify_roles(v, 1u << OUT_COLUMN) &&
+           verify_cols(v, &s->prog, NULL, 0, seen) && verify_fit(v) && verify_expects(v);
   case STAGE_TRAIN:
-    if (!(need(v, seen && s->estimator && s->fitted < v->p->nfitted, "a train stage reads rows, has an estimator and a number") &&
+    if (!(need(v, seen && s->estimator && s->fitted < v->p->nfitted,
+               "a train stage reads rows, has an estimator and a number") &&
           verify_roles(v, 1u << OUT_SLOT | 1u << OUT_TARGET) && verify_cols(v, &s->prog, NULL, 0, seen) &&
-          need(v, count_role(&s->prog, OUT_SLOT) >= 1 && count_role(&s->prog, OUT_TARGET) == (s->task != TASK_CLUSTER), "a train stage has slots and one target") &&
+          need(v,
+               count_role(&s->prog, OUT_SLOT) >= 1 &&
+                   count_role(&s->prog, OUT_TARGET) == (s->task != TASK_CLUSTER),
+               "a train stage has slots and one target") &&
           need(v, (s->classes >= 0) == (s->task == TASK_MULTICLASS), "classes are of multiclass models") &&
-          need(v, s->classes < 0 || ((uint32_t)s->classes < v->p->nfitted && v->fitted[s->classes] == IR_VOCAB), "the classes are no fitted vocabulary")))
+          need(v,
+               s->classes < 0 || ((uint32_t)s->classes < v->p->nfitted && v->fitted[s->classes] == IR_VOCAB),
+               "the classes are no fitted vocabulary")))
       return false;
     v->fitted[s->fitted] = IR_MODEL;
     return true;
-  case STAGE_SCORE: return verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, s->column, s->ncolumn, NULL);
+  case STAGE_SCORE:
+    return verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, s->column, s->ncolumn, NULL);
   case STAGE_EVALUATE:
     return verify_expects(v) && need(v, seen, "an evaluation reads rows") &&
            verify_roles(v, 1u << OUT_SCORE | 1u << OUT_TARGET | 1u << OUT_COLUMN | 1u << OUT_SLOT) &&
-           need(v, own_scores(&s->prog) == 1 && count_role(&s->prog, OUT_TARGET) == (s->task != TASK_CLUSTER), "one score and one target") &&
+           need(v, own_scores(&s->prog) == 1 && count_role(&s->prog, OUT_TARGET) == (s->task != TASK_CLUSTER),
+                "one score and one target") &&
            need(v, slots_fit_score(&s->prog), "slots are those that the score reads, or none") &&
            verify_cols(v, &s->prog, NULL, 0, seen) && verify_metrics(v);
   case STAGE_PREDICT:
-    return need(v, seen && s->path, "predictions read rows and have a path") && verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, NULL, 0, seen);
+    return need(v, seen && s->path, "predictions read rows and have a path") &&
+           verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, NULL, 0, seen);
   case STAGE_BUNDLE:
-    return need(v, s->path && s->score >= 0 && v->p->stage[s->score].kind == STAGE_SCORE, "a bundle has a path and a score stage");
+    return need(v, s->path && s->score >= 0 && v->p->stage[s->score].kind == STAGE_SCORE,
+                "a bundle has a path and a score stage");
   }
   return need(v, false, "an unknown stage");
 }

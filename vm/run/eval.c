@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver's evaluations: metrics of one model, or of two on the same rows, and expectations. Read from the bottom. */
+/* The driver's evaluations: metrics of one model, or of two on the same rows, and expectations. Read from
+ * the bottom. */
 #include <stdio.h>
 #include <string.h>
 
@@ -70,8 +71,8 @@ static Status measured(const Run *r, uint32_t stage, const IrExpect *x, Measured
     const MetricValue *m = value_of(r, stage, v->s);
     uint32_t n = out->n;
     if (!m || n == EXPECT_NAMES)
-      return err_set(e, ST_FAULT, "CML0607", NULL, "expectation `%s` names `%s`, which was not measured", x->text,
-                     v->s);
+      return err_set(e, ST_FAULT, "CML0607", NULL, "expectation `%s` names `%s`, which was not measured",
+                     x->text, v->s);
     out->name[n] = v->s;
     out->why[n] = m->why;
     out->null[n] = !m->defined;
@@ -99,7 +100,8 @@ static void tell(const Measured *m, char *out, size_t size) {
   buf_free(&text);
 }
 
-/* What an expectation of data reads: fitted values that are numbers, called by the aggregates they come from. */
+/* What an expectation of data reads: fitted values that are numbers, called by the aggregates they come
+ * from. */
 static void fitted_measured(const Run *r, uint32_t stage, const IrExpect *x, Measured *out) {
   const Stage *s = &r->p->stage[stage];
   for (uint32_t i = 0; i < x->prog.nval; i++) {
@@ -131,8 +133,8 @@ static Status run_expect(Run *r, uint32_t stage, uint32_t number, RunExpect *out
   if (!st)
     st = interp_run(t, &row, res, NULL, &errors, e);
   if (!st && errors.count)
-    st = err_set(e, ST_DATA, "CML0432", "Change its expression.", "expectation `%s` cannot be computed: %s", x->text,
-                 errors.v[0].text);
+    st = err_set(e, ST_DATA, "CML0432", "Change its expression.", "expectation `%s` cannot be computed: %s",
+                 x->text, errors.v[0].text);
   if (st == ST_DATA)
     err_at(e, "%s:%u:%u", r->p->name, x->line, x->col);
   if (!st) {
@@ -177,7 +179,8 @@ static Status keep_value(Run *r, uint32_t stage, const IrMetric *q, const RunMet
   if (m->n != 1 || !m->v[0].defined) {
     const char *why = m->n == 1 ? m->v[0].why : NULL;
     err_set(e, ST_DATA, "CML0447", "Look at the filter and the split of the data, or give a number.",
-            "no threshold can be chosen for model `%s`: %s", r->p->stage[s->train].name, why ? why : "there are no rows");
+            "no threshold can be chosen for model `%s`: %s", r->p->stage[s->train].name,
+            why ? why : "there are no rows");
     return err_at(e, "%s:%u:%u", r->p->name, s->line, s->col);
   }
   Fitted *f = mem_alloc(sizeof *f);
@@ -189,19 +192,25 @@ static Status keep_value(Run *r, uint32_t stage, const IrMetric *q, const RunMet
 }
 
 /* The Iter of one metric, for the stage's model or (other) the one it is compared with. */
-static Status begin_metric(Run *r, uint32_t stage, const IrMetric *q, bool other, uint64_t rows, Iter **it, Err *e) {
+static Status begin_metric(Run *r, uint32_t stage, const IrMetric *q, bool other, uint64_t rows, Iter **it,
+                           Err *e) {
   const Stage *s = &r->p->stage[stage];
-  int32_t score = other ? out_of(&s->prog, OUT_SCORE, q->vs) : own_score(&s->prog), target = out_of(&s->prog, OUT_TARGET, NULL);
+  int32_t score = other ? out_of(&s->prog, OUT_SCORE, q->vs) : own_score(&s->prog),
+          target = out_of(&s->prog, OUT_TARGET, NULL);
   const IrVal *from = score < 0 ? NULL : &s->prog.val[s->prog.out[score].val];
   uint64_t id = other && from && op_scores(from->op) ? (uint64_t)from->i : s->fitted;
   const Fitted *f = id < r->env.n ? r->env.v[id] : NULL;
-  if (score < 0 || (target < 0 && s->task != TASK_CLUSTER) || !f || f->type != IR_MODEL || f->model->task != s->task)
-    return err_set(e, ST_FAULT, "CML0608", NULL, "stage `%s` gives no score or no target, or has no model", s->name);
+  if (score < 0 || (target < 0 && s->task != TASK_CLUSTER) || !f || f->type != IR_MODEL ||
+      f->model->task != s->task)
+    return err_set(e, ST_FAULT, "CML0608", NULL, "stage `%s` gives no score or no target, or has no model",
+                   s->name);
   const Metric *m = metric_of(r->reg, q->name, s->task);
   if (!m)
-    return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no metric called `%s`", q->name);
+    return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no metric called `%s`",
+                   q->name);
   if (!(m->tasks & TASK_BIT(s->task)))
-    return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "`%s` does not measure %s models", q->name, task_name[s->task]);
+    return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "`%s` does not measure %s models",
+                   q->name, task_name[s->task]);
   IrOption *option = metric_options(r, q, other, e);
   if (!option)
     return e->code;

@@ -6,7 +6,8 @@
 
 #include "vm/kernel/math.h"
 
-/* The finite series of M. Abramowitz, I. Stegun, "Handbook of Mathematical Functions" (1964), 26.7.3 and 26.7.4. */
+/* The finite series of M. Abramowitz, I. Stegun, "Handbook of Mathematical Functions" (1964), 26.7.3 and
+ * 26.7.4. */
 double student_within(double t, uint32_t df) {
   double x = t / sqrt(df), cosine = 1 / sqrt(1 + x * x), sine = x * cosine, angle;
   if (!(t < 1e150))
@@ -64,6 +65,8 @@ Paired paired_of(const MetricValue *a, const MetricValue *b, uint32_t n) {
   out.known = true;
   out.low = out.difference - t * se;
   out.high = out.difference + t * se;
-  out.p = se > 0 ? fmax(0, 1 - student_within(fabs(out.difference) / se, groups - 1)) : out.difference == 0 ? 1 : 0;
+  out.p = se > 0                ? fmax(0, 1 - student_within(fabs(out.difference) / se, groups - 1))
+          : out.difference == 0 ? 1
+                                : 0;
   return out;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the driver share: run.c walks the stages, scan.c goes over rows, train.c learns, eval.c measures. Nobody else includes this. */
+/* What the files of the driver share: run.c walks the stages, scan.c goes over rows, train.c learns,
+ * eval.c measures. Nobody else includes this. */
 #ifndef VM_RUN_PARTS_H
 #define VM_RUN_PARTS_H
 

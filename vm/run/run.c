@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver: see run.h. Read from the bottom: run_program walks the stages; run_fit, run_train (train.c), run_evaluate (eval.c),
- * run_export do one each. run_iterate (scan.c) is the loop that all learning and measuring goes through. */
+/* The driver: see run.h. Read from the bottom: run_program walks the stages; run_fit, run_train (train.c),
+ * run_evaluate (eval.c), run_export do one each. run_iterate (scan.c) is the loop that all learning and
+ * measuring goes through. */
 #include "vm/run.h"
 
 #include <string.h>
@@ -83,7 +84,8 @@ static Status no_cut(const Run *r, uint32_t stage, Err *e) {
   if (!r->p->stage[s->from].early || s->nexpect || strcmp(e->id, "CML0410") != 0)
     return e->code;
   err_clear(e);
-  err_set(e, ST_DATA, "CML0431", "Look at the data and the filters above the split.", "there are no rows to split");
+  err_set(e, ST_DATA, "CML0431", "Look at the data and the filters above the split.",
+          "there are no rows to split");
   return err_at(e, "%s:%u:%u", r->p->name, s->line, s->col);
 }
 
@@ -164,15 +166,16 @@ static Status expectations(const Run *r, Err *e) {
   if (bad == 1)
     err_set(e, ST_EXPECT, "CML0433", NULL, "expectation `%s` was not met%s%s", x->text, colon, first->text);
   else
-    err_set(e, ST_EXPECT, "CML0433", NULL, "%u expectations were not met; the first is `%s`%s%s", bad, x->text, colon,
-            first->text);
+    err_set(e, ST_EXPECT, "CML0433", NULL, "%u expectations were not met; the first is `%s`%s%s", bad,
+            x->text, colon, first->text);
   return err_at(e, "%s:%u:%u", r->p->name, x->line, x->col);
 }
 
 /* Nothing is learned from data that did not stand their tests: those come first. */
 static bool refuted(const Run *r, uint32_t stage) {
   const Stage *s = &r->p->stage[stage];
-  for (uint32_t i = 0; i < r->out->nexpect && !s->nexpect && (s->from < 0 || !r->p->stage[s->from].early); i++)
+  for (uint32_t i = 0; i < r->out->nexpect && !s->nexpect && (s->from < 0 || !r->p->stage[s->from].early);
+       i++)
     if (!r->out->expect[i].passed && r->p->stage[r->out->expect[i].stage].kind == STAGE_FIT)
       return true;
   return false;

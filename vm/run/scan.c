@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scans: the loop that all learning and measuring goes through. Iters ask for jobs, equal ones are run once, each scan gives
- * everybody his results, until nobody asks for more. */
+/* Scans: the loop that all learning and measuring goes through. Iters ask for jobs, equal ones are run
+ * once, each scan gives everybody his results, until nobody asks for more. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -60,8 +60,8 @@ typedef struct Asked { /* the jobs of a scan: each once, however many loopers as
 } Asked;
 
 static bool same_job(const Job *a, const Job *b) {
-  return a->pass == b->pass && a->leave_out == b->leave_out && a->only_fold == b->only_fold && a->par.n == b->par.n &&
-         (a->par.n == 0 || memcmp(a->par.p, b->par.p, a->par.n) == 0);
+  return a->pass == b->pass && a->leave_out == b->leave_out && a->only_fold == b->only_fold &&
+         a->par.n == b->par.n && (a->par.n == 0 || memcmp(a->par.p, b->par.p, a->par.n) == 0);
 }
 
 static uint32_t job_number(const Jobs *all, const Job *job) {

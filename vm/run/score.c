@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Batch scoring. Blocks come from the reader in order, panels of them go through the score stage, the writer gets kept columns and
- * predictions. Reading and writing run beside this thread (the engine's), so that three things happen at a time. Read score_file. */
+/* Batch scoring. Blocks come from the reader in order, panels of them go through the score stage, the
+ * writer gets kept columns and predictions. Reading and writing run beside this thread (the engine's), so
+ * that three things happen at a time. Read score_file. */
 #include "vm/score.h"
 
 #include <stdio.h>
@@ -28,7 +29,8 @@ static const EngineColumn *find(const EngineColumn *c, uint32_t n, const char *n
   return NULL;
 }
 
-/* Can a column of the file be read as this kind? The reader widens; text of an inferred (CSV) column is parsed as what is asked for. */
+/* Can a column of the file be read as this kind? The reader widens; text of an inferred (CSV) column is
+ * parsed as what is asked for. */
 static bool fits(const EngineColumn *have, const IrColumn *want) {
   Kind h = (Kind)have->kind, w = (Kind)want->kind;
   bool text = w == KIND_STRING || w == KIND_CATEGORY;
@@ -40,22 +42,27 @@ static bool fits(const EngineColumn *have, const IrColumn *want) {
          (w == KIND_TIMESTAMP && h == KIND_DATE);
 }
 
-static Status plan_needed(Plan *p, const Stage *s, const EngineColumn *c, uint32_t n, const ScoreJob *j, Err *e) {
+static Status plan_needed(Plan *p, const Stage *s, const EngineColumn *c, uint32_t n, const ScoreJob *j,
+                          Err *e) {
   const char *path = j->in.path;
   for (uint32_t i = 0; i < s->ncolumn; i++) {
     const IrColumn *want = &s->column[i];
     const EngineColumn *have = find(c, n, want->name);
     if (!have)
-      return err_set(e, ST_DATA, "CML0420",
-                     strcmp(j->in.format, "csv") ? "Give it a file with that column."
-                                                 : "Give it a file with that column; `--columns a,b,c` names those of a CSV without a header.",
-                     "the model reads a column `%s` (%s), which `%s` does not have",
-                     want->name, kind_name((Kind)want->kind), path);
+      return err_set(
+          e, ST_DATA, "CML0420",
+          strcmp(j->in.format, "csv")
+              ? "Give it a file with that column."
+              : "Give it a file with that column; `--columns a,b,c` names those of a CSV without a header.",
+          "the model reads a column `%s` (%s), which `%s` does not have", want->name,
+          kind_name((Kind)want->kind), path);
     if (have->kind < 0)
-      return err_set(e, ST_DATA, "CML0421", "Convert the column in the file.", "the model reads the column `%s` of `%s`, which cannot be read: %s",
-                     want->name, path, have->why);
+      return err_set(e, ST_DATA, "CML0421", "Convert the column in the file.",
+                     "the model reads the column `%s` of `%s`, which cannot be read: %s", want->name, path,
+                     have->why);
     if (!fits(have, want))
-      return err_set(e, ST_DATA, "CML0421", "Convert the column in the file.", "the model reads column `%s` as %s; in `%s` it is %s", want->name,
+      return err_set(e, ST_DATA, "CML0421", "Convert the column in the file.",
+                     "the model reads column `%s` as %s; in `%s` it is %s", want->name,
                      kind_name((Kind)want->kind), path, kind_name((Kind)have->kind));
     p->read[p->nread++] = *want;
   }
@@ -74,11 +81,11 @@ static Status plan_kept(Plan *p, const ScoreJob *j, const EngineColumn *c, uint3
   for (uint32_t i = 0; i < (j->keep_all ? n : j->nkeep); i++) {
     const EngineColumn *have = j->keep_all ? &c[i] : find(c, n, j->keep[i]);
     if (!have)
-      return err_set(e, ST_USAGE, "CML0422", "Name columns of that file, or leave --keep away to keep all.", "`%s` has no column `%s` to keep",
-                     j->in.path, j->keep[i]);
+      return err_set(e, ST_USAGE, "CML0422", "Name columns of that file, or leave --keep away to keep all.",
+                     "`%s` has no column `%s` to keep", j->in.path, j->keep[i]);
     if (have->kind < 0)
-      return err_set(e, ST_DATA, "CML0423", "Name the columns to keep with --keep.", "column `%s` of `%s` cannot be kept: %s", have->name, j->in.path,
-                     have->why);
+      return err_set(e, ST_DATA, "CML0423", "Name the columns to keep with --keep.",
+                     "column `%s` of `%s` cannot be kept: %s", have->name, j->in.path, have->why);
     p->keep[p->nkeep++] = plan_read(p, have);
   }
   return ST_OK;
@@ -90,7 +97,8 @@ static Status plan_make(Plan *p, const ScoreJob *j, const Env *env, Err *e) {
   EngineColumn *c = NULL;
   uint32_t n = 0;
   arena_init(&p->arena, NULL);
-  if (engine_columns(&p->arena, &j->in, &c, &n, e) != ST_OK || written_columns(&s->prog, env, &p->predictions, e) != ST_OK)
+  if (engine_columns(&p->arena, &j->in, &c, &n, e) != ST_OK ||
+      written_columns(&s->prog, env, &p->predictions, e) != ST_OK)
     return e->code;
   p->read = NEWN(&p->arena, IrColumn, s->ncolumn + n + 1);
   p->keep = NEWN(&p->arena, uint32_t, n + j->nkeep + 1);
@@ -123,8 +131,8 @@ static Col view(const Col *c, uint32_t from) {
   return v;
 }
 
-static Status score_block(const Plan *p, Interp *it, const Block *b, Writer *w, Col *in, Col *given, Col *out, RowErrors *errors,
-                          Err *e) {
+static Status score_block(const Plan *p, Interp *it, const Block *b, Writer *w, Col *in, Col *given, Col *out,
+                          RowErrors *errors, Err *e) {
   uint32_t at[PANEL_ROWS];
   for (uint32_t from = 0; from < b->n && e->code == ST_OK; from += PANEL_ROWS) {
     uint32_t n = b->n - from < PANEL_ROWS ? b->n - from : PANEL_ROWS;
@@ -166,7 +174,8 @@ Status score_file(const ScoreJob *j, ScoreResult *result, Err *e) {
   }
   for (uint32_t i = 0; i < p.nread; i++)
     name[i] = p.read[i].name;
-  if (interp_new(&s->prog, &env, name, p.nread, &it, e) != ST_OK || reader_open(&j->in, p.read, p.nread, j->memory, &reader, e) != ST_OK ||
+  if (interp_new(&s->prog, &env, name, p.nread, &it, e) != ST_OK ||
+      reader_open(&j->in, p.read, p.nread, j->memory, &reader, e) != ST_OK ||
       writer_open(j->out, p.write, p.nwrite, &writer, e) != ST_OK)
     goto done;
   uint64_t total = reader_total(reader);

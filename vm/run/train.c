@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training: what the model learns from (slots, classes, rows, a model to start from), then the passes of its estimator. Read
- * from the bottom. */
+/* Training: what the model learns from (slots, classes, rows, a model to start from), then the passes of
+ * its estimator. Read from the bottom. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -17,7 +17,8 @@ static const Estimator *estimator_of(const Registry *r, const char *name) {
   return NULL;
 }
 
-/* The classes of a multiclass model: at least two, not too many, each with a name that is a C string. NULL vocabulary: no classes. */
+/* The classes of a multiclass model: at least two, not too many, each with a name that is a C string. NULL
+ * vocabulary: no classes. */
 static Status classes_of(Run *r, uint32_t stage, uint64_t rows, const Dict **vocab, Err *e) {
   const Stage *s = &r->p->stage[stage];
   *vocab = NULL;
@@ -28,15 +29,19 @@ static Status classes_of(Run *r, uint32_t stage, uint64_t rows, const Dict **voc
   if (!d)
     return err_set(e, ST_FAULT, "CML0604", NULL, "the classes of model `%s` are not there", s->name);
   if (d->n < 2)
-    return err_set(e, ST_DATA, "CML0435", "Check the target's expression, the filter and the split: two classes or more are needed.",
-                   "the target of model `%s` is %s%.*s%s in all %llu training rows", s->name, d->n ? "\"" : "null",
-                   d->n ? (int)(d->off[1] - d->off[0]) : 0, d->bytes, d->n ? "\"" : "", (unsigned long long)rows);
+    return err_set(e, ST_DATA, "CML0435",
+                   "Check the target's expression, the filter and the split: two classes or more are needed.",
+                   "the target of model `%s` is %s%.*s%s in all %llu training rows", s->name,
+                   d->n ? "\"" : "null", d->n ? (int)(d->off[1] - d->off[0]) : 0, d->bytes, d->n ? "\"" : "",
+                   (unsigned long long)rows);
   if (d->n > CLASSES_MAX)
     return err_set(e, ST_DATA, "CML0441", "Use a regression, or give rare classes one name with `derive`.",
-                   "the target of model `%s` has %u classes in its training rows; at most %d are possible", s->name, d->n, CLASSES_MAX);
+                   "the target of model `%s` has %u classes in its training rows; at most %d are possible",
+                   s->name, d->n, CLASSES_MAX);
   for (uint32_t i = 0; i < d->n; i++)
     if (memchr(d->bytes + d->off[i], 0, d->off[i + 1] - d->off[i]))
-      return err_set(e, ST_DATA, "CML0441", "Correct the data.", "class %u of model `%s` has a name with a zero byte", i + 1, s->name);
+      return err_set(e, ST_DATA, "CML0441", "Correct the data.",
+                     "class %u of model `%s` has a name with a zero byte", i + 1, s->name);
   *vocab = d;
   return ST_OK;
 }
@@ -53,7 +58,8 @@ static bool name_classes(Model *m, const Dict *d) {
   return !d || m->class;
 }
 
-static Fitted *model_new(const Estimator *est, ModelTask task, const Slots *slots, const Dict *classes, Err *e) {
+static Fitted *model_new(const Estimator *est, ModelTask task, const Slots *slots, const Dict *classes,
+                         Err *e) {
   Fitted *f = mem_alloc(sizeof *f);
   Model *m = f ? mem_alloc(sizeof *m) : NULL;
   if (!m) {
@@ -110,7 +116,8 @@ static Status train_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
                  "model `%s` has no rows to learn from: the data set is empty", s->name);
 }
 
-/* Slots whose elements were all left out when they were fitted vanish, with a warning each; one has to stay. */
+/* Slots whose elements were all left out when they were fitted vanish, with a warning each; one has to
+ * stay. */
 static Status empty_slots(Run *r, uint32_t stage, const Slots *slots, Err *e) {
   const Stage *s = &r->p->stage[stage];
   Status st = ST_OK;
@@ -167,7 +174,8 @@ static Status start_of(const Run *r, const Stage *s, Bundle **out, Err *e) {
 }
 
 /* All passes of the estimator, and the model they give. NULL: e says why. */
-static Fitted *learn(Run *r, uint32_t stage, const Estimator *est, const Slots *slots, uint64_t rows, Err *e) {
+static Fitted *learn(Run *r, uint32_t stage, const Estimator *est, const Slots *slots, uint64_t rows,
+                     Err *e) {
   const Stage *s = &r->p->stage[stage];
   Looper one = {.it = NULL};
   Bundle *start = NULL;
@@ -224,7 +232,8 @@ Status run_train(Run *r, uint32_t stage, Err *e) {
     return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no estimator called `%s`",
                    s->estimator);
   if (!(est->tasks & TASK_BIT(s->task)))
-    return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "`%s` makes no %s models", s->estimator, task_name[s->task]);
+    return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "`%s` makes no %s models", s->estimator,
+                   task_name[s->task]);
   Status st = train_rows(r, stage, &rows, e);
   if (!st)
     st = slots_of(&s->prog, &r->env, &slots, e);
