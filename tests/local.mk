@@ -63,7 +63,7 @@ TESTS += $(unit_tests)
 endif
 check_PROGRAMS += $(fuzz_replays)
 
-TESTS += tests/layers.sh tests/golden.sh tests/doc.sh tests/laws.sh tests/fuzz.sh tests/examples.sh tests/oracle.sh
+TESTS += tests/layers.sh tests/golden.sh tests/doc.sh tests/laws.sh tests/fuzz.sh tests/examples.sh tests/bench.sh tests/oracle.sh
 
 if HOSTILE
 SMALL_INPUTS = CML_SMALL=1; export CML_SMALL;
@@ -81,12 +81,12 @@ AM_TESTS_ENVIRONMENT = \
   CML_DATA='$(abs_top_srcdir)/examples/data'; export CML_DATA; \
   $(SMALL_INPUTS)
 
-tests/golden.log tests/doc.log tests/laws.log tests/examples.log tests/oracle.log: cmlc$(EXEEXT)
+tests/golden.log tests/doc.log tests/laws.log tests/examples.log tests/bench.log tests/oracle.log: cmlc$(EXEEXT)
 tests/fuzz.log: $(fuzz_replays)
 
 tests_extra = \
   examples/airports examples/cars examples/flights examples/movies examples/penguins examples/weather \
-  tests/README.md tests/catalogue.sh tests/doc tests/doc.sh tests/examples.sh tests/fuzz.sh \
+  tests/README.md tests/bench.sh tests/catalogue.sh tests/doc tests/doc.sh tests/examples.sh tests/fuzz.sh \
   tests/fuzz/seeds tests/golden tests/golden.sh tests/laws.sh tests/layers.sh tests/lsan.supp tests/oracle \
   tests/oracle.sh tests/unit/agg_kit.h tests/unit/engine_data.h tests/unit/exec_passes.h \
   tests/unit/interp_kit.h tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h

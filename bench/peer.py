@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run of a peer in a process of its own: peer.py SPEC.json, where SPEC says which function of which workload.
+
+A peer is a function `name(job)` of workloads/NAME.py. It imports what it needs, calls job.start(), works, calls job.stop() and returns
+its results (numbers to compare with cml's). What it does after stop() is not counted: measuring the objective, for example. With
+clock = "process" the whole process is counted instead, imports and all, as a user who runs a script waits for it.
+"""
+import importlib.util
+import json
+import os
+import sys
+import time
+
+
+class Job:
+    def __init__(self, spec):
+        self.__dict__.update(spec)  # data, out, work, and the numbers of the case
+        self.laps = {}
+        self.begun = self.ended = self.last = time.perf_counter()
+
+    def start(self):
+        """Everything is imported: what follows is counted."""
+        self.begun = self.last = time.perf_counter()
+        self.laps = {}
+
+    def lap(self, name):
+        """What was done since the last lap gets a name."""
+        now = time.perf_counter()
+        self.laps[name], self.last = now - self.last, now
+
+    def stop(self):
+        self.ended = time.perf_counter()
+
+    @property
+    def files(self):
+        return [os.path.join(self.data, f) for f in sorted(os.listdir(self.data))] if os.path.isdir(self.data) else [self.data]
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location("workload", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def spark():
+    """A session of pyspark on two threads, with what it prints kept down."""
+    from pyspark.sql import SparkSession
+
+    session = (SparkSession.builder.master("local[2]").config("spark.driver.memory", "8g").config("spark.ui.enabled", "false")
+               .config("spark.sql.shuffle.partitions", "2").config("spark.driver.host", "127.0.0.1")
+               .config("spark.ui.showConsoleProgress", "false").getOrCreate())
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def main(path):
+    with open(path) as f:
+        spec = json.load(f)
+    module, job = load(spec["module"]), Job(spec["job"])
+    results = getattr(module, spec["function"])(job) or {}
+    with open(spec["answer"], "w") as f:
+        json.dump({"seconds": job.ended - job.begun, "laps": job.laps, "results": {k: float(v) for k, v in results.items()}}, f)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    sys.modules["peer"] = sys.modules["__main__"]
+    main(sys.argv[1])
