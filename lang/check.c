@@ -259,7 +259,7 @@ static void add_named(Check *c, Table *t, const Decl *decl, void *info) {
 }
 
 static const Table *other_kind(const Check *c, const char *name, const Table *own) {
-  const Table *all[] = {&c->param, &c->data, &c->features, &c->model};
+  const Table *all[] = {&c->param, &c->data, &c->features, &c->model, &c->said};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
     if (all[i] != own && table_get(all[i], name))
       return all[i];
@@ -406,7 +406,7 @@ Tree *check_program(Arena *a, Diags *d, const Ast *ast, const Library *lib, cons
   c->tree->dir = folder_of(a, c->tree->path);
   nodetab_init(&c->nodes, a);
   c->error = node_make(&c->nodes, &(Node){.kind = N_LIT});
-  Table *tables[] = {&c->fn, &c->param, &c->data, &c->features, &c->model};
+  Table *tables[] = {&c->fn, &c->param, &c->data, &c->features, &c->model, &c->said};
   for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
     table_init(tables[i], a);
   check_all(c);

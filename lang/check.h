@@ -40,6 +40,7 @@ typedef struct DataInfo {
   Table column;  /* name -> TColumn, those visible so far */
   Table derive;  /* name -> Item: every derive of the block */
   Table refused; /* name -> why: columns of a type that cannot be read */
+  Table said;    /* names that are no columns, of which no more is to be said */
   uint32_t ncolumn_cap, nstep_cap, npart_cap, nsplit_cap, nsample_cap;
   TColumn **nonnull; /* columns that a `where x is not null` has tested */
   uint32_t nnonnull, nonnull_cap;
@@ -84,6 +85,7 @@ typedef struct Check {
   NodeTab nodes;
   Node *error;                            /* of TY_ERROR: what an expression with an error is */
   Table fn, param, data, features, model; /* name -> the Info */
+  Table said; /* names of models and data sets that are none, and that this was said of */
   FnInfo *open;                           /* innermost function whose body is being checked */
   uint32_t expansions;
   Status source_status;   /* of the first file that could not be read, */
@@ -208,6 +210,9 @@ void evaluate_check(Check *c, const Decl *decl);
 void export_check(Check *c, const Decl *decl);
 
 TColumn *data_column(DataInfo *d, const char *name); /* visible, or NULL */
+/* Both say so once of each name: there is no such model or data set; it is no column of `d`. */
+void not_declared(Check *c, const Table *of, const char *name, Span at);
+void no_column(Ctx *x, DataInfo *d, const Expr *name, const char *remedy);
 void data_step(Check *c, DataInfo *d, TStep step);
 bool data_nonnull(const DataInfo *d, const Node *n); /* in the rows that the `where`s so far keep */
 void split_check(Ctx *x, DataInfo *d, const Item *i);

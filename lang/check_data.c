@@ -11,6 +11,28 @@ TColumn *data_column(DataInfo *d, const char *name) {
   return table_get(&d->column, name);
 }
 
+void not_declared(Check *c, const Table *of, const char *name, Span at) {
+  bool model = of == &c->model;
+  Near near = {.arena = c->a};
+  near_table(&near, of);
+  const char *remedy = near_or_all(&near, name, model ? "the models are" : "the data sets are");
+  if (!remedy)
+    remedy = model ? "declare `model NAME = linear_regression(TARGET ~ BLOCK)`"
+                   : "declare `data NAME { from csv(\"file.csv\") }`";
+  if (table_add(&c->said, arena_printf(c->a, "%d%s", model, name), c))
+    diag_add(c->d, SEV_ERROR, "CML0220", at, remedy, "there is no %s `%s`",
+             model ? "model" : "data set", name);
+}
+
+void no_column(Ctx *x, DataInfo *d, const Expr *name, const char *remedy) {
+  Near near = {.arena = x->c->a};
+  near_table(&near, &d->column);
+  if (d->broken || table_get(&d->derive, name->name) || !table_add(&d->said, name->name, d))
+    return; /* its derive had an error, or it was said */
+  ctx_error(x, "CML0204", name->span, remedy ? remedy : near_or_all(&near, name->name, "its columns are"),
+            "`%s` is not a column of `%s`", name->name, d->t->name);
+}
+
 DataInfo *part_named(Check *c, const Expr *e, const char *who, const char **part) {
   const Expr *name = e->kind == E_DOT ? e->a : e;
   Near near = {.arena = c->a};
@@ -24,9 +46,7 @@ DataInfo *part_named(Check *c, const Expr *e, const char *who, const char **part
   }
   DataInfo *d = table_get(&c->data, name->name);
   if (!d) {
-    near_table(&near, &c->data);
-    diag_add(c->d, SEV_ERROR, "CML0220", name->span, near_or_all(&near, name->name, "the data sets are"),
-             "there is no data set `%s`", name->name);
+    not_declared(c, &c->data, name->name, name->span);
     return NULL;
   }
   d->used = true;
@@ -275,6 +295,7 @@ void data_check(Check *c, DataInfo *d) {
   table_init(&d->column, c->a);
   table_init(&d->derive, c->a);
   table_init(&d->refused, c->a);
+  table_init(&d->said, c->a);
   PUSH(c->a, c->tree->data, c->tree->ndata, c->data_cap, d->t);
   Ctx closed = {.c = c, .place = AT_OPTION, .owner = decl};
   Ctx x = {.c = c, .place = AT_DATA, .owner = decl, .data = d};

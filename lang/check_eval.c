@@ -7,16 +7,13 @@
 enum { METRICS_SHOWN = 8 }; /* in a message */
 
 static ModelInfo *model_named(Check *c, const Decl *decl) {
-  Near near = {.arena = c->a};
   ModelInfo *m = decl->name ? table_get(&c->model, decl->name) : NULL;
   if (m) {
     m->used = true;
     return m;
   }
-  near_table(&near, &c->model);
   if (decl->name)
-    diag_add(c->d, SEV_ERROR, "CML0220", decl->name_span, near_or_all(&near, decl->name, "the models are"),
-             "there is no model `%s`", decl->name);
+    not_declared(c, &c->model, decl->name, decl->name_span);
   return NULL;
 }
 
@@ -175,11 +172,7 @@ static void metric_by(Ctx *x, const Item *i, TMetric *m, DataInfo *d) {
   const char *name = g->value->name;
   TColumn *col = data_column(d, name);
   if (!col) {
-    Near near = {.arena = c->a};
-    near_table(&near, &d->column);
-    if (!d->broken)
-      ctx_error(x, "CML0204", g->value->span, near_or_all(&near, name, "its columns are"),
-                "`%s` is not a column of `%s`", name, d->decl->name);
+    no_column(x, d, g->value, NULL);
     return;
   }
   TypeKind k = col->type.kind;
@@ -375,11 +368,7 @@ static void kept_columns(Ctx *x, const Item *i, DataInfo *d, TExport *t) {
     }
     TColumn *col = data_column(d, g->value->name);
     if (!col) {
-      Near near = {.arena = c->a};
-      near_table(&near, &d->column);
-      if (!d->broken)
-        ctx_error(x, "CML0204", g->value->span, near_or_all(&near, g->value->name, "its columns are"),
-                  "`%s` is not a column of `%s`", g->value->name, d->decl->name);
+      no_column(x, d, g->value, NULL);
       continue;
     }
     for (uint32_t k = 0; k < t->nkeep; k++)

@@ -125,8 +125,6 @@ static Node *unknown_in_data(Ctx *x, const Expr *e, const char *near) {
   const char *data = x->data->t->name;
   const char *why = table_get(&x->data->refused, e->name);
   const Item *later = table_get(&x->data->derive, e->name);
-  Near columns = {.arena = c->a};
-  near_table(&columns, &x->data->column);
   if (why)
     ctx_error(x, "CML0204", e->span, "leave it out, or change the column in the file",
               "the column `%s` of `%s` cannot be read: %s", e->name, data, why);
@@ -139,8 +137,7 @@ static Node *unknown_in_data(Ctx *x, const Expr *e, const char *near) {
   else if (later)
     return c->error; /* its derive had an error */
   else
-    ctx_error(x, "CML0204", e->span, near ? near : near_or_all(&columns, e->name, "its columns are"),
-              "`%s` is not a column of `%s`", e->name, data);
+    no_column(x, x->data, e, near);
   return c->error;
 }
 
@@ -150,7 +147,7 @@ static Node *unknown_name(Ctx *x, const Expr *e) {
   visible_names(x, &near);
   const char *remedy = near_remedy(&near, e->name);
   const char *what = declared_as(c, e->name);
-  if (x->data && x->data->broken)
+  if (x->data && (x->data->broken || table_get(&x->data->said, e->name)))
     return c->error;
   if (is_slot(x, e->name) && !(x->data && table_get(&x->data->derive, e->name)))
     ctx_error(x, "CML0201", e->span,

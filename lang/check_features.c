@@ -239,16 +239,13 @@ static void check_let(Ctx *x, const Item *i) {
 }
 
 static DataInfo *data_of(Check *c, const Decl *decl) {
-  Near near = {.arena = c->a};
   DataInfo *d = decl->of ? table_get(&c->data, decl->of) : NULL;
   if (d) {
     d->used = true;
     return d;
   }
-  near_table(&near, &c->data);
   if (decl->of)
-    diag_add(c->d, SEV_ERROR, "CML0220", decl->of_span, near_or_all(&near, decl->of, "the data sets are"),
-             "there is no data set `%s`", decl->of);
+    not_declared(c, &c->data, decl->of, decl->of_span);
   return NULL;
 }
 

@@ -37,7 +37,7 @@ static void not_features(Check *c, const ModelInfo *m, const Expr *e) {
   }
   Near near = {.arena = c->a};
   near_table(&near, &c->features);
-  const char *remedy = near_remedy(&near, e->name);
+  const char *remedy = near_or_all(&near, e->name, "the features blocks are");
   diag_add(c->d, SEV_ERROR, "CML0306", e->span,
            remedy ? remedy : "declare `features NAME of DATA { ... }` and name it here",
            "there is no features block `%s`", e->name);

@@ -28,7 +28,9 @@ static bool bound_value(Ctx *x, const Expr *e, const TColumn *col, bool *has, do
 static void domain_range(Ctx *x, const SchemaColumn *s, TColumn *col) {
   const Expr *e = s->domain;
   if (!type_is_number(col->type.kind)) {
-    ctx_error(x, "CML0315", e->span, "list the values: `in [\"a\", \"b\"]`, or write a `where`",
+    ctx_error(x, "CML0315", e->span,
+              type_is_text(col->type.kind) ? "list the values: `in [\"a\", \"b\"]`, or write a `where`"
+                                           : "leave the domain out, and write a `where`",
               "a range is a domain of int and float columns, and `%s` is %s", col->name,
               type_article(col->type.kind));
     return;
@@ -171,6 +173,10 @@ static void hold_against(Ctx *x, DataInfo *d, const CatColumn *v, uint32_t n, co
         file = &v[i];
     if (!file) {
       const char *remedy = near_remedy(&near, col->name);
+      /* One of the others was meant: where it is used there is no second mistake. */
+      for (uint32_t i = 0; i < n; i++)
+        if (!data_column(d, v[i].name))
+          table_add(&d->said, v[i].name, d);
       ctx_error(x, "CML0314", col->span, remedy ? remedy : "remove it from the schema",
                 "`%s` has no column `%s`", path, col->name);
     } else if (!file->type) {

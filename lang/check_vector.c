@@ -269,17 +269,14 @@ static bool excepted(const Expr *e, const char *name) {
 }
 
 static bool exceptions_known(Ctx *x, const Expr *e) {
-  Near near = {.arena = x->c->a};
   bool good = true;
-  near_table(&near, &x->data->column);
   for (const Arg *g = e->args; g; g = g->next) {
     if (g->value->kind != E_NAME) {
       ctx_error(x, "CML0204", g->value->span, "write `each float except [price, id]`",
                 "after `except` stand names of columns");
       good = false;
     } else if (!data_column(x->data, g->value->name)) {
-      ctx_error(x, "CML0204", g->value->span, near_or_all(&near, g->value->name, "its columns are"),
-                "`%s` is not a column of `%s`", g->value->name, x->data->t->name);
+      no_column(x, x->data, g->value, NULL);
       good = false;
     }
   }

@@ -29,10 +29,8 @@ static bool rows_new(Ctx *x, const Expr *e, const TEvaluate *t, const TModel *ot
 bool vs_check(Ctx *x, const Expr *e, TMetric *m) {
   Check *c = x->c;
   ModelInfo *own = x->eval->model, *other = table_get(&c->model, e->name);
-  Near near = {.arena = c->a};
   if (!other) {
-    near_table(&near, &c->model);
-    ctx_error(x, "CML0220", e->name_span, near_remedy(&near, e->name), "there is no model `%s`", e->name);
+    not_declared(c, &c->model, e->name, e->name_span);
     return false;
   }
   other->used = true;

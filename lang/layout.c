@@ -2,9 +2,7 @@
 /* Layout: from the tokens of the lexer to those of the grammar. Three things are settled here, where one can
  * look ahead and back:
  *
- * 1. Brackets. match() finds every partner. What is not closed is closed where it was most likely meant: a
- *    parenthesis at the end of its line, a block before the next declaration. So the grammar only ever sees
- *    balanced brackets.
+ * 1. Brackets. brackets.c finds every partner, so that the grammar only ever sees balanced ones.
  * 2. Newlines. A newline ends an entry, except inside ( ) and [ ] and after an operator: it becomes a TK_NL.
  * 3. Words. `from`, `weight`, `top`, ... are words of the language at their place only, names elsewhere: the
  *    block that one is in and the position in the entry decide. Entries of later versions and unknown ones
@@ -13,6 +11,7 @@
  * Read layout_file at the end first, then emit_entry_start. */
 #include <string.h>
 
+#include "lang/brackets.h"
 #include "lang/syntax.h"
 #include "lang/parse.h"
 
@@ -20,14 +19,6 @@ typedef enum { B_TOP, B_DATA, B_SCHEMA, B_FEATURES, B_EVALUATE, B_EXPORT, B_FN, 
 
 static const char *const block_name[] = {"the program", "`data`",   "`schema`", "`features`",
                                          "`evaluate`",  "`export`", "`fn`",     "a parenthesis"};
-
-enum { NO_MATE = UINT32_MAX };
-
-typedef struct Mate {
-  uint32_t close; /* of an opening bracket: its partner; NO_MATE: closed by us before token `before` */
-  uint32_t before;
-  bool drop; /* a closing bracket without partner */
-} Mate;
 
 typedef struct Open {
   uint32_t at; /* index of the bracket */
@@ -46,155 +37,13 @@ typedef struct Layout {
   uint32_t entry_start; /* index in `toks` of its first token */
   int word;             /* kind of its first token, 0: none yet */
   bool had_block;       /* its braces have been opened */
-  bool stray_clause;    /* a clause stood outside of a block: the ones behind it are not reported again */
+  bool lost;            /* a heading was broken or a block closed too early, and this was or will be said:
+                           what stands outside of its block for that reason is not reported again */
+  bool columns_told;    /* and so with columns outside of a schema */
+  bool word_alone;      /* the line above held the first word of an entry, and no more */
 } Layout;
 
-/* ---- 1. Brackets ---- */
-
-static bool is_open(int kind) {
-  return kind == TK_LPAREN || kind == TK_LBRACKET || kind == TK_LBRACE;
-}
-
-static bool is_close(int kind) {
-  return kind == TK_RPAREN || kind == TK_RBRACKET || kind == TK_RBRACE;
-}
-
-static int closer_of(int kind) {
-  return kind == TK_LPAREN ? TK_RPAREN : kind == TK_LBRACKET ? TK_RBRACKET : TK_RBRACE;
-}
-
-static bool is_declaration_word(int kind) {
-  return kind == TK_PARAM || kind == TK_FN || kind == TK_DATA || kind == TK_FEATURES || kind == TK_MODEL ||
-         kind == TK_TUNE || kind == TK_EVALUATE || kind == TK_EXPORT || kind == TK_USE;
-}
-
-/* Does a declaration begin at token i, whatever is open? Its words are reserved, so `model m` at the start of
- * a line is nothing else. */
-static bool starts_declaration(const Layout *l, uint32_t i) {
-  const Tok *t = &l->v[i];
-  if (!t->first || i + 1 >= l->n)
-    return false;
-  if (is_declaration_word(t->kind))
-    return t[1].kind == TK_NAME;
-  return t->kind == TK_NAME && !t->quoted && strcmp(t->name, "native") == 0 && t[1].kind == TK_FN;
-}
-
-static bool named(const Tok *t, const char *word) {
-  return t->kind == TK_NAME && !t->quoted && strcmp(t->name, word) == 0;
-}
-
-/* Does a clause of `data` begin at token i, though a schema is still open? */
-static bool leaves_schema(const Layout *l, uint32_t i) {
-  static const char *const clause[] = {"from", "derive", "weight", "split", "folds", "expect"};
-  const Tok *t = &l->v[i];
-  if (!t->first || i + 1 >= l->n || t[1].kind == TK_COLON)
-    return false;
-  if (t->kind == TK_WHERE)
-    return true;
-  for (size_t k = 0; k < sizeof clause / sizeof *clause; k++) {
-    if (named(t, clause[k]))
-      return true;
-  }
-  return false;
-}
-
-/* Closes the bracket at index o, which has no partner before token `limit`. A parenthesis ends with its line,
- * except that no bracket inside it is torn. On a line with a mistake that the lexer saw, such as a string
- * that is not closed, the partner may be in there: then nothing is said. */
-static void close_here(Layout *l, uint32_t o, uint32_t limit) {
-  Reading *r = l->r;
-  const Tok *t = &l->v[o];
-  uint32_t j = limit;
-  if (t->kind == TK_LBRACE) {
-    const Tok *next = &l->v[limit];
-    Span at = tok_span(r, t);
-    if (!r->bad_line[t->line])
-      syntax_error(r, "CML0106", at, "Write `}` on a line of its own behind the last entry.",
-                   "this `{` is not closed %s %s", next->kind == TK_EOF ? "at" : "before",
-                   tok_shown(r, next));
-  } else {
-    uint32_t line = t->line;
-    for (j = o + 1; j < limit && l->v[j].line == line; j++) {
-      uint32_t partner = l->mate[j].close;
-      if (is_open(l->v[j].kind) && partner > j && partner < limit) { /* NO_MATE is not below limit */
-        j = partner;
-        line = l->v[j].line;
-      }
-    }
-    if (!r->bad_line[t->line])
-      syntax_error(r, "CML0106", tok_span(r, t),
-                   t->kind == TK_LPAREN ? "Close it with `)`." : "Close it with `]`.",
-                   "this `%s` is not closed", t->kind == TK_LPAREN ? "(" : "[");
-  }
-  l->mate[o] = (Mate){.close = NO_MATE, .before = j};
-}
-
-static void match(Layout *l) {
-  Reading *r = l->r;
-  uint32_t stack[NEST_MAX], depth = 0;
-  uint32_t schema = NO_MATE; /* the open brace of a schema */
-  for (uint32_t i = 0; i < l->n; i++) {
-    const Tok *t = &l->v[i];
-    if (depth && starts_declaration(l, i)) {
-      while (depth)
-        close_here(l, stack[--depth], i);
-      schema = NO_MATE;
-    }
-    if (schema != NO_MATE && leaves_schema(l, i)) {
-      while (depth && stack[depth - 1] >= schema)
-        close_here(l, stack[--depth], i);
-      schema = NO_MATE;
-    }
-    if (is_open(t->kind)) {
-      if (depth == NEST_MAX) {
-        syntax_error(r, "CML0107", tok_span(r, t), "Name a part of it with `let` or `fn`.",
-                     "brackets are nested more than %d deep", NEST_MAX);
-        l->n = i; /* what follows cannot be understood, and all that is open ends here */
-        memset(r->bad_line, 1, r->nline * sizeof *r->bad_line);
-        break;
-      }
-      if (t->kind == TK_LBRACE && depth == 1 && i > 0 && named(t - 1, "schema"))
-        schema = i;
-      stack[depth++] = i;
-      continue;
-    }
-    if (!is_close(t->kind))
-      continue;
-    if (t->kind == TK_RBRACE) {
-      uint32_t k = depth;
-      while (k && l->v[stack[k - 1]].kind != TK_LBRACE)
-        k--;
-      if (k == 0) {
-        l->mate[i].drop = true;
-        syntax_error(r, "CML0106", tok_span(r, t),
-                     "Remove it, or look above for a block that was closed too early.",
-                     "there is no open `{` for this `}`");
-        continue;
-      }
-      while (depth > k)
-        close_here(l, stack[--depth], i);
-    } else if (depth == 0 || l->v[stack[depth - 1]].kind == TK_LBRACE) {
-      l->mate[i].drop = true;
-      syntax_error(r, "CML0106", tok_span(r, t), "Remove it.", "there is no open `%s` for this `%s`",
-                   t->kind == TK_RPAREN ? "(" : "[", t->kind == TK_RPAREN ? ")" : "]");
-      continue;
-    } else if (closer_of(l->v[stack[depth - 1]].kind) != t->kind) {
-      bool round = l->v[stack[depth - 1]].kind == TK_LPAREN;
-      Diag *x = syntax_error(r, "CML0106", tok_span(r, t), round ? "Write `)` here." : "Write `]` here.",
-                             round ? "`]` closes a `(`" : "`)` closes a `[`");
-      if (x)
-        diag_note(r->diags, x, tok_span(r, &l->v[stack[depth - 1]]), "it was opened here");
-    }
-    uint32_t o = stack[--depth];
-    l->mate[o].close = i;
-    if (o == schema)
-      schema = NO_MATE;
-  }
-  while (depth)
-    close_here(l, stack[--depth], l->n);
-}
-
-/* ---- 2. Newlines ---- */
+/* ---- Newlines ---- */
 
 static bool ends_operand(int kind) {
   return kind == TK_NAME || kind == TK_INT || kind == TK_FLOAT || kind == TK_STRING || kind == TK_TRUE ||
@@ -270,14 +119,19 @@ static void new_entry(Layout *l) {
 
 /* Puts in a newline before token i, unless the entry is empty. */
 static void end_entry(Layout *l, uint32_t i) {
+  bool block = l->word == TK_DATA || l->word == TK_FEATURES || l->word == TK_EVALUATE || l->word == TK_EXPORT;
   if (!at_entry_start(l)) {
+    l->word_alone = l->r->toks.n == l->entry_start + 1 && last(l)->kind != TK_NAME &&
+                    last(l)->kind != TK_RBRACE;
+    l->lost |= block && !l->had_block;
+    l->columns_told |= l->word == TK_SCHEMA && !l->had_block;
     uint32_t at = last(l)->to;
     emit(l, (Tok){.kind = TK_NL, .from = at, .to = at, .line = l->v[i ? i - 1 : 0].line});
   }
   new_entry(l);
 }
 
-/* ---- 3. Words ---- */
+/* ---- Words ---- */
 
 typedef struct Word {
   const char *word;
@@ -330,7 +184,7 @@ static const Word top_words[] = {
 
 static const Word *find_word(const Word *list, const Tok *t) {
   for (; list->word; list++) {
-    if (named(t, list->word))
+    if (tok_is(t, list->word))
       return list;
   }
   return NULL;
@@ -384,14 +238,14 @@ static uint32_t skip_entry(const Layout *l, uint32_t i) {
     const Tok *t = &l->v[i];
     if (i > from && t->first && !(continues(l->v[i - 1].kind) || cannot_begin(l, i) || t->kind == TK_LBRACE))
       break;
-    if (i > from && starts_declaration(l, i))
+    if (i > from && starts_declaration(&l->v[i]))
       break;
-    if (is_close(t->kind) && !l->mate[i].drop)
+    if (closes(t->kind) && !l->mate[i].drop)
       break;
     if (l->depth && l->mate[l->open[l->depth].at].close == NO_MATE &&
         l->mate[l->open[l->depth].at].before == i && i > from)
       break;
-    if (is_open(t->kind)) {
+    if (opens(t->kind)) {
       uint32_t behind = l->mate[i].close == NO_MATE ? l->mate[i].before : l->mate[i].close + 1;
       i = behind > i ? behind : i + 1;
     } else {
@@ -410,6 +264,10 @@ static void not_yet(Layout *l, const Tok *t, const char *what) {
 static void unknown_at_top(Layout *l, const Tok *t) {
   Reading *r = l->r;
   Span at = tok_span(r, t);
+  bool margin = at_margin(l->r, t) && !l->word_alone, known = l->lost || l->word_alone;
+  l->lost |= !margin;
+  if (known && (!margin || t->kind != TK_NAME))
+    return;
   if ((t->kind != TK_NAME && t->kind != TK_WHERE) || t->quoted) {
     if (!r->bad_line[t->line])
       syntax_error(r, "CML0109", at,
@@ -418,23 +276,22 @@ static void unknown_at_top(Layout *l, const Tok *t) {
     return;
   }
   const Word *clause = find_word(data_words, t);
-  if (clause || t->kind == TK_WHERE || named(t, "bundle") || named(t, "predictions")) {
-    if (!l->stray_clause) {
-      const char *block = !clause && t->kind != TK_WHERE ? "export"
-                          : named(t, "expect")           ? "evaluate` or `data"
-                                                         : "data";
+  if (clause || t->kind == TK_WHERE || tok_is(t, "bundle") || tok_is(t, "predictions")) {
+    const char *block = !clause && t->kind != TK_WHERE ? "export"
+                        : tok_is(t, "expect")           ? "evaluate` or `data"
+                                                       : "data";
+    if (!l->lost || !margin)
       syntax_error(r, "CML0109", at,
                    arena_printf(r->arena,
                                 "Move it into the braces of `%s`; perhaps a `}` above came too early.",
                                 block),
                    "%s is an entry of `%s`, and stands outside of one", tok_shown(r, t), block);
-    }
-    l->stray_clause = true;
+    l->lost = true;
     return;
   }
   const char *remedy = NULL;
   for (size_t k = 0; k < sizeof elsewhere / sizeof *elsewhere; k++) {
-    if (named(t, elsewhere[k].word))
+    if (tok_is(t, elsewhere[k].word))
       remedy = elsewhere[k].remedy;
   }
   const char *near = nearest_word(top_words, t->name);
@@ -452,8 +309,11 @@ static void unknown_in_block(Layout *l, const Tok *t, const Word *words) {
   const char *all =
       is_data ? "Entries are from, schema, where, derive, weight, split, group, sample, folds and expect."
               : "Entries are bundle \"FILE.cmlm\" and predictions of DATA.PART to \"FILE.parquet\".";
-  if (r->bad_line[t->line])
+  bool column = is_data && t->kind == TK_NAME && t[1].kind == TK_COLON;
+  if (r->bad_line[t->line] || l->word_alone || (column && l->columns_told))
     return; /* behind a `;`, say */
+  if (column)
+    l->columns_told = l->lost = true;
   if (t->kind != TK_NAME) {
     if (is_data && t->kind == TK_LET)
       all = "In `data` a computed column is written `derive name = ...`.";
@@ -464,7 +324,7 @@ static void unknown_in_block(Layout *l, const Tok *t, const Word *words) {
   const char *near = nearest_word(words, t->name), *remedy = all;
   if (is_data && t[1].kind == TK_ASSIGN)
     remedy = arena_printf(r->arena, "A computed column is written `derive %s = ...`.", t->name);
-  else if (is_data && t[1].kind == TK_COLON)
+  else if (column)
     remedy = "Columns and their types stand in `schema { ... }`.";
   else if (near)
     remedy = arena_printf(r->arena, "Did you mean `%s`?", near);
@@ -493,16 +353,16 @@ static uint32_t emit_entry_start(Layout *l, uint32_t i, Tok *t) {
   const Word *words = NULL, *w;
   switch (block_now(l)) {
   case B_TOP:
-    if (named(raw, "native") && (raw[1].kind == TK_FN || named(&raw[1], "aggregate"))) {
+    if (tok_is(raw, "native") && (raw[1].kind == TK_FN || tok_is(&raw[1], "aggregate"))) {
       t->kind = TK_NATIVE;
       return i;
     }
-    if (raw->kind == TK_TUNE || (named(raw, "allow") && raw[1].kind == TK_NAME)) {
+    if (raw->kind == TK_TUNE || (tok_is(raw, "allow") && raw[1].kind == TK_NAME)) {
       not_yet(l, raw, "");
       return skip_entry(l, i);
     }
     if (is_declaration_word(raw->kind)) {
-      l->stray_clause = false;
+      l->lost = l->columns_told = false;
       return i;
     }
     unknown_at_top(l, raw);
@@ -568,32 +428,32 @@ static uint32_t word_in_place(Layout *l, uint32_t i, Tok *t) {
   if (raw->kind != TK_NAME || raw->quoted)
     return i;
   bool behind_operand = before && ends_operand(before->kind);
-  if (behind_operand && named(raw, "div"))
+  if (behind_operand && tok_is(raw, "div"))
     t->kind = TK_DIV;
-  else if (behind_operand && named(raw, "mod"))
+  else if (behind_operand && tok_is(raw, "mod"))
     t->kind = TK_MOD;
-  else if (named(raw, "each") && raw[1].kind == TK_NAME && before->kind != TK_DOT && !behind_operand)
+  else if (tok_is(raw, "each") && raw[1].kind == TK_NAME && before->kind != TK_DOT && !behind_operand)
     t->kind = TK_EACH;
-  else if (named(raw, "except") && raw[1].kind == TK_LBRACKET && behind_operand)
+  else if (tok_is(raw, "except") && raw[1].kind == TK_LBRACKET && behind_operand)
     t->kind = TK_EXCEPT;
-  else if (before->kind == TK_COLON && raw[1].kind == TK_NAME && named(raw, "const"))
+  else if (before->kind == TK_COLON && raw[1].kind == TK_NAME && tok_is(raw, "const"))
     t->kind = TK_CONST;
-  else if (before->kind == TK_COLON && raw[1].kind == TK_NAME && named(raw, "fitted"))
+  else if (before->kind == TK_COLON && raw[1].kind == TK_NAME && tok_is(raw, "fitted"))
     t->kind = TK_FITTED;
-  else if (named(raw, "distinct") && before->kind == TK_LPAREN && i > 1 && raw[-2].kind == TK_NAME &&
+  else if (tok_is(raw, "distinct") && before->kind == TK_LPAREN && i > 1 && raw[-2].kind == TK_NAME &&
            (raw[1].kind == TK_NAME || raw[1].kind == TK_IF || raw[1].kind == TK_NOT))
     t->kind = TK_DISTINCT;
   if (!head || t->kind != TK_NAME)
     return i;
   switch (block_now(l)) {
   case B_TOP:
-    if (l->word == TK_NATIVE && place == 1 && named(raw, "aggregate"))
+    if (l->word == TK_NATIVE && place == 1 && tok_is(raw, "aggregate"))
       t->kind = TK_AGGREGATE;
-    else if (l->word == TK_FEATURES && place == 2 && named(raw, "of"))
+    else if (l->word == TK_FEATURES && place == 2 && tok_is(raw, "of"))
       t->kind = TK_OF;
-    else if (l->word == TK_EVALUATE && place == 2 && named(raw, "on"))
+    else if (l->word == TK_EVALUATE && place == 2 && tok_is(raw, "on"))
       t->kind = TK_ON;
-    else if (l->word == TK_EVALUATE && place >= 2 && named(raw, "using")) {
+    else if (l->word == TK_EVALUATE && place >= 2 && tok_is(raw, "using")) {
       not_yet(l, raw, " in `evaluate`");
       while (i < l->n && l->v[i].kind != TK_LBRACE && (l->v[i].line == raw->line))
         i++;
@@ -601,22 +461,25 @@ static uint32_t word_in_place(Layout *l, uint32_t i, Tok *t) {
     }
     break;
   case B_SCHEMA:
-    if (named(raw, "ordered"))
+    if (tok_is(raw, "ordered"))
       t->kind = TK_ORDERED;
-    else if (named(raw, "known"))
+    else if (tok_is(raw, "known"))
       t->kind = TK_KNOWN;
-    else if (named(raw, "on_invalid") && raw[1].kind != TK_COLON)
+    else if (tok_is(raw, "on_invalid") && raw[1].kind != TK_COLON)
       t->kind = TK_ON_INVALID;
     break;
   case B_EVALUATE:
-    if (behind_operand && named(raw, "top"))
+    if (behind_operand && tok_is(raw, "top"))
       t->kind = TK_TOP;
-    else if (behind_operand && named(raw, "vs"))
+    else if (behind_operand && tok_is(raw, "vs"))
       t->kind = TK_VS;
     break;
   case B_EXPORT:
     if (l->word == TK_PREDICTIONS)
-      t->kind = named(raw, "of") ? TK_OF : named(raw, "keep") ? TK_KEEP : named(raw, "to") ? TK_TO : TK_NAME;
+      t->kind = tok_is(raw, "of")     ? TK_OF
+                : tok_is(raw, "keep") ? TK_KEEP
+                : tok_is(raw, "to")   ? TK_TO
+                                      : TK_NAME;
     break;
   default:
     break;
@@ -648,8 +511,10 @@ static bool open_bracket(Layout *l, uint32_t i) {
         block = braces[k].opens;
     }
     if (block == B_PAREN) {
-      syntax_error(l->r, "CML0106", tok_span(l->r, t),
-                   "Braces hold entries only; a list or set is written in `[ ]`.", "a `{` cannot stand here");
+      if (!l->r->bad_line[t->line])
+        syntax_error(l->r, "CML0106", tok_span(l->r, t),
+                     "Braces hold entries only; a list or set is written in `[ ]`.",
+                     "a `{` cannot stand here");
       return false;
     }
     l->had_block = true;
@@ -693,8 +558,8 @@ static void begin_line(Layout *l, uint32_t i) {
     return;
   const Tok *before = last(l);
   bool type_ends = block_now(l) == B_SCHEMA && before->kind == TK_GT; /* list<float> */
-  if (continues(before->kind) && !type_ends && !is_close(t->kind) &&
-      !(l->depth == 0 && starts_declaration(l, i)))
+  if (continues(before->kind) && !type_ends && !closes(t->kind) &&
+      !(l->depth == 0 && starts_declaration(t)))
     return;
   if (before->kind != TK_RBRACE && cannot_begin(l, i)) {
     bool word = t->kind == TK_THEN || t->kind == TK_ELSE || t->kind == TK_BY;
@@ -712,17 +577,22 @@ void layout_file(Reading *r) {
   l->r = r;
   l->v = r->raw.v;
   l->n = r->raw.n - 1;
-  l->mate = NEWN(r->arena, Mate, l->n + 1);
   l->open[0].block = B_TOP;
-  match(l);
+  l->mate = brackets_match(r, &l->n);
   for (uint32_t i = 0; i < l->n;) {
     close_pending(l, i);
     Tok t = l->v[i];
     if (t.first)
       begin_line(l, i);
-    if (is_close(t.kind)) {
+    if (closes(t.kind)) {
       if (!l->mate[i].drop && l->depth)
         close_bracket(l, t, i);
+      if (!l->mate[i].drop)
+        l->lost |= !l->depth && i + 1 < l->n && !l->v[i + 1].first; /* the grammar takes offence */
+      else if (t.kind == TK_RBRACE && l->depth == 0 && !l->lost && !r->bad_line[t.line])
+        syntax_error(r, "CML0106", tok_span(r, &t),
+                     "Remove it, or look above for a block that was closed too early.",
+                     "there is no open `{` for this `}`");
       i++;
       continue;
     }
@@ -738,7 +608,7 @@ void layout_file(Reading *r) {
       i = next;
       continue;
     }
-    if (is_open(t.kind) && !open_bracket(l, i)) {
+    if (opens(t.kind) && !open_bracket(l, i)) {
       i = l->mate[i].close == NO_MATE ? l->mate[i].before : l->mate[i].close + 1;
       continue;
     }

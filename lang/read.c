@@ -160,6 +160,21 @@ static const char *form_of(const Reading *r, uint32_t at) {
   return NULL;
 }
 
+/* What to do where an expression goes wrong at token `at`; NULL: nothing general. */
+static const char *expression_remedy(const Reading *r, uint32_t at, const char *const *expected, int n) {
+  const Tok *t = &r->toks.v[at];
+  bool operand = t->kind == TK_NAME || t->kind == TK_INT || t->kind == TK_FLOAT || t->kind == TK_STRING;
+  bool named = t->kind == TK_NAME && (t[1].kind == TK_ASSIGN || t[1].kind == TK_COLON);
+  if (listed(expected, n, "a name") && listed(expected, n, "a string"))
+    return "Write a value: a name, a number, a text in quotes, or a call such as `log(x)`.";
+  if (operand && listed(expected, n, "the end of the line"))
+    return named ? "Write each entry on a line of its own."
+                 : "Put an operator before it, or write it on a line of its own.";
+  if (operand && listed(expected, n, "`,`"))
+    return "Put a comma or an operator before it.";
+  return NULL;
+}
+
 void unexpected(Reading *r, uint32_t at, const char *const *expected, int n) {
   const Tok *t = &r->toks.v[at], *before = at ? t - 1 : NULL;
   if (r->bad_entry == t->entry + 1 || r->bad_line[t->line])
@@ -219,11 +234,14 @@ void unexpected(Reading *r, uint32_t at, const char *const *expected, int n) {
     remedy = "Metrics are written one a line, or with commas between them: `auc, log_loss by origin top 10`.";
   else if (t->kind == TK_NL || !(listed(expected, n, "`*`") || listed(expected, n, "`[`")))
     remedy = form_of(r, at);
+  const Tok *open = t->first ? still_open(r, at) : NULL;
+  if (!remedy)
+    remedy = open ? "Close the bracket, or put a comma or an operator between the lines."
+                  : expression_remedy(r, at, expected, n);
   const char *wanted = expectation(r, expected, n);
   Diag *x = wanted ? syntax_error(r, "CML0101", span, remedy, "expected %s, found %s", wanted, shown)
                    : syntax_error(r, "CML0101", span, remedy, "unexpected %s", shown);
-  const Tok *open = x && t->first ? still_open(r, at) : NULL;
-  if (open)
+  if (x && open)
     diag_note(r->diags, x, tok_span(r, open),
               "this bracket is still open, so that the line continues the one above");
 }
