@@ -23,8 +23,8 @@ libvm_a_SOURCES = \
   vm/run/eval.c vm/run/paired.c vm/run/parts.h vm/run/run.c vm/run/scan.c vm/run/score.c vm/run/train.c \
   vm/score.h vm/shape.h vm/written.h
 libkernel_a_SOURCES = \
-  vm/kernel/dot.c vm/kernel/dot.h vm/kernel/math.c vm/kernel/math.h vm/kernel/math_inline.h \
-  vm/kernel/math_trig.h
+  vm/kernel/chance.c vm/kernel/chance.h vm/kernel/dot.c vm/kernel/dot.h vm/kernel/math.c vm/kernel/math.h \
+  vm/kernel/math_inline.h vm/kernel/math_trig.h
 libkernel_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS)
 vm_extra = \
   vm/README.md vm/engine/README.md vm/exec/README.md vm/kernel/README.md

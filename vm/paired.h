@@ -19,13 +19,10 @@ typedef struct Paired {
   double difference;      /* this less the other */
   bool known;             /* low, high and p are there */
   double low, high;       /* 95 % */
-  double p;               /* two-sided, of no difference; to about 1e-15 */
+  double p;               /* two-sided, of no difference */
 } Paired;
 
 /* a, b: 1 + groups values each, the whole first. */
 Paired paired_of(const MetricValue *a, const MetricValue *b, uint32_t n);
-
-double student_within(double t, uint32_t df);  /* P(|T| <= t) */
-double student_quantile(double p, uint32_t df); /* t with student_within(t, df) == p */
 
 #endif

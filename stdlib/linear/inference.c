@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "stdlib/linear/linear.h"
+#include "vm/kernel/chance.h"
 
 /* A^-1 v for the unit vectors and for v: the diagonal, and v' A^-1 v. */
 static Status invert(const Curvature *c, double *diagonal, const double *v, double *form, Err *e) {

@@ -215,7 +215,7 @@ Status lbfgs_step(Lbfgs *l, const Sums *at, SolveState *state, Err *e);
 SolveResult *lbfgs_result(Lbfgs *l);
 void lbfgs_free(Lbfgs *l);
 
-/* ---- inference.c, chance.c: standard errors of fits without penalty and bounds ---- */
+/* ---- inference.c: standard errors of fits without penalty and bounds ---- */
 
 enum { INFERENCE_WIDTH = 2048 }; /* up to this many columns: the inverse costs about as much as three
                                   * factorings */
@@ -237,10 +237,6 @@ Status linear_errors(const Space *s, const Curvature *c, double dispersion, doub
  * freedom 0: normal. */
 Status linear_add_errors(Model *m, const double *b, double b0, const double *error, double error0,
                          double freedom, Err *e);
-
-double chance_t(double t, double freedom); /* P(|T| > |t|) */
-double chance_normal(double z);
-double chance_quantile(double p, double freedom); /* the inverse; freedom 0: normal */
 
 /* ---- fit.c: the Iter of both estimators ---- */
 

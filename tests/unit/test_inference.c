@@ -9,6 +9,7 @@
 #include "stdlib/linear/linear.h"
 #include "stdlib/registry.h"
 #include "tests/unit/linear_oracle.h"
+#include "vm/kernel/chance.h"
 
 static const double END = 0;
 #define STOP (const char *)NULL, END

@@ -6,7 +6,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "stdlib/linear/linear.h"
+#include "vm/kernel/chance.h"
 #include "vm/kernel/math.h"
 
 #define ROOT_PI 1.7724538509055160273
