@@ -12,7 +12,8 @@ unit_tests = \
   tests/unit/test_parse tests/unit/test_penalties tests/unit/test_run tests/unit/test_text \
   tests/unit/test_tree
 fuzz_replays = \
-  tests/fuzz/replay_bundle tests/fuzz/replay_fitted tests/fuzz/replay_ir tests/fuzz/replay_parser
+  tests/fuzz/replay_bundle tests/fuzz/replay_fitted tests/fuzz/replay_ir tests/fuzz/replay_parser \
+  tests/fuzz/replay_partial
 
 UNIT_LIBS = $(CMOCKA_LIBS)
 
@@ -51,11 +52,13 @@ tests_unit_test_tree_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_fuzz_replay_bundle_SOURCES = tests/fuzz/bundle.c tests/fuzz/replay.c
 tests_fuzz_replay_bundle_LDADD = $(STDLIB_LIBS)
 tests_fuzz_replay_fitted_SOURCES = tests/fuzz/fitted.c tests/fuzz/replay.c
-tests_fuzz_replay_fitted_LDADD = $(VM_LIBS)
+tests_fuzz_replay_fitted_LDADD = $(STDLIB_LIBS)
 tests_fuzz_replay_ir_SOURCES = tests/fuzz/ir.c tests/fuzz/replay.c
 tests_fuzz_replay_ir_LDADD = $(VM_LIBS)
 tests_fuzz_replay_parser_SOURCES = tests/fuzz/parser.c tests/fuzz/replay.c
 tests_fuzz_replay_parser_LDADD = $(LANG_LIBS)
+tests_fuzz_replay_partial_SOURCES = tests/fuzz/partial.c tests/fuzz/replay.c
+tests_fuzz_replay_partial_LDADD = $(STDLIB_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -81,13 +84,14 @@ AM_TESTS_ENVIRONMENT = \
   CML_DATA='$(abs_top_srcdir)/examples/data'; export CML_DATA; \
   $(SMALL_INPUTS)
 
-tests/golden.log tests/doc.log tests/laws.log tests/examples.log tests/bench.log tests/oracle.log: cmlc$(EXEEXT)
+tests/golden.log tests/doc.log tests/laws.log tests/fuzz.log tests/examples.log tests/bench.log tests/oracle.log: cmlc$(EXEEXT)
 tests/fuzz.log: $(fuzz_replays)
 
 tests_extra = \
   examples/airports examples/cars examples/flights examples/movies examples/penguins examples/weather \
   tests/README.md tests/bench.sh tests/catalogue.sh tests/doc tests/doc.sh tests/examples.sh tests/fuzz.sh \
-  tests/fuzz/seeds tests/golden tests/golden.sh tests/laws.sh tests/layers.sh tests/lsan.supp tests/oracle \
-  tests/oracle.sh tests/unit/agg_kit.h tests/unit/engine_data.h tests/unit/exec_passes.h \
-  tests/unit/interp_kit.h tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h
+  tests/fuzz/seeds tests/fuzz/seeds.sh tests/golden tests/golden.sh tests/laws tests/laws.sh \
+  tests/layers.sh tests/lsan.supp tests/oracle tests/oracle.sh tests/unit/agg_kit.h \
+  tests/unit/engine_data.h tests/unit/exec_passes.h tests/unit/interp_kit.h tests/unit/linear_oracle.h \
+  tests/unit/linear_reference.h tests/unit/scan.h
 EXTRA_DIST += $(tests_extra) tests/unit/run

@@ -282,6 +282,13 @@ static Status save(const void *par, const void *partial, Buf *out, Err *e) {
   return out->bad ? err_memory(e) : ST_OK;
 }
 
+static bool counts(const double *c) { /* of the lanes: they are made integers again */
+  for (uint32_t l = 0; l < LANES; l++)
+    if (!(c[l] >= 0 && c[l] <= 0x1p53))
+      return false;
+  return true;
+}
+
 static void *load(const void *par, Bytes in, Err *e) {
   const Par *q = par;
   if (in.n != q->n * sizeof(Acc)) {
@@ -289,8 +296,16 @@ static void *load(const void *par, Bytes in, Err *e) {
     return NULL;
   }
   Scalar *s = init(par, e);
-  if (s && in.n)
+  if (!s)
+    return NULL;
+  if (in.n)
     memcpy(s->acc, in.p, in.n);
+  for (uint32_t i = 0; i < q->n; i++)
+    if (q->item[i].kind == STATE_VAR && !counts(s->acc[i].c)) {
+      mem_free(s);
+      par_bad(e);
+      return NULL;
+    }
   return s;
 }
 
