@@ -172,7 +172,7 @@ static void hold_against(Ctx *x, DataInfo *d, const CatColumn *v, uint32_t n, co
       if (strcmp(v[i].name, col->name) == 0)
         file = &v[i];
     if (!file) {
-      const char *remedy = near_remedy(&near, col->name);
+      const char *remedy = near_or_all(&near, col->name, "remove it, or name a column of the file:");
       /* One of the others was meant: where it is used there is no second mistake. */
       for (uint32_t i = 0; i < n; i++)
         if (!data_column(d, v[i].name))

@@ -102,8 +102,9 @@ static Status csv_error(const CsvOptions *o, const char *file, Err *e) {
   if (strstr(text, "Expected Number of Columns"))
     err_set(e, ST_DATA, "CML0404",
             "Correct the line, or set delimiter, quote or escape to what the file uses.",
-            "the record has %llu values where %llu columns are expected: %s", number_after(text, "Found: "),
-            number_after(text, "Expected Number of Columns: "), record);
+            "the record has %llu value%s where %llu columns are expected: %s", number_after(text, "Found: "),
+            number_after(text, "Found: ") == 1 ? "" : "s", number_after(text, "Expected Number of Columns: "),
+            record);
   else if (strstr(text, "unterminated quote"))
     err_set(e, ST_DATA, "CML0404",
             "Correct the line; where quotes are ordinary characters, set quote = \"\".",

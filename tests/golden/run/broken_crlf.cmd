@@ -1,0 +1,2 @@
+$ sed "s/$/\r/" whole.csv > crlf.csv
+run {} -q

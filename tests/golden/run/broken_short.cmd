@@ -1,0 +1,2 @@
+$ { cat whole.csv; echo 7; } > short.csv
+run {} -q
