@@ -249,7 +249,8 @@ const Metric multiclass_brier = {
     .scalar = true,
     .option = no_options,
     .doc = "Mean over rows of the sum over classes of (probability - outcome)^2, weighted: G. Brier, 1950.\n"
-           "The outcome is 1 for the true class, else 0. From 0 (best) to 2.\n"
+           "The outcome is 1 for the true class, else 0; a class that the training rows had not has the probability 0.\n"
+           "From 0 (best) to 2.\n"
            "scikit-learn: brier_score_loss (scale_by_half=False).\n"
            "\n"
            "    brier\n",

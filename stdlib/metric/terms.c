@@ -47,8 +47,9 @@ static uint32_t place_of(const double *prob, uint32_t n, uint32_t y) {
   return before;
 }
 
+/* A class that the model does not know (y < 0) has the probability 0. */
 static double brier_of(const double *prob, uint32_t n, double y) {
-  double sum = 0;
+  double sum = y < 0;
   for (uint32_t k = 0; k < n; k++)
     sum += (prob[k] - (k == y)) * (prob[k] - (k == y));
   return sum;

@@ -120,7 +120,7 @@ def multiclass(p, y, w, k):
     out = {
         "accuracy": sk.accuracy_score(y, hard, sample_weight=w),
         "log_loss": np.average(-np.log(np.clip(given, 2**-52, 1 - 2**-52)), weights=w),
-        "brier": np.average(np.sum((p - outcome) ** 2, axis=1), weights=w),
+        "brier": np.average(np.sum((p - outcome) ** 2, axis=1) + ~known, weights=w),  # a class of no model: probability 0, outcome 1
         "mcc": sk.matthews_corrcoef(y, hard, sample_weight=w),
         "balanced_accuracy": sk.balanced_accuracy_score(y, hard, sample_weight=w),
         "top_k_accuracy": np.average(known & (before < 2), weights=w),
