@@ -182,13 +182,13 @@ static void print_evaluations(const Report *r, const Paint *p) {
     const Stage *s = &r->program->stage[i];
     if (s->kind != STAGE_EVALUATE || !was_run(r->run, i))
       continue;
-    uint64_t rows = 0;
+    const MetricValue *all = NULL; /* of a metric of all rows */
     for (uint32_t k = 0; k < r->run->nmetric; k++)
       if (r->run->metric[k].stage == i && !s->metric[r->run->metric[k].metric].by && r->run->metric[k].n)
-        rows = r->run->metric[k].v[0].rows;
+        all = &r->run->metric[k].v[0];
     fprintf(p->out, "\n%s%s%s", p->bold, s->name, p->end);
-    if (rows)
-      fprintf(p->out, "   %s%s rows%s", p->dim, grouped(a, rows), p->end);
+    if (all)
+      fprintf(p->out, "   %s%s row%s%s", p->dim, all->rows ? grouped(a, all->rows) : "no", all->rows == 1 ? "" : "s", p->end);
     fprintf(p->out, "%s\n", s->seen ? "   (seen rows: the model was fitted on them)" : "");
     for (uint32_t k = 0; k < r->run->nmetric; k++)
       if (r->run->metric[k].stage == i)
