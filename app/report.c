@@ -188,7 +188,8 @@ static void print_evaluations(const Report *r, const Paint *p) {
         all = &r->run->metric[k].v[0];
     fprintf(p->out, "\n%s%s%s", p->bold, s->name, p->end);
     if (all)
-      fprintf(p->out, "   %s%s row%s%s", p->dim, all->rows ? grouped(a, all->rows) : "no", all->rows == 1 ? "" : "s", p->end);
+      fprintf(p->out, "   %s%s row%s%s", p->dim, all->rows ? grouped(a, all->rows) : "no",
+              all->rows == 1 ? "" : "s", p->end);
     fprintf(p->out, "%s\n", s->seen ? "   (seen rows: the model was fitted on them)" : "");
     for (uint32_t k = 0; k < r->run->nmetric; k++)
       if (r->run->metric[k].stage == i)

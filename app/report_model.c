@@ -265,10 +265,8 @@ void report_models(const Report *r, const Paint *p, uint32_t most) {
     fprintf(p->out, "%s rows\n", a);
     fprintf(p->out, "%22s%s, %u iteration%s%s", "", m->solver, m->iterations, m->iterations == 1 ? "" : "s",
             m->converged ? "" : ", not converged");
-    if (m->nobjective) {
-      num_print_f64(a, m->objective[m->nobjective - 1], true);
-      fprintf(p->out, ", objective %.9s", a);
-    }
+    if (m->nobjective)
+      fprintf(p->out, ", objective %.7g", m->objective[m->nobjective - 1]);
     fprintf(p->out, "\n");
     const Stage *from;
     const double *threshold = report_threshold(r, i, &from);
