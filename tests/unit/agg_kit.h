@@ -21,7 +21,8 @@
 
 /* ---- Data ---- */
 
-enum { X, I, S, OK, W, K, S2, CONST, WIDE, NCOL, FOLDS = 3, FILES = 3 };
+enum { X, I, S, OK, W, K, S2, CONST, WIDE, VEC, HOT, SPARSE, NCOL, FOLDS = 3, FILES = 3 };
+enum { VEC_WIDTH = 3, HOT_WIDTH = 5, SPARSE_WIDTH = 7 };
 #ifdef CML_HOSTILE
 enum { LEAF = 13, ROWS = 150 };
 #else
@@ -39,13 +40,16 @@ typedef struct Data {
   uint32_t off[8];
   char bytes[32];
   double constant;
+  double vec[ROWS * VEC_WIDTH], value[ROWS * 2]; /* dense rows; sparse ones, of up to two entries */
+  int32_t hot[ROWS];
+  uint32_t ptr[ROWS + 1], el[ROWS * 2];
 } Data;
 
-static double rnd(uint64_t key, uint64_t i) {
+static inline double rnd(uint64_t key, uint64_t i) {
   return unit_of(rng_word(key, i));
 }
 
-static void make_dict(Data *d) { /* two codes are the same string; one is empty; one has a zero byte */
+static inline void make_dict(Data *d) { /* two codes are the same string; one is empty; one has a zero byte */
   static const char *const word[] = {"b", "", "a", "b", "a\0z", "zebra"};
   static const uint32_t len[] = {1, 0, 1, 1, 3, 5};
   uint32_t at = 0;
@@ -59,7 +63,24 @@ static void make_dict(Data *d) { /* two codes are the same string; one is empty;
   d->dict.bytes = d->bytes;
 }
 
-static Data *make_data(uint32_t n, uint64_t seed) {
+/* Vectors: dense, one-hot and sparse ones; null where X is, and then without entries. */
+static inline void make_vectors(Data *d, uint64_t seed) {
+  for (uint32_t r = 0; r < d->n; r++) {
+    bool null = d->null[X][r];
+    d->null[VEC][r] = d->null[HOT][r] = d->null[SPARSE][r] = null;
+    for (uint32_t j = 0; j < VEC_WIDTH; j++)
+      d->vec[r * VEC_WIDTH + j] = null ? 0 : 1e6 * j + d->wide[r] / (j + 1) + rnd(seed + 40 + j, r);
+    d->hot[r] = null ? -1 : (int32_t)(rnd(seed + 50, r) * (HOT_WIDTH + 1)) - 1;
+    uint32_t entries = null ? 0 : (uint32_t)(rnd(seed + 51, r) * 3), at = d->ptr[r];
+    for (uint32_t k = 0; k < entries; k++) {
+      d->el[at + k] = 3 * k + (uint32_t)(rnd(seed + 52 + k, r) * 3);
+      d->value[at + k] = rnd(seed + 54 + k, r) - 0.25;
+    }
+    d->ptr[r + 1] = at + entries;
+  }
+}
+
+static inline Data *make_data(uint32_t n, uint64_t seed) {
   Data *d = calloc(1, sizeof *d);
   d->n = n;
   d->start[1] = n / 2;
@@ -92,10 +113,11 @@ static Data *make_data(uint32_t n, uint64_t seed) {
     if (d->null[OK][r])
       d->ok[r] = 0;
   }
+  make_vectors(d, seed);
   return d;
 }
 
-static void columns(Data *d, uint32_t r, Col *c) {
+static inline void columns(Data *d, uint32_t r, Col *c) {
   memset(c, 0, NCOL * sizeof *c);
   c[X] = (Col){.type = IR_F64, .f = d->x + r, .null = d->null[X] + r};
   c[I] = (Col){.type = IR_I64, .i = d->i + r, .null = d->null[I] + r};
@@ -106,6 +128,17 @@ static void columns(Data *d, uint32_t r, Col *c) {
   c[S2] = (Col){.type = IR_STR, .code = d->s2 + r, .null = d->null[S2] + r, .dict = &d->dict};
   c[CONST] = (Col){.type = IR_F64, .constant = true, .f = &d->constant};
   c[WIDE] = (Col){.type = IR_F64, .f = d->wide + r};
+  c[VEC] = (Col){
+      .type = IR_VEC, .width = VEC_WIDTH, .f = d->vec + (size_t)r * VEC_WIDTH, .null = d->null[VEC] + r};
+  c[HOT] = (Col){
+      .type = IR_VEC, .width = HOT_WIDTH, .is_hot = true, .hot = d->hot + r, .null = d->null[HOT] + r};
+  c[SPARSE] = (Col){.type = IR_VEC,
+                    .width = SPARSE_WIDTH,
+                    .is_sparse = true,
+                    .f = d->value,
+                    .ptr = d->ptr + r,
+                    .el = d->el,
+                    .null = d->null[SPARSE] + r};
 }
 
 /* ---- A small executor: leaves in any order, on any number of workers, panels of any size ---- */
@@ -121,7 +154,7 @@ typedef struct Leaf {
   uint32_t file, index, from, to;
 } Leaf;
 
-static uint32_t leaves_of(const Data *d, Leaf *leaf) {
+static inline uint32_t leaves_of(const Data *d, Leaf *leaf) {
   uint32_t n = 0;
   for (uint32_t f = 0; f < FILES; f++)
     for (uint32_t at = d->start[f], k = 0; at < d->start[f + 1]; at += LEAF, k++)
@@ -131,7 +164,7 @@ static uint32_t leaves_of(const Data *d, Leaf *leaf) {
 
 static RowErrors row_errors;
 
-static Status travel(const Pass *p, void *par, void **partial, Err *e) {
+static inline Status travel(const Pass *p, void *par, void **partial, Err *e) {
   Buf b = {0}, again = {0};
   Status st = p->save(par, *partial, &b, e);
   void *copy = st ? NULL : p->load(par, buf_bytes(&b), e);
@@ -148,8 +181,8 @@ static Status travel(const Pass *p, void *par, void **partial, Err *e) {
   return e->code;
 }
 
-static Status map_leaf(const Pass *pass, void *par, Data *d, const Leaf *l, const Way *way, void **partial,
-                       Err *e) {
+static inline Status map_leaf(const Pass *pass, void *par, Data *d, const Leaf *l, const Way *way,
+                              void **partial, Err *e) {
   Arena scratch;
   arena_init(&scratch, NULL);
   Ctx ctx = {.scratch = &scratch, .errors = &row_errors, .err = e};
@@ -173,7 +206,7 @@ static Status map_leaf(const Pass *pass, void *par, Data *d, const Leaf *l, cons
   return st;
 }
 
-static Status run_tree(const Job *j, void *par, Data *d, const Leaf *leaf, uint32_t n, const Way *way,
+static inline Status run_tree(const Job *j, void *par, Data *d, const Leaf *leaf, uint32_t n, const Way *way,
                        void **out, Err *e) {
   Tree tree;
   Status st = ST_OK;
@@ -192,7 +225,7 @@ static Status run_tree(const Job *j, void *par, Data *d, const Leaf *leaf, uint3
   return st;
 }
 
-static Status run_exact(const Job *j, void *par, Data *d, const Leaf *leaf, uint32_t n, const Way *way,
+static inline Status run_exact(const Job *j, void *par, Data *d, const Leaf *leaf, uint32_t n, const Way *way,
                         void **out, Err *e) {
   void *acc[8] = {0};
   Status st = ST_OK;
@@ -209,7 +242,7 @@ static Status run_exact(const Job *j, void *par, Data *d, const Leaf *leaf, uint
   return st;
 }
 
-static Status run_job(const Job *j, Data *d, const Way *way, Buf *out, Err *e) {
+static inline Status run_job(const Job *j, Data *d, const Way *way, Buf *out, Err *e) {
   static Leaf leaf[ROWS + FILES];
   uint32_t n = leaves_of(d, leaf);
   for (uint32_t k = n; way->order && k > 1; k--) {
@@ -238,7 +271,7 @@ static Status run_job(const Job *j, Data *d, const Way *way, Buf *out, Err *e) {
 static uint32_t rounds;
 
 /* Fits all aggregates of a stage; fitted[nagg]. */
-static Status fit(const Stage *s, uint32_t folds, Data *d, const Way *way, Fitted **fitted, Err *e) {
+static inline Status fit(const Stage *s, uint32_t folds, Data *d, const Way *way, Fitted **fitted, Err *e) {
   Iter *it = NULL;
   Jobs jobs = {0};
   Buf *out = NULL;
@@ -282,11 +315,11 @@ typedef struct Plan {
 } Plan;
 
 /* Value numbers are not output numbers: column c is value 3 c + 1. */
-static int32_t val(int c) {
+static inline int32_t val(int c) {
   return c < 0 ? -1 : 3 * c + 1;
 }
 
-static Plan *new_plan(void) {
+static inline Plan *new_plan(void) {
   Plan *p = calloc(1, sizeof *p);
   p->s.kind = STAGE_FIT;
   p->s.name = "rows.fit0";
@@ -298,7 +331,7 @@ static Plan *new_plan(void) {
   return p;
 }
 
-static IrAgg *add(Plan *p, const char *op, int arg, int where, int weight, double par) {
+static inline IrAgg *add(Plan *p, const char *op, int arg, int where, int weight, double par) {
   IrAgg *a = &p->agg[p->s.nagg];
   *a = (IrAgg){.op = op,
                .arg = val(arg),
@@ -314,21 +347,21 @@ static IrAgg *add(Plan *p, const char *op, int arg, int where, int weight, doubl
   return a;
 }
 
-static IrAgg *by(IrAgg *a, int k0, int k1) {
+static inline IrAgg *by(IrAgg *a, int k0, int k1) {
   a->key[a->nkey++] = (uint32_t)val(k0);
   if (k1 >= 0)
     a->key[a->nkey++] = (uint32_t)val(k1);
   return a;
 }
 
-static void free_all(Fitted **f, uint32_t n) {
+static inline void free_all(Fitted **f, uint32_t n) {
   for (uint32_t i = 0; i < n; i++)
     fitted_free(f[i]);
 }
 
 static const Way plain = {.cut = 64, .workers = 1};
 
-static void run_plan(const Plan *p, Data *d, const Way *way, Fitted **f) {
+static inline void run_plan(const Plan *p, Data *d, const Way *way, Fitted **f) {
   Err e = {0};
   Status st = fit(&p->s, FOLDS, d, way, f, &e);
   if (st)
@@ -344,18 +377,18 @@ typedef struct Ref {
   double v[ROWS];
 } Ref;
 
-static bool seen(const Data *d, uint32_t r, int arg, int where) {
+static inline bool seen(const Data *d, uint32_t r, int arg, int where) {
   if (arg >= 0 && d->null[arg][r])
     return false;
   return where < 0 || (d->ok[r] && !d->null[OK][r]);
 }
 
-static double f64_at(const Data *d, int arg, uint32_t r) {
+static inline double f64_at(const Data *d, int arg, uint32_t r) {
   return arg == X ? d->x[r] : arg == W ? d->w[r] : arg == CONST ? d->constant : d->wide[r];
 }
 
 /* Over rows for which `in` is 1. */
-static Ref *reference(const Data *d, int arg, int where, bool weighted, const uint8_t *in) {
+static inline Ref *reference(const Data *d, int arg, int where, bool weighted, const uint8_t *in) {
   Ref *f = calloc(1, sizeof *f);
   for (uint32_t r = 0; r < d->n; r++) {
     if (!seen(d, r, arg, where) || (in && !in[r]))
@@ -374,17 +407,17 @@ static Ref *reference(const Data *d, int arg, int where, bool weighted, const ui
   return f;
 }
 
-static long double variance(const Ref *f) {
+static inline long double variance(const Ref *f) {
   long double den = f->w - f->w2 / f->w;
   return den > 1e-15L * f->w ? f->squares / den : 0;
 }
 
-static int cmp_f64(const void *a, const void *b) {
+static inline int cmp_f64(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);
 }
 
-static double quantile(Ref *f, double q) {
+static inline double quantile(Ref *f, double q) {
   qsort(f->v, f->n, sizeof *f->v, cmp_f64);
   double h = (double)(f->n - 1) * q, g = h - floor(h);
   size_t k = (size_t)h;
@@ -394,7 +427,7 @@ static double quantile(Ref *f, double q) {
   return g < 0.5 ? f->v[k] + gap * g : f->v[k + 1] - gap * (1 - g);
 }
 
-static void near(double got, long double want, double tol) {
+static inline void near(double got, long double want, double tol) {
   long double scale = fabsl(want) > 1e-300L ? fabsl(want) : 1;
   if (!(fabsl(got - want) <= tol * scale)) {
     print_error("got %.17g, want %.17g\n", got, (double)want);

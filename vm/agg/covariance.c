@@ -330,7 +330,10 @@ static Status matrix_new(Fitted *f, uint32_t rows, uint32_t cols, Err *e) {
 static Status eigen(const Blas *blas, double *a, uint32_t d, double *w, Err *e) {
   int n = (int)d, info = 0, ask = -1, lwork, liwork, most_int = 0;
   double most = 0;
-  blas->syevd("V", "L", &n, a, &n, w, &most, &ask, &most_int, &ask, &info, 1, 1);
+  for (uint32_t j = 0; j < d && !info; j++) /* squares beyond the range: not all LAPACKs refuse them */
+    info = !all_finite(a + (size_t)j * d, d);
+  if (!info)
+    blas->syevd("V", "L", &n, a, &n, w, &most, &ask, &most_int, &ask, &info, 1, 1);
   lwork = (int)most;
   liwork = most_int;
   double *work = info ? NULL : mem_alloc(((size_t)lwork + 1) * sizeof *work);
