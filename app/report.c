@@ -151,7 +151,8 @@ static void print_metric(const Report *r, const Paint *p, const RunMetric *m) {
       int room = 24 - report_width(slice);
       fprintf(p->out, "    %s%*s", slice, room > 0 ? room : 0, "");
       print_number(p->out, &m->v[k]);
-      fprintf(p->out, "   %s%s rows%s\n", p->dim, grouped(a, m->v[k].rows), p->end);
+      fprintf(p->out, "   %s%s row%s%s\n", p->dim, grouped(a, m->v[k].rows),
+              m->v[k].rows == 1 ? "" : "s", p->end);
     }
   } else if (m->n && m->v[0].table) {
     fprintf(p->out, "  %s\n", im->text);
@@ -204,7 +205,7 @@ static void print_exports(const Report *r, const Paint *p) {
     const RunExport *x = &r->run->export_[i];
     fprintf(p->out, "%s%-11s %s   %s%s bytes", i ? "" : "\n", x->kind, x->path, p->dim, grouped(a, x->bytes));
     if (x->rows)
-      fprintf(p->out, ", %s rows", grouped(a, x->rows));
+      fprintf(p->out, ", %s row%s", grouped(a, x->rows), x->rows == 1 ? "" : "s");
     fprintf(p->out, "%s\n", p->end);
   }
 }

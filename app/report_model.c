@@ -262,7 +262,7 @@ void report_models(const Report *r, const Paint *p, uint32_t most) {
     if (centers)
       fprintf(p->out, "%u cluster%s, ", centers->rows, centers->rows == 1 ? "" : "s");
     num_print_grouped(a, m->rows);
-    fprintf(p->out, "%s rows\n", a);
+    fprintf(p->out, "%s row%s\n", a, m->rows == 1 ? "" : "s");
     fprintf(p->out, "%22s%s, %u iteration%s%s", "", m->solver, m->iterations, m->iterations == 1 ? "" : "s",
             m->converged ? "" : ", not converged");
     if (m->nobjective)

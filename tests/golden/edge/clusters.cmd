@@ -1,0 +1,2 @@
+run {}
+$ cat one.csv none.csv

@@ -1,0 +1,1 @@
+$ for m in 'linear_regression(y ~ f)' 'kmeans(f, k = 3)' 'logistic_regression(late ~ f)' 'logistic_regression(group ~ f)' 'linear_regression(y ~ nulls)'; do echo "== $m"; sed "s/^model m.*/model m = $m/" one_row.cml >_m.cml; case $m in linear*) ;; *) sed -i '/^evaluate/d' _m.cml ;; esac; "$CMLC" run _m.cml 2>&1; echo "[$?]"; done
