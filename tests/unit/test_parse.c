@@ -259,7 +259,7 @@ static void test_errors(void **state) {
              "1:12 0111, 3:2 0111, 6:2 0111, 7:2 0111");
   errors_are("model m = lr(a ~ f, g, l2 = 1, l2 = 2)\nparam p = f(a = 1, 2)\n",
              "1:21 0115, 1:32 0115, 2:20 0115");
-  errors_are("split a 80% by hash(b)\nwhere x\n}\nparam p = 1;\n", "1:1 0109, 3:1 0106, 4:12 0112");
+  errors_are("split a 80% by hash(b)\nwhere x\n}\nparam p = 1;\n", "1:1 0109, 4:12 0112");
   errors_are("`a\nparam b = @\n", "1:1 0102, 2:11 0102");
 }
 
