@@ -126,8 +126,8 @@ static void print_notes(const ModelTable *t, const Paint *p) {
     num_print_grouped(b, zero);
     fprintf(p->out, "    %s%u of %s features, by %s", p->dim, t->nrow, a, t->rank);
     if (zero)
-      fprintf(p->out, "; %s coefficient%s 0", b, zero == 1 ? " is" : "s are");
-    fprintf(p->out, "; --coefficients all, or --json FILE, shows all%s\n", p->end);
+      fprintf(p->out, "; %s %s 0", b, zero == 1 ? "is" : "are");
+    fprintf(p->out, "; all by --coefficients all or --json%s\n", p->end);
   }
   if (t->shown < t->ncolumn)
     fprintf(p->out, "    %s%u of %u %s; --json FILE has all%s\n", p->dim, t->shown, t->ncolumn,
