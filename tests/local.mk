@@ -13,7 +13,7 @@ unit_tests = \
   tests/unit/test_text tests/unit/test_tree
 fuzz_replays = \
   tests/fuzz/replay_bundle tests/fuzz/replay_fitted tests/fuzz/replay_ir tests/fuzz/replay_parser \
-  tests/fuzz/replay_partial
+  tests/fuzz/replay_partial tests/fuzz/replay_reader
 
 UNIT_LIBS = $(CMOCKA_LIBS)
 
@@ -60,6 +60,8 @@ tests_fuzz_replay_parser_SOURCES = tests/fuzz/parser.c tests/fuzz/replay.c
 tests_fuzz_replay_parser_LDADD = $(LANG_LIBS)
 tests_fuzz_replay_partial_SOURCES = tests/fuzz/partial.c tests/fuzz/replay.c
 tests_fuzz_replay_partial_LDADD = $(STDLIB_LIBS)
+tests_fuzz_replay_reader_SOURCES = tests/fuzz/reader.c tests/fuzz/replay.c
+tests_fuzz_replay_reader_LDADD = $(VM_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
