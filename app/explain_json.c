@@ -161,6 +161,10 @@ void explain_json(const Program *p, const Registry *r, const PassReport *report,
       json_text(&j, "from", p->stage[s->from].name);
     if (s->part >= 0 && s->from >= 0 && (uint32_t)s->part < p->stage[s->from].nparts)
       json_text(&j, "part", p->stage[s->from].parts[s->part]);
+    if (s->joins)
+      json_text(&j, "shares_scans_with", p->stage[ir_group(p, i)].name);
+    if (s->matrix >= 0)
+      json_text(&j, "matrix_of", p->stage[s->matrix].name);
     details(&j, p, r, s);
     needs(&j, p, i);
     if (s->prog.nval)

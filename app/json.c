@@ -239,7 +239,8 @@ static void json_tensors(Json *j, const Model *m) {
 
 static void json_models(Json *j, const Report *r) {
   json_open(j, "models", '{');
-  for (uint32_t i = 0; i < r->program->nstage; i++) {
+  for (uint32_t at = 0; at < r->program->nstage; at++) {
+    uint32_t i = ir_written(r->program, at);
     const Stage *s = &r->program->stage[i];
     const Fitted *f =
         s->kind == STAGE_TRAIN && s->fitted < r->run->nfitted ? r->run->fitted[s->fitted] : NULL;
@@ -442,6 +443,8 @@ void report_json(const Report *r, Buf *out) {
     json_whole(&j, "bytes", s->bytes);
     json_whole(&j, "scans", s->scans);
     json_truth(&j, "from_cache", s->from_cache);
+    if (r->program->stage[i].joins) /* its time and bytes are counted there */
+      json_text(&j, "shares_scans_with", r->run->stage[ir_group(r->program, i)].name);
     json_close(&j, '}');
   }
   json_close(&j, ']');

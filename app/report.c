@@ -179,7 +179,8 @@ static bool was_run(const RunResult *run, uint32_t stage) {
 
 static void print_evaluations(const Report *r, const Paint *p) {
   char a[NUM_MAX];
-  for (uint32_t i = 0; i < r->program->nstage; i++) {
+  for (uint32_t at = 0; at < r->program->nstage; at++) {
+    uint32_t i = ir_written(r->program, at);
     const Stage *s = &r->program->stage[i];
     if (s->kind != STAGE_EVALUATE || !was_run(r->run, i))
       continue;
@@ -226,9 +227,16 @@ static void print_timings(const Report *r, const Paint *p) {
     const RunStage *s = &r->run->stage[i];
     if (!timed(s))
       continue;
-    fprintf(p->out, "%s%s%*s %8.3f", p->dim, s->name, width - report_width(s->name), "", s->seconds);
+    bool joins = r->program->stage[i].joins; /* its time and bytes are those of the stage above it */
+    fprintf(p->out, "%s%s%*s ", p->dim, s->name, width - report_width(s->name), "");
+    if (joins)
+      fprintf(p->out, "%8s", "shared");
+    else
+      fprintf(p->out, "%8.3f", s->seconds);
     if (s->scans)
-      fprintf(p->out, " %6u %12s %9.1f", s->scans, grouped(a, s->rows), (double)s->bytes / 1e6);
+      fprintf(p->out, " %6u %12s", s->scans, grouped(a, s->rows));
+    if (s->scans && !joins)
+      fprintf(p->out, " %9.1f", (double)s->bytes / 1e6);
     fprintf(p->out, "%s\n", p->end);
   }
   fprintf(p->out, "%s%-*s %8.3f%s\n", p->dim, width, "total", r->run->seconds, p->end);

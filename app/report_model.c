@@ -247,7 +247,8 @@ static void print_learned(const Model *m, const Paint *p, uint32_t most) {
 
 void report_models(const Report *r, const Paint *p, uint32_t most) {
   char a[NUM_MAX];
-  for (uint32_t i = 0; i < r->program->nstage; i++) {
+  for (uint32_t at = 0; at < r->program->nstage; at++) {
+    uint32_t i = ir_written(r->program, at);
     const Stage *s = &r->program->stage[i];
     const Fitted *f =
         s->kind == STAGE_TRAIN && s->fitted < r->run->nfitted ? r->run->fitted[s->fitted] : NULL;

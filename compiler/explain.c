@@ -93,8 +93,11 @@ static const char *data_of(const Program *p, const Stage *s) {
 }
 
 static void scan_line(Explain *x, const Stage *s, const char *what) {
-  buf_printf(x->o, "scan %-3u %s over %s%s%s", ++x->scan, what, data_of(x->p, s), s->part < 0 ? "" : ".",
-             part_of(x->p, s));
+  if (s->joins)
+    buf_text(x->o, "    with ");
+  else
+    buf_printf(x->o, "scan %-3u ", ++x->scan);
+  buf_printf(x->o, "%s over %s%s%s", what, data_of(x->p, s), s->part < 0 ? "" : ".", part_of(x->p, s));
 }
 
 static bool needs_more(const IrAgg *a) {
@@ -125,9 +128,8 @@ static void explain_fit(Explain *x, const Stage *s) {
   for (uint32_t i = 0; i < s->nexpect; i++)
     buf_printf(x->o, "    expect %s\n", s->expect[i].text);
   if (more)
-    buf_text(
-        x->o,
-        "    exact quantiles: one more scan collects the candidates of all of them (more above 2^16 equal key prefixes)\n");
+    buf_text(x->o, "    exact quantiles: one more scan collects the candidates of all of them (more above "
+                   "2^16 equal key prefixes)\n");
   buf_text(x->o, "\n");
 }
 
@@ -195,8 +197,8 @@ static void explain_train(Explain *x, const Stage *s) {
     buf_text(x->o, "no target");
   if (s->classes >= 0)
     buf_printf(x->o, " with classes $%d", s->classes);
-  buf_text(x->o, "; then one scan of the cached matrix a step\n");
-  for (uint32_t i = 0; i < s->prog.nout; i++) {
+  buf_text(x->o, s->matrix >= 0 ? "; the same matrix\n" : "; then one scan of the cached matrix a step\n");
+  for (uint32_t i = 0; i < s->prog.nout && s->matrix < 0; i++) {
     const IrOut *out = &s->prog.out[i];
     const IrVal *v = &s->prog.val[out->val];
     if (out->role != OUT_SLOT)
@@ -212,9 +214,10 @@ static void explain_train(Explain *x, const Stage *s) {
     buf_text(x->o, "\n");
   }
   explain_options(x, s);
-  buf_text(
-      x->o,
-      "\n    layout   dense, or CSR when it is wider than 32 and less than a quarter of it is filled\n\n");
+  if (s->matrix < 0)
+    buf_text(x->o,
+             "\n    layout   dense, or CSR when it is wider than 32 and less than a quarter of it is filled");
+  buf_text(x->o, "\n\n");
 }
 
 static void explain_evaluate(Explain *x, const Stage *s) {
@@ -266,10 +269,10 @@ void explain_program(const Program *p, const Registry *r, const PassReport *repo
   bool early = false;
   for (uint32_t i = 0; i < p->nstage; i++)
     early |= p->stage[i].early;
-  buf_printf(
-      out,
-      "The first scan%s reads the file; later ones read rows kept in memory, where --memory allows.\n\npasses\n",
-      early ? " of each set of rows" : "");
+  buf_printf(out,
+             "The first scan%s reads the file; later ones read rows kept in memory, where --memory "
+             "allows.\n\npasses\n",
+             early ? " of each set of rows" : "");
   for (uint32_t i = 0; passes[i].name; i++) {
     buf_printf(out, "    %-8s %s", passes[i].name, passes[i].purpose);
     if (report && report[i].skipped)

@@ -25,7 +25,15 @@ DataState *lower_state(Lower *l, const TData *d) {
 }
 
 uint32_t lower_stage(Lower *l, StageKind kind, const char *name, Span span) {
-  Stage s = {.kind = kind, .name = name, .from = -1, .part = -1, .train = -1, .classes = -1, .score = -1};
+  Stage s = {.kind = kind,
+             .name = name,
+             .seq = l->p->nstage,
+             .from = -1,
+             .part = -1,
+             .train = -1,
+             .classes = -1,
+             .matrix = -1,
+             .score = -1};
   if (span.file && span.file == l->tree->file)
     source_position(l->diags->sources, span.file, span.from, &s.line, &s.col);
   PUSH(l->arena, l->p->stage, l->p->nstage, l->scap, s);

@@ -53,6 +53,7 @@ typedef struct Pass {
 typedef struct Job {
   const Pass *pass;
   Buf par;             /* owned by the job list */
+  uint32_t of;         /* whose rows it sees: index into the stages of the scan */
   int32_t leave_out;   /* rows of this fold are not seen; -1: all rows of the stage's part */
   int32_t only_fold;   /* only rows of this fold; -1 */
 } Job;
@@ -61,7 +62,7 @@ typedef struct Jobs {
   Job *v;
   uint32_t n, cap;
 } Jobs;
-Job *jobs_add(Jobs *j, const Pass *pass); /* NULL: memory; par is empty, folds -1 */
+Job *jobs_add(Jobs *j, const Pass *pass); /* NULL: memory; par is empty, of the first stage, folds -1 */
 void jobs_clear(Jobs *j);
 void jobs_free(Jobs *j);
 
@@ -96,9 +97,14 @@ typedef struct Progress { /* what the executor tells while it scans; may be NULL
 
 enum { KEPT_INVALID = 64, KEPT }; /* counts of rows: of at most 64 parts; of rows that a domain dropped */
 
+typedef struct Stages { /* those that share a scan: all read the same rows stage; none twice */
+  const uint32_t *v;
+  uint32_t n;
+} Stages;
+
 typedef struct ScanInfo { /* what a scan says besides its results */
   uint64_t read;           /* positions read */
-  uint64_t rows;           /* rows the jobs saw */
+  uint64_t rows;           /* rows the jobs saw; of all stages */
   uint64_t bytes;          /* bytes of columns that went through */
   uint64_t kept[KEPT];     /* rows stage: surviving rows of each part, then those that were invalid (first
                             * scan) */
@@ -112,12 +118,13 @@ struct Executor {
   Status (*open)(Executor *x, Bytes text, const Registry *r, const Limits *l, Err *e);
   /* Broadcast of fitted value number `id`. */
   Status (*put)(Executor *x, uint32_t id, Bytes value, Err *e);
-  /* ONE scan of the rows that `stage` (fit, train, evaluate) reads, n jobs; out[i] gets job i's saved
-   * partial. fit and evaluate: the stage's row program runs on each panel. train: its outputs become
-   * matrix blocks, cached while memory allows and rebuilt to the same bits otherwise. Data errors: ST_DATA
-   * with the first ten by position. */
-  Status (*reduce)(Executor *x, uint32_t stage, const Jobs *jobs, Buf *out, ScanInfo *info, Progress *pr,
-                   Err *e);
+  /* ONE scan of the rows that the stages (fit, train, evaluate) read, n jobs; out[i] gets job i's saved
+   * partial. fit and evaluate: the stage's row program runs on each panel. train: its outputs, or those of
+   * the train stage whose matrix it shares, become matrix blocks, cached while memory allows and rebuilt to
+   * the same bits otherwise. Data errors: ST_DATA with the first ten by position. seen: rows that each
+   * stage's jobs saw; may be NULL. */
+  Status (*reduce)(Executor *x, Stages of, const Jobs *jobs, Buf *out, ScanInfo *info, uint64_t *seen,
+                   Progress *pr, Err *e);
   /* Runs a predict stage and writes its outputs in position order to `path`: whole or not at all. */
   Status (*write)(Executor *x, uint32_t stage, const char *path, ScanInfo *info, Progress *pr, Err *e);
   void (*drop)(Executor *x, uint32_t stage); /* frees cached blocks of a rows or train stage */

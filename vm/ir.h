@@ -166,6 +166,8 @@ typedef struct Stage {
   int32_t from;         /* the stage whose rows it reads (rows: source; fit..predict: rows), or -1 */
   int32_t part;         /* part read: index in the rows stage's parts, behind them in its unions; -1 = all
                          * rows */
+  uint32_t seq; /* its place in the program as it was written: reports go by it. No two have the same */
+  bool joins;           /* fit, train, evaluate: it shares its scans with the stage before it */
   RowProg prog;
   /* source */
   IrInput *input;
@@ -200,6 +202,8 @@ typedef struct Stage {
   ModelTask task;                   /* train, and stages with a model */
   int32_t classes;             /* train: number of the fitted vocabulary of the target's classes
                                 * (multiclass), or -1 */
+  int32_t matrix;              /* train: the train stage before it that makes the same matrix of the same
+                                * rows, or -1 */
   int32_t train;               /* score, evaluate, predict, bundle: the train stage of the model */
   /* evaluate */
   bool seen;                   /* on training rows */
@@ -235,6 +239,15 @@ bool ir_is_scalar(const RowProg *p, const IrVal *v);
 /* The parts that a stage reads, a bit each by number; of all rows: all bits. Their name; "" for all rows. */
 uint64_t ir_parts(const Program *p, const Stage *s);
 const char *ir_part_name(const Program *p, const Stage *s);
+
+/* The first of the stages that share scans with this one: itself, as a rule. */
+uint32_t ir_group(const Program *p, uint32_t stage);
+
+/* The stage whose seq is k; k itself, as a rule. */
+uint32_t ir_written(const Program *p, uint32_t k);
+
+/* Do two stages give the same outputs from the same rows? Then their programs are equal step by step. */
+bool ir_same_rows(const Stage *a, const Stage *b);
 
 /* ---- ir/verify.c: every rule a program keeps; after each pass in test builds, always after reading one.
  * ---- */

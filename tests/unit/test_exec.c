@@ -25,7 +25,7 @@ static char dir[64];
 
 static const char program[] =
     "cml-ir 1\n"
-    "program \"t.cml\" seed 0 fitted 1\n"
+    "program \"t.cml\" seed 0 fitted 2\n"
     "source \"d\" {\n"
     "  input \"csv\" \"d?.csv\"\n"
     "  column \"id\" int\n"
@@ -70,6 +70,14 @@ static const char program[] =
     "  out column \"both\" string %1\n"
     "  level 0\n"
     "}\n"
+    "fit \"d.fit_test\" from \"d.rows\" part 1 {\n"
+    "  %0 = col s=\"x\" : f64?\n"
+    "  %1 = col s=\"both\" : str?\n"
+    "  out column \"x\" float %0\n"
+    "  out column \"both\" string %1\n"
+    "  level 0\n"
+    "  joins\n"
+    "}\n"
     "train \"m\" from \"d.rows\" part 0 {\n"
     "  %0 = col s=\"x\" : f64?\n"
     "  %1 = const.f64 f=0.5 : f64\n"
@@ -85,6 +93,23 @@ static const char program[] =
     "  estimator \"none\"\n"
     "  fitted $0\n"
     "}\n"
+    "train \"m_too\" from \"d.rows\" part 0 {\n"
+    "  %0 = col s=\"x\" : f64?\n"
+    "  %1 = const.f64 f=0.5 : f64\n"
+    "  %2 = coalesce.f64 %0 %1 : f64\n"
+    "  %3 = col s=\"k\" : str\n"
+    "  %4 = const.vocab names=[\"ant\", \"bee\", \"cow\"] : vocab\n"
+    "  %5 = indicator.str %3 %4 : vec\n"
+    "  %6 = col s=\"id\" : i64\n"
+    "  %7 = cast.i64.f64 %6 : f64\n"
+    "  out slot \"x\" %2\n"
+    "  out slot \"k\" %5\n"
+    "  out target %7\n"
+    "  estimator \"none\"\n"
+    "  fitted $1\n"
+    "  joins\n"
+    "  matrix \"m\"\n"
+    "}\n"
     "predict \"p\" from \"d.rows\" part 1 {\n"
     "  %0 = col s=\"id\" : i64\n"
     "  %1 = col s=\"x\" : f64?\n"
@@ -95,7 +120,14 @@ static const char program[] =
     "  path \"out.csv\"\n"
     "}\n";
 
-enum { ROWS_STAGE = 1, FIT = 2, TRAIN = 3, PREDICT = 4 };
+enum { ROWS_STAGE = 1, FIT = 2, FIT_TEST = 3, TRAIN = 4, TRAIN_TOO = 5, PREDICT = 6 };
+
+#define FIT_ONLY one(&(const uint32_t){FIT})
+#define TRAIN_ONLY one(&(const uint32_t){TRAIN})
+
+static Stages one(const uint32_t *stage) {
+  return (Stages){.v = stage, .n = 1};
+}
 
 /* What stands in record r of file f. */
 static int64_t id_of(uint32_t f, uint32_t r) {
@@ -214,7 +246,7 @@ static void run_all(Executor *x, bool with_big, Buf *all, ScanInfo *last) {
       train_jobs(&j);
     if (!with_big && order[i] == FIT) /* without it tasks are quarters of blocks */
       j.v[1].pass = &sum_pass;
-    Status st = x->reduce(x, order[i], &j, out, last, NULL, &e);
+    Status st = x->reduce(x, one(&order[i]), &j, out, last, NULL, NULL, &e);
     if (st)
       fail_msg("reduce: %s: %s", e.where, e.cause);
     for (uint32_t k = 0; k < j.n; k++) {
@@ -223,6 +255,48 @@ static void run_all(Executor *x, bool with_big, Buf *all, ScanInfo *last) {
     }
     assert_int_equal(last->read, ROWS0 + ROWS1);
     jobs_free(&j);
+  }
+}
+
+/* Two stages in one scan: each job gives the bytes that it gives alone, where the stages have the same part.
+ */
+static void together(void **state) {
+  static const uint32_t pair[2][2] = {{FIT, FIT_TEST}, {TRAIN, TRAIN_TOO}};
+  (void)state;
+  for (int way = 0; way < 4; way++) {
+    Executor *x = start(way & 1, way & 2 ? 3 : 1, UINT64_C(4) << 30, program, NULL);
+    for (int i = 0; i < 4; i++) {
+      const uint32_t *stage = pair[i % 2];
+      Jobs j = {.n = 0}, both = {.n = 0};
+      Buf alone[2][FIT_JOBS + TRAIN_JOBS], out[2 * (FIT_JOBS + TRAIN_JOBS)];
+      uint64_t seen[2], seen_alone[2];
+      Err e;
+      memset(alone, 0, sizeof alone);
+      memset(out, 0, sizeof out);
+      err_clear(&e);
+      (i % 2 ? train_jobs : fit_jobs)(&j);
+      (i % 2 ? train_jobs : fit_jobs)(&both);
+      (i % 2 ? train_jobs : fit_jobs)(&both);
+      for (uint32_t k = 0; k < j.n; k++)
+        both.v[j.n + k].of = 1;
+      for (int k = 0; k < 2; k++)
+        assert_int_equal(x->reduce(x, one(&stage[k]), &j, alone[k], NULL, &seen_alone[k], NULL, &e), ST_OK);
+      Stages two = {.v = stage, .n = 2};
+      assert_int_equal(x->reduce(x, two, &both, out, NULL, seen, NULL, &e), ST_OK);
+      for (uint32_t k = 0; k < both.n; k++) {
+        const Buf *a = &alone[k / j.n][k % j.n];
+        assert_int_equal(a->n, out[k].n);
+        assert_memory_equal(a->p, out[k].p, a->n);
+      }
+      for (int k = 0; k < 2; k++)
+        assert_true(seen[k] && seen[k] == seen_alone[k]);
+      assert_true((seen[0] == seen[1]) == (i % 2)); /* fits: of two parts */
+      for (uint32_t k = 0; k < both.n; k++)
+        buf_free(&out[k]), buf_free(&alone[k / j.n][k % j.n]);
+      jobs_free(&j);
+      jobs_free(&both);
+    }
+    x->close(x);
   }
 }
 
@@ -295,7 +369,7 @@ static void right_rows(void **state) {
   add(&j, &list_pass, 0, 2, -1);
   add(&j, &count_pass, 0, -1, -1);
   add(&j, &sum_pass, 1, -1, -1);
-  assert_int_equal(x->reduce(x, FIT, &j, out, &info, NULL, &e), ST_OK);
+  assert_int_equal(x->reduce(x, FIT_ONLY, &j, out, &info, NULL, NULL, &e), ST_OK);
   Rd all = rd_of(buf_bytes(&out[0])), left = rd_of(buf_bytes(&out[1])), count = rd_of(buf_bytes(&out[2]));
   uint64_t kept[2] = {0, 0}, by_fold[8] = {0};
   double sum = 0;
@@ -345,15 +419,15 @@ static void count_only(void **state) {
   ScanInfo a, b;
   Err e;
   err_clear(&e);
-  assert_int_equal(x->reduce(x, TRAIN, &none, NULL, &a, NULL, &e), ST_OK);
+  assert_int_equal(x->reduce(x, TRAIN_ONLY, &none, NULL, &a, NULL, NULL, &e), ST_OK);
   assert_false(a.from_cache);
-  assert_int_equal(x->reduce(x, TRAIN, &none, NULL, &b, NULL, &e), ST_OK);
+  assert_int_equal(x->reduce(x, TRAIN_ONLY, &none, NULL, &b, NULL, NULL, &e), ST_OK);
   assert_true(b.from_cache);
   assert_int_equal(a.rows, b.rows);
   assert_int_equal(a.kept[0], b.kept[0]);
   x->drop(x, TRAIN);
   x->drop(x, ROWS_STAGE);
-  assert_int_equal(x->reduce(x, TRAIN, &none, NULL, &b, NULL, &e), ST_OK);
+  assert_int_equal(x->reduce(x, TRAIN_ONLY, &none, NULL, &b, NULL, NULL, &e), ST_OK);
   assert_false(b.from_cache);
   x->close(x);
 }
@@ -396,7 +470,7 @@ static void bad_rows(void **state) {
     memset(out, 0, sizeof out);
     fit_jobs(&j);
     Executor *x = start(way == 3, way == 2 ? 7 : (uint32_t)way + 1, UINT64_C(60) << 20, text, NULL);
-    assert_int_equal(x->reduce(x, FIT, &j, out, &info, NULL, &e), ST_DATA);
+    assert_int_equal(x->reduce(x, FIT_ONLY, &j, out, &info, NULL, NULL, &e), ST_DATA);
     assert_non_null(strstr(e.cause, count));
     assert_non_null(strstr(e.cause, "e0.csv, record 18, column x: "));
     if (way)
@@ -418,7 +492,7 @@ static void interrupted(void **state) {
     Err e;
     err_clear(&e);
     Executor *x = start(way == 1, 2, UINT64_C(60) << 20, program, &stop);
-    assert_int_equal(x->reduce(x, FIT, &none, NULL, NULL, NULL, &e), ST_CANCEL);
+    assert_int_equal(x->reduce(x, FIT_ONLY, &none, NULL, NULL, NULL, NULL, &e), ST_CANCEL);
     x->close(x);
   }
 }
@@ -443,7 +517,7 @@ static void memory_used_up(void **state) {
     Status st = ST_OK;
     mem_fail_at(n);
     for (int i = 0; i < 2 && !st; i++)
-      st = x->reduce(x, stage[i], &j[i], out[i], NULL, NULL, &e);
+      st = x->reduce(x, one(&stage[i]), &j[i], out[i], NULL, NULL, NULL, &e);
     mem_fail_at(0);
     if (st && st != ST_RESOURCE)
       fail_msg("allocation %ld: status %d, %s", n, st, e.cause);
@@ -467,7 +541,7 @@ static void missing_file(void **state) {
   Err e;
   err_clear(&e);
   Executor *x = start(false, 2, UINT64_C(60) << 20, text, NULL);
-  assert_int_equal(x->reduce(x, FIT, &none, NULL, NULL, NULL, &e), ST_DATA);
+  assert_int_equal(x->reduce(x, FIT_ONLY, &none, NULL, NULL, NULL, NULL, &e), ST_DATA);
   x->close(x);
   free(text);
 }
@@ -477,7 +551,7 @@ int main(void) {
       cmocka_unit_test(right_rows),         cmocka_unit_test(count_only),   cmocka_unit_test(same_bits_local),
       cmocka_unit_test(same_bits_loopback), cmocka_unit_test(writes),       cmocka_unit_test(bad_rows),
       cmocka_unit_test(interrupted),        cmocka_unit_test(missing_file),
-      cmocka_unit_test(memory_used_up),
+      cmocka_unit_test(memory_used_up),     cmocka_unit_test(together),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -133,6 +133,7 @@ static Program *cut_out(Arena *a, const Program *p, uint32_t stage, uint32_t *ol
   *s = p->stage[stage];
   *q = (Program){.name = p->name, .seed = p->seed, .stage = s, .nstage = 1};
   s->train = -1;
+  s->seq = 0;
   s->line = s->col = 0;
   for (uint32_t i = 0; i < s->prog.nval; i++) {
     val[i] = s->prog.val[i];

@@ -60,15 +60,15 @@ void home_close(Home *h) {
   memset(h, 0, sizeof *h);
 }
 
-Status home_rows_stage(const Home *h, uint32_t stage, uint32_t *rows, Err *e) {
-  if (stage < h->p->nstage) {
-    int32_t from = h->p->stage[stage].from;
-    if (from >= 0 && (uint32_t)from < h->p->nstage && h->p->stage[from].kind == STAGE_ROWS) {
-      *rows = (uint32_t)from;
-      return ST_OK;
-    }
-  }
-  return err_set(e, ST_FAULT, "CML0605", NULL, "stage %u reads no rows", stage);
+Status home_rows_stage(const Home *h, Stages of, uint32_t *rows, Err *e) {
+  int32_t from = of.n && of.v[0] < h->p->nstage ? h->p->stage[of.v[0]].from : -1;
+  bool good = from >= 0 && (uint32_t)from < h->p->nstage && h->p->stage[from].kind == STAGE_ROWS;
+  for (uint32_t i = 1; good && i < of.n; i++)
+    good = of.v[i] < h->p->nstage && h->p->stage[of.v[i]].from == from;
+  if (!good)
+    return err_set(e, ST_FAULT, "CML0605", NULL, "a scan of stages that read no rows, or not the same");
+  *rows = (uint32_t)from;
+  return ST_OK;
 }
 
 Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e) {

@@ -21,8 +21,8 @@ Status home_open(Home *h, Bytes text, const Registry *r, const Limits *l, Err *e
 Status home_put(Home *h, uint32_t id, Bytes value, bool *again, Err *e);
 void home_close(Home *h);
 
-/* The rows stage that `stage` reads; ST_FAULT where there is none. */
-Status home_rows_stage(const Home *h, uint32_t stage, uint32_t *rows, Err *e);
+/* The rows stage that the stages read; ST_FAULT where there is none, or not one. */
+Status home_rows_stage(const Home *h, Stages of, uint32_t *rows, Err *e);
 Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e);
 Status home_writer(const Home *h, uint32_t stage, const char *path, Writer **out, Err *e);
 const Pass *home_pass(const Registry *r, const char *name); /* NULL: unknown */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The jobs of a scan inside one worker: see jobset.h and task.h.
  *
- * Jobs that look at the same folds share a mask, and each panel is cut down once for each mask. A job's
- * leaves in the task stand on a stack that works like a binary counter: two of one level merge as soon as
- * both are there. */
+ * Jobs that look at the same folds of a stage share a mask, and each of its panels is cut down once for each
+ * mask. A job's leaves in the task stand on a stack that works like a binary counter: two of one level merge
+ * as soon as both are there. */
 #include "vm/exec/jobset.h"
 
 #include <string.h>
@@ -14,7 +14,11 @@
 enum { STACK = 8 };
 
 typedef struct Mask {
+  uint32_t of;
   int32_t leave_out, only_fold;
+  Gather gather;        /* of the stage's outputs; made when the first panel is cut */
+  bool gather_ready;
+  Col *out;
 } Mask;
 
 typedef struct JobRun {
@@ -35,9 +39,6 @@ struct JobSet {
   uint32_t nmask;
   uint32_t units;
   size_t bytes;
-  Gather gather;        /* of a masked panel; made when the first one is seen */
-  bool gather_ready;
-  Col *out;
   uint32_t row[PANEL_ROWS], at[PANEL_ROWS];
   uint8_t fold[PANEL_ROWS];
   double weight[PANEL_ROWS], y[PANEL_ROWS];
@@ -58,10 +59,11 @@ static uint32_t leaf_units(size_t bytes) {
 
 static uint32_t mask_of(JobSet *s, const Job *j) {
   uint32_t k = 0;
-  while (k < s->nmask && (s->mask[k].leave_out != j->leave_out || s->mask[k].only_fold != j->only_fold))
+  while (k < s->nmask && (s->mask[k].of != j->of || s->mask[k].leave_out != j->leave_out ||
+                          s->mask[k].only_fold != j->only_fold))
     k++;
   if (k == s->nmask)
-    s->mask[s->nmask++] = (Mask){j->leave_out, j->only_fold};
+    s->mask[s->nmask++] = (Mask){.of = j->of, .leave_out = j->leave_out, .only_fold = j->only_fold};
   return k;
 }
 
@@ -122,9 +124,11 @@ void jobset_free(JobSet *s) {
       r->job->pass->free(r->par, r->now);
     r->job->pass->close(r->par);
   }
-  if (s->gather_ready)
-    gather_free(&s->gather);
-  mem_free(s->out);
+  for (uint32_t i = 0; i < s->nmask; i++) {
+    if (s->mask[i].gather_ready)
+      gather_free(&s->mask[i].gather);
+    mem_free(s->mask[i].out);
+  }
   mem_free(s->a);
   mem_free(s->col);
   mem_free(s->mask);
@@ -194,7 +198,7 @@ static Status pick_matrix(JobSet *s, const Matrix *in, uint32_t n, Matrix *out, 
 }
 
 /* *out is p with the rows of the mask only; n = 0: none. `x` is storage for its matrix. */
-static Status cut_panel(JobSet *s, const Panel *p, const Mask *m, Panel *out, Matrix *x, Err *e) {
+static Status cut_panel(JobSet *s, const Panel *p, Mask *m, Panel *out, Matrix *x, Err *e) {
   uint32_t n = 0;
   *out = *p;
   for (uint32_t i = 0; i < p->n; i++) {
@@ -222,17 +226,17 @@ static Status cut_panel(JobSet *s, const Panel *p, const Mask *m, Panel *out, Ma
     out->x = x;
     return pick_matrix(s, p->x, n, x, e);
   }
-  if (!s->gather_ready) {
-    Status st = gather_init(&s->gather, p->nout, e);
+  if (!m->gather_ready) {
+    Status st = gather_init(&m->gather, p->nout, e);
     if (st)
       return st;
-    s->gather_ready = true;
-    s->out = mem_alloc((p->nout + 1) * sizeof *s->out);
+    m->gather_ready = true;
+    m->out = mem_alloc((p->nout + 1) * sizeof *m->out);
   }
-  if (!s->out)
+  if (!m->out)
     return err_memory(e);
-  out->out = s->out;
-  return gather_cols(&s->gather, p->out, s->row, n, s->out, e);
+  out->out = m->out;
+  return gather_cols(&m->gather, p->out, s->row, n, m->out, e);
 }
 
 static Status map_one(JobRun *r, const Panel *p, Ctx *ctx) {
@@ -242,8 +246,10 @@ static Status map_one(JobRun *r, const Panel *p, Ctx *ctx) {
   return pass->map(r->par, p, r->now, ctx);
 }
 
-Status jobset_panel(JobSet *s, const Panel *p, Ctx *ctx) {
+Status jobset_panel(JobSet *s, uint32_t of, const Panel *p, Ctx *ctx) {
   for (uint32_t m = 0; m < s->nmask; m++) {
+    if (s->mask[m].of != of)
+      continue;
     Panel cut = *p;
     Matrix x;
     if (s->mask[m].leave_out >= 0 || s->mask[m].only_fold >= 0) {

@@ -6,8 +6,8 @@
 
 #include "vm/exec/task.h"
 
-/* gives it to every job, with the rows of the folds it wants */
-Status jobset_panel(JobSet *s, const Panel *p, Ctx *ctx);
+/* gives it to every job of that stage, with the rows of the folds it wants */
+Status jobset_panel(JobSet *s, uint32_t of, const Panel *p, Ctx *ctx);
 /* the k-th unit of the task is done: leaves end here */
 Status jobset_unit_end(JobSet *s, uint32_t k, Err *e);
 /* The task is done, units [first, first + n) of the file: hands its nodes over. */

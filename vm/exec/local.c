@@ -29,9 +29,15 @@ typedef enum { FROM_READER, FROM_ROWS, FROM_UNITS } From;
 
 typedef struct Scan {
   Local *l;
-  uint32_t stage, rows_stage;
+  Stages of;
+  uint32_t rows_stage;
   const Jobs *jobs;       /* NULL: writing */
-  DataSet *rows, *train;  /* train: NULL unless it is a train stage */
+  DataSet *rows;
+  uint32_t nmatrix;       /* matrices that the stages learn from: */
+  uint32_t *maker;        /*   the stage that makes each */
+  FillTrain *train;       /*   its data set */
+  int32_t *uses;          /*   by stage: which one, or -1 */
+  uint64_t *seen;         /* by stage */
   From from;
   uint32_t pieces;        /* tasks of a block: 1, or 4 where all is cached */
   uint32_t ntask;         /* when known: not FROM_READER */
@@ -58,14 +64,16 @@ typedef struct Hand { /* a worker in a scan */
   uint32_t number;
   Worker *w;
   JobSet *jobs;
+  Units *units;           /* one a matrix */
+  Block **made;           /* UNITS a matrix */
+  uint64_t *seen;         /* by stage, of a task */
   pthread_t thread;
 } Hand;
 
 typedef struct Task {
   uint32_t seq;           /* number of the block */
   uint32_t u0, u1;
-  Block *raw, *rows;      /* held */
-  Block **unit;           /* of the cache; NULL: to be made */
+  Block *raw, *rows;      /* held; rows: NULL where only matrices are read */
   RowErrors errors;
 } Task;
 
@@ -100,9 +108,7 @@ static bool take_cached(Scan *s, Task *t) {
     t->seq = s->next / s->pieces;
     t->u0 = s->next % s->pieces * (UNITS / s->pieces);
     t->u1 = t->u0 + UNITS / s->pieces;
-    if (s->from == FROM_UNITS)
-      t->unit = s->train->v[t->seq].unit;
-    else
+    if (s->from == FROM_ROWS)
       block_hold(t->rows = s->rows->v[t->seq].rows);
     s->next++;
   }
@@ -166,7 +172,7 @@ static Status make_rows(Hand *h, Task *t, Err *e) {
 static Status write_rows(Hand *h, Task *t, Err *e) {
   Scan *s = h->s;
   Block *out = NULL;
-  Status st = worker_predict(h->w, s->stage, t->rows, &t->errors, &out, e);
+  Status st = worker_predict(h->w, s->of.v[0], t->rows, &t->errors, &out, e);
   if (t->errors.count)
     atomic_store(&s->bad, true);
   if (st)
@@ -188,29 +194,38 @@ static Status write_rows(Hand *h, Task *t, Err *e) {
   return st;
 }
 
+/* The matrices of a task: those of the cache, or what it makes. A matrix may be given up while we work:
+ * fill_units sees to it. */
+static void find_units(Hand *h, const Task *t) {
+  Scan *s = h->s;
+  memset(h->made, 0, (s->nmatrix * UNITS + 1) * sizeof *h->made);
+  memset(h->seen, 0, (s->of.n + 1) * sizeof *h->seen);
+  for (uint32_t k = 0; k < s->nmatrix; k++) {
+    bool there = s->train[k].set->state == CACHE_FULL;
+    h->units[k] = (Units){.stage = s->maker[k],
+                          .unit = there ? s->train[k].set->v[t->seq].unit : h->made + (size_t)k * UNITS,
+                          .keep = there || s->train[k].on};
+  }
+}
+
 static Status map_rows(Hand *h, Task *t, Err *e) {
   Scan *s = h->s;
-  Block *made[UNITS] = {NULL};
-  uint64_t seen = 0;
   Sink sink = {.node = meet, .ctx = h};
   pthread_mutex_lock(&s->lock);
-  /* may be given up while we work: fill_units sees to it */
-  bool keep = s->train && !t->unit && s->fill.fill_train;
+  find_units(h, t);
   pthread_mutex_unlock(&s->lock);
-  Block **unit = t->unit ? t->unit : s->train ? made : NULL;
-  Status st = worker_map(h->w, s->stage, h->jobs, t->rows, unit, keep || t->unit, t->u0, t->u1, &sink,
-                         &t->errors, &seen, e);
+  Mapped m = {.of = s->of, .matrix = h->units, .uses = s->uses, .nmatrix = s->nmatrix, .seen = h->seen};
+  Status st = worker_map(h->w, &m, h->jobs, t->rows, t->u0, t->u1, &sink, &t->errors, e);
   pthread_mutex_lock(&s->lock);
-  s->info.rows += seen;
-  if (!st && s->train && !t->unit) {
-    if (!keep) /* given up before: stays so, since a scan never begins to fill again */
-      s->fill.done++;
-    else
-      st = fill_units(&s->fill, t->seq, made, e);
-  }
+  for (uint32_t i = 0; i < s->of.n; i++)
+    s->seen[i] += h->seen[i];
+  s->fill.done++;
+  for (uint32_t k = 0; k < s->nmatrix && !st; k++)
+    if (h->units[k].keep && h->units[k].unit == h->made + (size_t)k * UNITS) /* given up before: stays so */
+      st = fill_units(&s->fill, k, t->seq, h->units[k].unit, e);
   pthread_mutex_unlock(&s->lock);
-  for (uint32_t u = 0; u < UNITS; u++)
-    block_drop(made[u]);
+  for (uint32_t u = 0; u < s->nmatrix * UNITS; u++)
+    block_drop(h->made[u]);
   return st;
 }
 
@@ -273,7 +288,9 @@ static uint32_t worker_count(const Local *l, const Scan *s, size_t partials) {
   uint32_t n = l->home.lim.threads;
   uint64_t free_bytes = l->home.lim.memory - home_engine_share(&l->home.lim);
   const Stage *rows = &p->stage[s->rows_stage];
-  uint64_t cols = p->stage[rows->from].ncolumn + rows->prog.nout + p->stage[s->stage].prog.nout;
+  uint64_t cols = p->stage[rows->from].ncolumn + rows->prog.nout;
+  for (uint32_t i = 0; i < s->of.n; i++)
+    cols += p->stage[s->of.v[i]].prog.nout;
   uint64_t each = partials + cols * BLOCK * 9;
   while (n > 1 && n * each > free_bytes)
     n--;
@@ -282,30 +299,57 @@ static uint32_t worker_count(const Local *l, const Scan *s, size_t partials) {
   return n;
 }
 
-static Status scan_begin(Local *l, Scan *s, uint32_t stage, const Jobs *jobs, Progress *pr, Err *e) {
+/* The matrices of the scan: are they there, are they to be kept? */
+static Status find_matrices(Local *l, Scan *s, Err *e) {
+  s->maker = mem_alloc((s->of.n + 1) * sizeof *s->maker);
+  s->uses = mem_alloc((s->of.n + 1) * sizeof *s->uses);
+  s->train = mem_alloc((s->of.n + 1) * sizeof *s->train);
+  s->seen = mem_alloc((s->of.n + 1) * sizeof *s->seen);
+  if (!s->maker || !s->uses || !s->train || !s->seen)
+    return err_memory(e);
+  worker_matrices(l->home.p, s->of, s->maker, s->uses, &s->nmatrix);
+  for (uint32_t k = 0; k < s->nmatrix; k++) {
+    s->train[k].set = &l->store.set[s->maker[k]];
+    s->train[k].on = s->train[k].set->state == CACHE_NONE;
+  }
+  s->fill.train = s->train;
+  s->fill.ntrain = s->nmatrix;
+  return ST_OK;
+}
+
+/* Does the scan read nothing but matrices that are there? */
+static bool only_units(const Scan *s) {
+  bool only = s->nmatrix > 0;
+  for (uint32_t i = 0; i < s->of.n; i++)
+    only = only && s->uses[i] >= 0 && s->train[s->uses[i]].set->state == CACHE_FULL;
+  return only;
+}
+
+static Status scan_begin(Local *l, Scan *s, Stages of, const Jobs *jobs, Progress *pr, Err *e) {
   memset(s, 0, sizeof *s);
   s->l = l;
-  s->stage = stage;
+  s->of = of;
   s->jobs = jobs;
   s->pr = pr;
   pthread_mutex_init(&s->lock, NULL);
   pthread_cond_init(&s->turned, NULL);
   if (!l->opened)
     return err_set(e, ST_FAULT, "CML0606", NULL, "the executor was not opened");
-  Status st = home_rows_stage(&l->home, stage, &s->rows_stage, e);
+  Status st = home_rows_stage(&l->home, of, &s->rows_stage, e);
   if (st)
     return st;
   s->rows = &l->store.set[s->rows_stage];
-  s->train = l->home.p->stage[stage].kind == STAGE_TRAIN ? &l->store.set[stage] : NULL;
-  s->fill = (Fill){.store = &l->store, .rows = s->rows, .train = s->train};
+  s->fill = (Fill){.store = &l->store, .rows = s->rows};
   s->total = s->rows->read;
   s->pieces = 1;
-  if (s->train && s->train->state == CACHE_FULL) {
+  st = find_matrices(l, s, e);
+  if (st)
+    return st;
+  if (only_units(s)) {
     s->from = FROM_UNITS;
-    s->ntask = s->train->n;
+    s->ntask = s->train[0].set->n;
     return ST_OK;
   }
-  s->fill.fill_train = s->train && s->train->state == CACHE_NONE;
   if (s->rows->state == CACHE_FULL) {
     s->from = FROM_ROWS;
     s->ntask = s->rows->n;
@@ -346,12 +390,18 @@ static Status scan_run(Scan *s, Hand *hand, uint32_t n) {
     memcpy(s->info.kept, s->rows->kept, sizeof s->info.kept);
     s->info.from_cache = true;
     s->info.read = s->rows->read;
-    s->info.bytes = s->from == FROM_UNITS ? s->train->bytes : s->rows->bytes;
+    s->info.bytes = s->from == FROM_ROWS ? s->rows->bytes : 0;
+    for (uint32_t k = 0; k < s->nmatrix && s->from == FROM_UNITS; k++)
+      s->info.bytes += s->train[k].set->bytes;
   }
   return s->err.code;
 }
 
 static void scan_end(Scan *s) {
+  mem_free(s->maker);
+  mem_free(s->uses);
+  mem_free(s->train);
+  mem_free(s->seen);
   if (s->reader)
     reader_close(s->reader);
   pthread_cond_destroy(&s->turned);
@@ -368,8 +418,25 @@ static Status hands_new(Local *l, Scan *s, uint32_t n, Hand *hand, Err *e) {
     hand[i].s = s;
     hand[i].number = i;
     hand[i].w = l->worker[i];
+    if (st || hand[i].units)
+      continue;
+    hand[i].units = mem_alloc((s->nmatrix + 1) * sizeof *hand[i].units);
+    hand[i].made = mem_alloc((s->nmatrix * UNITS + 1) * sizeof *hand[i].made);
+    hand[i].seen = mem_alloc((s->of.n + 1) * sizeof *hand[i].seen);
+    if (!hand[i].units || !hand[i].made || !hand[i].seen)
+      st = err_memory(e);
   }
   return st;
+}
+
+static void hands_free(Hand *hand, uint32_t n) {
+  for (uint32_t i = 0; hand && i < n; i++) {
+    jobset_free(hand[i].jobs);
+    mem_free(hand[i].units);
+    mem_free(hand[i].made);
+    mem_free(hand[i].seen);
+  }
+  mem_free(hand);
 }
 
 /* The saved partial of a job: from the tree, or from the workers' accumulators. */
@@ -403,11 +470,11 @@ static Status collect(Scan *s, Hand *hand, uint32_t n, uint32_t job, Buf *out, E
   return st;
 }
 
-static Status local_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *out, ScanInfo *info,
+static Status local_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, ScanInfo *info, uint64_t *seen,
                            Progress *pr, Err *e) {
   Local *l = (Local *)x;
   Scan s;
-  Status st = scan_begin(l, &s, stage, jobs, pr, e);
+  Status st = scan_begin(l, &s, of, jobs, pr, e);
   uint32_t most = l->home.lim.threads ? l->home.lim.threads : 1, n = 1;
   Hand *hand = mem_alloc(most * sizeof *hand);
   s.tree = mem_alloc((jobs->n + 1) * sizeof *s.tree);
@@ -416,7 +483,7 @@ static Status local_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *o
   if (!st)
     st = hands_new(l, &s, 1, hand, e);
   if (!st) {
-    if (s.from != FROM_READER && !s.fill.fill_train && jobset_units(hand[0].jobs) <= QUARTER &&
+    if (s.from != FROM_READER && !fill_trains(&s.fill) && jobset_units(hand[0].jobs) <= QUARTER &&
         s.ntask < 16 * most) {
       s.pieces = UNITS / QUARTER;
       s.ntask *= s.pieces;
@@ -435,11 +502,14 @@ static Status local_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *o
     for (uint32_t i = 0; i < jobs->n; i++)
       tree_free(&s.tree[i]);
   }
+  for (uint32_t i = 0; s.seen && i < of.n; i++) {
+    s.info.rows += s.seen[i];
+    if (seen)
+      seen[i] = s.seen[i];
+  }
   if (info)
     *info = s.info;
-  for (uint32_t i = 0; hand && i < most; i++)
-    jobset_free(hand[i].jobs);
-  mem_free(hand);
+  hands_free(hand, most);
   mem_free(s.tree);
   scan_end(&s);
   return st;
@@ -449,7 +519,7 @@ static Status local_write(Executor *x, uint32_t stage, const char *path, ScanInf
                           Err *e) {
   Local *l = (Local *)x;
   Scan s;
-  Status st = scan_begin(l, &s, stage, NULL, pr, e);
+  Status st = scan_begin(l, &s, (Stages){.v = &stage, .n = 1}, NULL, pr, e);
   uint32_t n = st ? 1 : worker_count(l, &s, 0);
   Hand *hand = mem_alloc(n * sizeof *hand);
   if (!st && !hand)
@@ -470,7 +540,7 @@ static Status local_write(Executor *x, uint32_t stage, const char *path, ScanInf
   }
   if (info)
     *info = s.info;
-  mem_free(hand);
+  hands_free(hand, n);
   scan_end(&s);
   return st;
 }

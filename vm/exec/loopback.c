@@ -28,7 +28,7 @@ enum { WINDOW = 6 }; /* raw blocks that are shuffled together */
 
 typedef struct Kept { /* what the parent keeps of a block from scan to scan, for children to find */
   Block *rows;
-  Block *unit[UNITS];
+  Block *unit[UNITS]; /* of one matrix */
   uint32_t unit_stage;
 } Kept;
 
@@ -48,7 +48,8 @@ typedef struct Loop {
 } Loop;
 
 typedef struct Task {
-  uint32_t stage, rows_stage;
+  Stages of;
+  uint32_t rows_stage;
   const Jobs *jobs; /* NULL: predict */
   uint32_t seq, u0, u1;
   const Block *raw;
@@ -83,6 +84,7 @@ static Status child_jobs(const Registry *reg, const Jobs *given, Jobs *out, Err 
     if (!j)
       return err_memory(e);
     buf_put(&j->par, given->v[i].par.p, given->v[i].par.n);
+    j->of = given->v[i].of;
     j->leave_out = given->v[i].leave_out;
     j->only_fold = given->v[i].only_fold;
     if (j->par.bad)
@@ -113,19 +115,28 @@ static Status child_map(const Task *t, const Home *h, Worker *w, const Block *ro
                         uint64_t *seen, Buf *o, Err *e) {
   Jobs jobs = {.n = 0};
   JobSet *set = NULL;
-  Block *made[UNITS] = {NULL};
-  bool train = h->p->stage[t->stage].kind == STAGE_TRAIN;
-  bool there = train && t->kept->unit[0] && t->kept->unit_stage == t->stage;
   Status st = child_jobs(&h->reg, t->jobs, &jobs, e);
   if (!st)
     st = jobset_new(&jobs, &set, e);
   Nodes nodes = {.v = mem_alloc((jobs.n + 1) * sizeof *nodes.v)};
-  if (!nodes.v)
+  uint32_t *maker = mem_alloc((t->of.n + 1) * sizeof *maker), nmatrix = 0;
+  int32_t *uses = mem_alloc((t->of.n + 1) * sizeof *uses);
+  Units *units = mem_alloc((t->of.n + 1) * sizeof *units);
+  if (!nodes.v || !maker || !uses || !units)
     return err_memory(e);
+  worker_matrices(h->p, t->of, maker, uses, &nmatrix);
+  for (uint32_t k = 0; k < nmatrix; k++) {
+    bool there = t->kept->unit[0] && t->kept->unit_stage == maker[k];
+    units[k] = (Units){.stage = maker[k],
+                       .unit = there ? t->kept->unit : mem_alloc(UNITS * sizeof *units[k].unit),
+                       .keep = there};
+    if (!units[k].unit)
+      return err_memory(e);
+  }
   Sink sink = {.node = take_node, .ctx = &nodes};
-  Block **unit = there ? t->kept->unit : train ? made : NULL;
+  Mapped m = {.of = t->of, .matrix = units, .uses = uses, .nmatrix = nmatrix, .seen = seen};
   if (!st)
-    st = worker_map(w, t->stage, set, rows, unit, there, t->u0, t->u1, &sink, errors, seen, e);
+    st = worker_map(w, &m, set, rows, t->u0, t->u1, &sink, errors, e);
   for (uint32_t i = 0; i < jobs.n && !st; i++) {
     const Pass *pass = jobs.v[i].pass;
     TreeNode n = nodes.v[i];
@@ -151,10 +162,12 @@ static void child(const Loop *l, const Task *t, Buf *o) {
   Worker *w = NULL;
   Block *rows = t->kept->rows, *out = NULL;
   RowErrors errors = *t->read_errors, again = {.count = 0};
-  uint64_t seen = 0, kept[KEPT] = {0};
+  uint64_t *seen = mem_alloc((t->of.n + 1) * sizeof *seen), kept[KEPT] = {0};
   Buf body = {.n = 0};
   bool first = t->u0 == 0;
   err_clear(&e);
+  if (!seen)
+    _exit(2);
   Status st = home_open(&h, buf_bytes(&l->home.text), &l->home.reg, &l->home.lim, &e);
   for (uint32_t i = 0; i < h.env.n && !st; i++) {
     bool twice;
@@ -170,17 +183,18 @@ static void child(const Loop *l, const Task *t, Buf *o) {
   if (!st && first)
     kept[KEPT_INVALID] = rows->invalid;
   if (!st && t->jobs) {
-    st = child_map(t, &h, w, rows, first ? &errors : &again, &seen, &body, &e);
+    st = child_map(t, &h, w, rows, first ? &errors : &again, seen, &body, &e);
   } else if (!st) {
-    st = worker_predict(w, t->stage, rows, &errors, &out, &e);
+    st = worker_predict(w, t->of.v[0], rows, &errors, &out, &e);
     if (!st) {
       put_block(&body, out);
-      seen = out->n;
+      seen[0] = out->n;
     }
   }
   buf_put(o, &e, sizeof e);
   buf_put(o, first ? &errors : &again, sizeof errors);
-  buf_u64(o, seen);
+  for (uint32_t i = 0; i < t->of.n; i++)
+    buf_u64(o, seen[i]);
   buf_put(o, kept, sizeof kept);
   buf_blob(o, body.p, body.n);
   o->bad = o->bad || body.bad;
@@ -239,7 +253,7 @@ static Status run_once(const Loop *l, const Task *t, bool kill_it, Buf *out, int
 }
 
 static Status run_task(Loop *l, Task *t, Err *e) {
-  const char *name = l->home.p->stage[t->stage].name;
+  const char *name = l->home.p->stage[t->of.v[0]].name;
   Buf second = {.n = 0};
   int status = 0;
   bool twice = choose(l, 4) == 0, kill_it = choose(l, 10) == 0;
@@ -271,6 +285,7 @@ typedef struct Gathered { /* of a scan, in the parent */
   RowErrors errors; /* of the windows before */
   bool bad;         /* a bad row was found */
   ScanInfo info;
+  uint64_t *seen;   /* by stage */
 } Gathered;
 
 /* A partial as it came; must be the same bytes when saved again. */
@@ -317,7 +332,7 @@ static Status open_result(Gathered *g, const Task *t, Bytes *body, Err *e) {
   Rd r = rd_of(buf_bytes(&t->result));
   const void *err = rd_take(&r, sizeof(Err));
   const void *errors = rd_take(&r, sizeof(RowErrors));
-  uint64_t seen = rd_u64(&r);
+  const void *seen = rd_take(&r, t->of.n * sizeof(uint64_t));
   const void *kept = rd_take(&r, KEPT * sizeof(uint64_t));
   *body = rd_blob(&r);
   if (!rd_done(&r))
@@ -337,7 +352,13 @@ static Status open_result(Gathered *g, const Task *t, Bytes *body, Err *e) {
   g->bad = g->bad || re.count;
   for (uint32_t i = 0; i < KEPT; i++)
     g->info.kept[i] += k[i];
-  g->info.rows += seen;
+  for (uint32_t i = 0; i < t->of.n; i++) {
+    uint64_t n;
+    memcpy(&n, (const char *)seen + i * sizeof n, sizeof n);
+    g->info.rows += n;
+    if (g->seen)
+      g->seen[i] += n;
+  }
   return ST_OK;
 }
 
@@ -367,14 +388,16 @@ static void held_clear(Held *h) {
 }
 
 /* Sometimes loses what is kept of a block, sometimes makes it again. */
-static Status maybe_keep(Loop *l, uint32_t stage, uint32_t rows_stage, const Block *raw, Kept *k, Err *e) {
+static Status maybe_keep(Loop *l, Stages of, uint32_t rows_stage, const Block *raw, Kept *k, Err *e) {
   RowErrors errors = {.count = 0};
   Status st = ST_OK;
   if (choose(l, 3) == 0)
     let_go(k);
   if (!k->rows && choose(l, 2) == 0)
     st = worker_rows(l->worker, rows_stage, raw, &errors, &k->rows, e);
-  bool train = l->home.p->stage[stage].kind == STAGE_TRAIN;
+  const Stage *s = &l->home.p->stage[of.v[choose(l, of.n)]];
+  uint32_t stage = s->matrix >= 0 ? (uint32_t)s->matrix : (uint32_t)(s - l->home.p->stage);
+  bool train = s->kind == STAGE_TRAIN;
   if (k->unit[0] && (k->unit_stage != stage || choose(l, 3) == 0))
     for (uint32_t u = 0; u < UNITS; u++) {
       block_drop(k->unit[u]);
@@ -432,7 +455,7 @@ static void window_clear(Window *w) {
 
 /* Reads some blocks and runs their tasks in shuffled order; results lie in the tasks, in the order of
  * positions. */
-static Status window_run(Loop *l, Window *w, Reader *rd, uint32_t stage, uint32_t rows_stage,
+static Status window_run(Loop *l, Window *w, Reader *rd, Stages of, uint32_t rows_stage,
                          const Jobs *jobs, uint32_t pieces,
                          Gathered *g, Err *e) {
   Status st = ST_OK;
@@ -453,12 +476,12 @@ static Status window_run(Loop *l, Window *w, Reader *rd, uint32_t stage, uint32_
   row_errors_merge(&g->errors, &tail);
   for (uint32_t i = 0; i < w->n && !st; i++) {
     Kept *k = kept_of(l, rows_stage, w->first + i, e);
-    st = k ? maybe_keep(l, stage, rows_stage, w->raw[i], k, e) : e->code;
+    st = k ? maybe_keep(l, of, rows_stage, w->raw[i], k, e) : e->code;
   }
   for (uint32_t i = 0; i < w->n && !st; i++) {
     uint32_t n = pieces > 1 && choose(l, 2) ? pieces : 1;
     for (uint32_t q = 0; q < n; q++)
-      w->task[w->ntask++] = (Task){.stage = stage,
+      w->task[w->ntask++] = (Task){.of = of,
                                    .rows_stage = rows_stage,
                                    .jobs = jobs,
                                    .seq = w->first + i,
@@ -501,10 +524,10 @@ static Status finish_job(Gathered *g, uint32_t i, Buf *out, Err *e) {
   return st;
 }
 
-static Status begin(Loop *l, uint32_t stage, uint32_t *rows_stage, Reader **rd, Err *e) {
+static Status begin(Loop *l, Stages of, uint32_t *rows_stage, Reader **rd, Err *e) {
   if (!l->opened)
     return err_set(e, ST_FAULT, "CML0606", NULL, "the executor was not opened");
-  Status st = home_rows_stage(&l->home, stage, rows_stage, e);
+  Status st = home_rows_stage(&l->home, of, rows_stage, e);
   return st ? st : home_reader(&l->home, *rows_stage, rd, e);
 }
 
@@ -550,18 +573,20 @@ static Status row_errors(const Gathered *g, const Reader *rd, Err *e) {
   return exec_row_errors(&g->errors, file, n, e);
 }
 
-static Status loop_reduce(Executor *x, uint32_t stage, const Jobs *jobs, Buf *out, ScanInfo *info,
+static Status loop_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, ScanInfo *info, uint64_t *seen,
                           Progress *pr, Err *e) {
   Loop *l = (Loop *)x;
   Reader *rd = NULL;
   uint32_t rows_stage = 0, pieces = 1;
-  Gathered g = {.l = l, .jobs = jobs};
+  Gathered g = {.l = l, .jobs = jobs, .seen = seen};
   Window *w = mem_alloc(sizeof *w);
-  Status st = w ? begin(l, stage, &rows_stage, &rd, e) : err_memory(e);
+  if (seen)
+    memset(seen, 0, of.n * sizeof *seen);
+  Status st = w ? begin(l, of, &rows_stage, &rd, e) : err_memory(e);
   if (!st)
     st = gathered_open(&g, &pieces, e);
   while (!st) {
-    st = window_run(l, w, rd, stage, rows_stage, jobs, pieces, &g, e);
+    st = window_run(l, w, rd, of, rows_stage, jobs, pieces, &g, e);
     bool end = w->n < WINDOW;
     window_errors(w, &g);
     window_clear(w);
@@ -613,7 +638,7 @@ static Status read_strings(Rd *r, uint32_t n, Col *c, Arena *a, Err *e) {
 static Status write_result(const Loop *l, const Task *t, Bytes body, Writer *w, Err *e) {
   Arena a;
   Written columns;
-  Status st = written_columns(&l->home.p->stage[t->stage].prog, &l->home.env, &columns, e);
+  Status st = written_columns(&l->home.p->stage[t->of.v[0]].prog, &l->home.env, &columns, e);
   if (st)
     return st;
   arena_init(&a, NULL);
@@ -657,10 +682,11 @@ static Status loop_write(Executor *x, uint32_t stage, const char *path, ScanInfo
   uint64_t bytes;
   Gathered g = {.l = l};
   Window *w = mem_alloc(sizeof *w);
-  Status st = w ? begin(l, stage, &rows_stage, &rd, e) : err_memory(e);
+  Stages of = {.v = &stage, .n = 1};
+  Status st = w ? begin(l, of, &rows_stage, &rd, e) : err_memory(e);
   bool end = false;
   while (!st && !end) {
-    st = window_run(l, w, rd, stage, rows_stage, NULL, 1, &g, e);
+    st = window_run(l, w, rd, of, rows_stage, NULL, 1, &g, e);
     end = w->n < WINDOW;
     if (!st && !out)
       st = home_writer(&l->home, stage, path, &out, e);

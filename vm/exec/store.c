@@ -90,6 +90,25 @@ static void let_go(Store *s, DataSet *d, uint32_t i) {
   drop_entry(&d->v[i]);
 }
 
+bool fill_trains(const Fill *f) {
+  for (uint32_t k = 0; k < f->ntrain; k++)
+    if (f->train[k].on)
+      return true;
+  return false;
+}
+
+/* Will the matrices fit once the cached rows that they are made of are gone? */
+static bool fits_instead(const Fill *f) {
+  uint64_t now = 0;
+  for (uint32_t k = 0; k < f->ntrain; k++) {
+    if (!f->train[k].on)
+      return false; /* it is made of the rows in each scan */
+    now += f->train[k].set->bytes;
+  }
+  double whole = (double)now / f->done * f->rows->n;
+  return whole * 1.05 + (double)(f->store->used - f->rows->bytes - now) <= (double)f->store->budget;
+}
+
 /* Makes room when more is held than the budget allows. */
 static void relieve(Fill *f) {
   Store *s = f->store;
@@ -99,21 +118,19 @@ static void relieve(Fill *f) {
   }
   if (s->used <= s->budget)
     return;
-  if (f->fill_rows && f->fill_train) {
+  if (f->fill_rows && fill_trains(f)) {
     f->fill_rows = false;
     empty(s, f->rows, CACHE_NONE);
-  } else if (f->fill_train && f->rows->state == CACHE_FULL && !f->spend && f->done) {
-    double whole = (double)f->train->bytes / f->done * f->rows->n;
-    uint64_t others = s->used - f->rows->bytes - f->train->bytes;
-    if (whole * 1.05 + (double)others <= (double)s->budget) {
-      f->spend = true;
-      for (uint32_t i = 0; i < f->done; i++)
-        let_go(s, f->rows, i);
-    }
+  } else if (f->ntrain && f->rows->state == CACHE_FULL && !f->spend && f->done && fits_instead(f)) {
+    f->spend = true;
+    for (uint32_t i = 0; i < f->done; i++)
+      let_go(s, f->rows, i);
   }
-  if (s->used > s->budget && f->fill_train) {
-    f->fill_train = false;
-    empty(s, f->train, CACHE_OFF);
+  for (uint32_t k = f->ntrain; k-- > 0 && s->used > s->budget;) {
+    if (!f->train[k].on)
+      continue;
+    f->train[k].on = false;
+    empty(s, f->train[k].set, CACHE_OFF);
   }
   if (s->used > s->budget && f->fill_rows) {
     f->fill_rows = false;
@@ -135,37 +152,36 @@ Status fill_rows(Fill *f, uint32_t seq, Block *rows, Err *e) {
   return ST_OK;
 }
 
-Status fill_units(Fill *f, uint32_t seq, Block **unit, Err *e) {
-  f->done++;
-  if (!f->fill_train)
+Status fill_units(Fill *f, uint32_t k, uint32_t seq, Block **unit, Err *e) {
+  DataSet *d = f->train[k].set;
+  if (!f->train[k].on)
     return ST_OK;
-  Entry *t = entry(f->train, seq, e);
+  Entry *t = entry(d, seq, e);
   if (!t)
     return e->code;
   for (uint32_t u = 0; u < UNITS; u++) {
     t->unit[u] = unit[u];
     unit[u] = NULL;
-    f->train->bytes += t->unit[u]->bytes;
+    d->bytes += t->unit[u]->bytes;
     f->store->used += t->unit[u]->bytes;
   }
   relieve(f);
   return ST_OK;
 }
 
+static void end_one(Fill *f, DataSet *d, bool whole) {
+  if (whole)
+    d->state = CACHE_FULL;
+  else
+    empty(f->store, d, CACHE_NONE);
+}
+
 void fill_end(Fill *f, bool whole, uint32_t n) {
-  Store *s = f->store;
   if (f->spend)
-    empty(s, f->rows, CACHE_NONE);
-  if (f->fill_rows) {
-    if (whole && f->rows->n == n)
-      f->rows->state = CACHE_FULL;
-    else
-      empty(s, f->rows, CACHE_NONE);
-  }
-  if (f->fill_train) {
-    if (whole && f->train->n == n)
-      f->train->state = CACHE_FULL;
-    else
-      empty(s, f->train, CACHE_NONE);
-  }
+    empty(f->store, f->rows, CACHE_NONE);
+  if (f->fill_rows)
+    end_one(f, f->rows, whole && f->rows->n == n);
+  for (uint32_t k = 0; k < f->ntrain; k++)
+    if (f->train[k].on)
+      end_one(f, f->train[k].set, whole && f->train[k].set->n == n);
 }

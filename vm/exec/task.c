@@ -574,8 +574,8 @@ Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t 
 
 /* ---- Jobs over units ---- */
 
-/* Panels of a unit's matrix are views into it. */
-static Status map_matrix(Worker *w, JobSet *s, const Block *b, Ctx *ctx) {
+/* Panels of a unit's matrix are views into it; each goes to all stages that learn from it. */
+static Status map_matrix(Worker *w, const Mapped *m, int32_t matrix, JobSet *s, const Block *b, Ctx *ctx) {
   Status st = ST_OK;
   for (uint32_t r = 0; r < b->n && !st; r += PANEL_ROWS) {
     uint32_t n = b->n - r < PANEL_ROWS ? b->n - r : PANEL_ROWS;
@@ -593,14 +593,19 @@ static Status map_matrix(Worker *w, JobSet *s, const Block *b, Ctx *ctx) {
                .weight = b->weight ? b->weight + r : NULL,
                .x = &x,
                .y = b->y ? b->y + r : NULL};
-    arena_reset(&w->scratch);
-    st = jobset_panel(s, &p, ctx);
+    for (uint32_t i = 0; i < m->of.n && !st; i++) {
+      if (m->uses[i] != matrix)
+        continue;
+      arena_reset(&w->scratch);
+      st = jobset_panel(s, i, &p, ctx);
+    }
   }
   return st;
 }
 
-static Status map_program(Worker *w, uint32_t stage, JobSet *s, const Block *rows, uint32_t unit, Ctx *ctx,
-                          uint64_t *seen) {
+static Status map_program(Worker *w, const Mapped *m, uint32_t of, JobSet *s, const Block *rows,
+                          uint32_t unit, Ctx *ctx) {
+  uint32_t stage = m->of.v[of];
   const Stage *g = &w->p->stage[stage];
   Prepared *q;
   Packed k;
@@ -609,7 +614,7 @@ static Status map_program(Worker *w, uint32_t stage, JobSet *s, const Block *row
   Cursor c = unit_cursor(rows, unit);
   while (!st && next_panel(w, q, &c, &k, &st, e)) {
     st = run_panel(w, q, &k, ctx->errors, e);
-    *seen += k.n;
+    m->seen[of] += k.n;
     /* after the first bad row only bad rows are looked for */
     if (st || !k.n || w->look || ctx->errors->count)
       continue;
@@ -629,47 +634,63 @@ static Status map_program(Worker *w, uint32_t stage, JobSet *s, const Block *row
         continue;
     }
     arena_reset(&w->scratch);
-    st = jobset_panel(s, &p, ctx);
+    st = jobset_panel(s, of, &p, ctx);
   }
   return st;
 }
 
-static Status map_unit(Worker *w, uint32_t stage, JobSet *s, const Block *rows, Block **unit, bool keep,
-                       uint32_t u, Ctx *ctx,
-                       uint64_t *seen) {
-  Status st = unit[u] ? ST_OK : worker_unit(w, stage, rows, u, ctx->errors, &unit[u], ctx->err);
-  if (st)
-    return st;
-  *seen += unit[u]->n;
-  if (unit[u]->n && !w->look && !ctx->errors->count)
-    st = map_matrix(w, s, unit[u], ctx);
-  if (!keep) {
-    block_drop(unit[u]);
-    unit[u] = NULL;
+static Status map_unit(Worker *w, const Mapped *m, JobSet *s, const Block *rows, uint32_t u, Ctx *ctx) {
+  Status st = ST_OK;
+  for (uint32_t k = 0; k < m->nmatrix && !st; k++)
+    if (!m->matrix[k].unit[u])
+      st = worker_unit(w, m->matrix[k].stage, rows, u, ctx->errors, &m->matrix[k].unit[u], ctx->err);
+  for (uint32_t i = 0; i < m->of.n && !st; i++) {
+    if (m->uses[i] < 0)
+      st = map_program(w, m, i, s, rows, u, ctx);
+    else
+      m->seen[i] += m->matrix[m->uses[i]].unit[u]->n;
+  }
+  for (uint32_t k = 0; k < m->nmatrix && !st; k++)
+    if (m->matrix[k].unit[u]->n && !w->look && !ctx->errors->count)
+      st = map_matrix(w, m, (int32_t)k, s, m->matrix[k].unit[u], ctx);
+  for (uint32_t k = 0; k < m->nmatrix && !st; k++) {
+    if (m->matrix[k].keep)
+      continue;
+    block_drop(m->matrix[k].unit[u]);
+    m->matrix[k].unit[u] = NULL;
   }
   return st;
 }
 
-Status worker_map(Worker *w, uint32_t stage, JobSet *s, const Block *rows, Block **unit, bool keep,
-                  uint32_t u0, uint32_t u1,
-                  const Sink *sink, RowErrors *errors, uint64_t *seen, Err *e) {
+Status worker_map(Worker *w, const Mapped *m, JobSet *s, const Block *rows, uint32_t u0, uint32_t u1,
+                  const Sink *sink, RowErrors *errors, Err *e) {
   Ctx ctx = {.scratch = &w->scratch, .errors = errors, .cancel = w->cancel, .err = e};
-  uint64_t first = rows ? rows->pos / UNIT : unit[0]->pos / UNIT;
-  uint32_t file = rows ? rows->file : unit[0]->file;
+  const Block *any = rows ? rows : m->matrix[0].unit[0];
   Status st = ST_OK;
   for (uint32_t u = u0; u < u1 && !st; u++) {
-    if (is_cancelled(w))
-      st = cancelled(e);
-    else if (unit)
-      st = map_unit(w, stage, s, rows, unit, keep, u, &ctx, seen);
-    else
-      st = map_program(w, stage, s, rows, u, &ctx, seen);
+    st = is_cancelled(w) ? cancelled(e) : map_unit(w, m, s, rows, u, &ctx);
     if (!st)
       st = jobset_unit_end(s, u - u0, e);
   }
   if (!st && !w->look && !errors->count)
-    st = jobset_emit(s, file, first + u0, u1 - u0, sink, e);
+    st = jobset_emit(s, any->file, any->pos / UNIT + u0, u1 - u0, sink, e);
   else
     jobset_abandon(s);
   return st;
+}
+
+void worker_matrices(const Program *p, Stages of, uint32_t *maker, int32_t *uses, uint32_t *n) {
+  *n = 0;
+  for (uint32_t i = 0; i < of.n; i++) {
+    const Stage *s = &p->stage[of.v[i]];
+    uint32_t stage = s->matrix >= 0 ? (uint32_t)s->matrix : of.v[i], k = 0;
+    uses[i] = -1;
+    if (s->kind != STAGE_TRAIN)
+      continue;
+    while (k < *n && maker[k] != stage)
+      k++;
+    if (k == *n)
+      maker[(*n)++] = stage;
+    uses[i] = (int32_t)k;
+  }
 }

@@ -51,11 +51,27 @@ typedef struct Sink {
   void *ctx;
 } Sink;
 
-/* Runs the jobs over units [u0, u1) of a block. `unit` (train stages, else NULL): its UNITS matrix blocks;
- * those that are NULL are made from rows and stay in the array if `keep`, else they are dropped one by
- * one. rows may be NULL where all of them are there. */
-Status worker_map(Worker *w, uint32_t stage, JobSet *s, const Block *rows, Block **unit, bool keep,
-                  uint32_t u0, uint32_t u1,
-                  const Sink *sink, RowErrors *errors, uint64_t *seen, Err *e);
+typedef struct Units { /* the matrix of a block that train stages learn from */
+  uint32_t stage;     /* that makes it */
+  Block **unit;       /* UNITS of them; those that are NULL are made from rows */
+  bool keep;          /* and stay in the array, else they are dropped one by one */
+} Units;
+
+typedef struct Mapped { /* stages that share a scan, and what they read of a block */
+  Stages of;          /* as Job.of counts them */
+  Units *matrix;
+  const int32_t *uses; /* by stage: the matrix it learns from, or -1: it is no train stage */
+  uint32_t nmatrix;
+  uint64_t *seen;     /* by stage: rows that its jobs saw are added */
+} Mapped;
+
+/* Runs the jobs over units [u0, u1) of a block. rows may be NULL where only matrices are read, and all of
+ * them are there. */
+Status worker_map(Worker *w, const Mapped *m, JobSet *s, const Block *rows, uint32_t u0, uint32_t u1,
+                  const Sink *sink, RowErrors *errors, Err *e);
+
+/* Which matrices the stages of a scan need: *n of them, maker[k] the stage that makes the k-th, uses[i] that
+ * of stage i or -1. Both have room for all stages. */
+void worker_matrices(const Program *p, Stages of, uint32_t *maker, int32_t *uses, uint32_t *n);
 
 #endif

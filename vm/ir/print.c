@@ -286,6 +286,12 @@ static void print_stage(Buf *o, const Program *p, const Stage *s) {
     buf_printf(o, "  task %s\n", task_name[s->task]);
   if (s->classes >= 0)
     buf_printf(o, "  classes $%d\n", s->classes);
+  if (s->seq != (uint32_t)(s - p->stage))
+    buf_printf(o, "  seq %u\n", s->seq);
+  if (s->joins)
+    buf_text(o, "  joins\n");
+  if (s->matrix >= 0)
+    print_named(o, "matrix", p->stage[s->matrix].name);
   if (s->train >= 0)
     print_named(o, "train", p->stage[s->train].name);
   if (s->score >= 0)

@@ -591,6 +591,12 @@ static void read_statement(In *in, const Program *p, Stage *s, StageCap *cap) {
     s->task = (ModelTask)find_name(in, task_name, TASK_N);
   else if (!strcmp(w, "classes"))
     s->classes = (int32_t)take_ref(in, T_FITTED);
+  else if (!strcmp(w, "seq"))
+    s->seq = (uint32_t)take_int(in, 0, 1000000);
+  else if (!strcmp(w, "joins"))
+    s->joins = true;
+  else if (!strcmp(w, "matrix"))
+    s->matrix = find_stage(in, p, take_string(in));
   else if (!strcmp(w, "seen"))
     s->seen = true;
   else if (!strcmp(w, "train"))
@@ -606,8 +612,9 @@ static void read_statement(In *in, const Program *p, Stage *s, StageCap *cap) {
 }
 
 static void read_stage(In *in, Program *p, uint32_t *cap) {
-  Stage s = {.from = -1, .part = -1, .train = -1, .classes = -1, .score = -1};
+  Stage s = {.from = -1, .part = -1, .train = -1, .classes = -1, .matrix = -1, .score = -1};
   StageCap sc = {0};
+  s.seq = p->nstage;
   s.kind = (StageKind)find_name(in, ir_stage_name, IR_STAGES);
   s.name = take_string(in);
   if (is_word(in, "from")) {

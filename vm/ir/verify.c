@@ -14,6 +14,9 @@ typedef struct Verify {
   const Stage *s;     /* the stage at hand */
   const char *what;   /* what it is about, for the message */
   IrType *fitted;     /* type of each fitted value, where its stage stands before; -1: not yet */
+  uint32_t *maker;    /* its stage */
+  bool *placed;       /* has a stage before this seq? */
+  uint32_t group;     /* the first stage of those that share scans with the one at hand: itself, as a rule */
   bool open;          /* a program without fit and train stages: fitted values come with it (bundles) */
   Err *e;
 } Verify;
@@ -23,6 +26,16 @@ static bool need(Verify *v, bool ok, const char *rule) {
     err_set(v->e, ST_DATA, "CML0452", "It was not written by cml, or is damaged.",
             "the IR of stage `%s` breaks a rule: %s", v->what, rule);
   return ok;
+}
+
+static void made(Verify *v, uint32_t fitted, IrType type) {
+  v->fitted[fitted] = type;
+  v->maker[fitted] = (uint32_t)(v->s - v->p->stage);
+}
+
+/* Is the fitted value there when the stage at hand begins, and of this type? */
+static bool there(const Verify *v, uint32_t fitted, IrType type) {
+  return fitted < v->p->nfitted && v->fitted[fitted] == type && v->maker[fitted] < v->group;
 }
 
 /* ---- Row programs ---- */
@@ -241,7 +254,7 @@ static bool verify_fit(Verify *v) {
            "a key has the wrong type");
     if (v->e->code)
       return false;
-    v->fitted[a->fitted] = a->nkey ? IR_TABLE : o->result;
+    made(v, a->fitted, a->nkey ? IR_TABLE : o->result);
   }
   return true;
 }
@@ -267,7 +280,7 @@ static bool verify_unions(Verify *v) {
 }
 
 static bool is_number(const Verify *v, int32_t fitted) {
-  return fitted < 0 || ((uint32_t)fitted < v->p->nfitted && v->fitted[fitted] == IR_F64);
+  return fitted < 0 || there(v, (uint32_t)fitted, IR_F64);
 }
 
 /* Values that become fitted ones, thresholds, and the models that metrics compare with: each has its
@@ -291,7 +304,7 @@ static bool verify_metrics(Verify *v) {
               (uint32_t)m->fitted < v->p->nfitted && v->fitted[m->fitted] == (IrType)-1 && !m->by && !m->vs,
               "a fitted value has no such number, or is fitted twice"))
       return false;
-    v->fitted[m->fitted] = IR_F64;
+    made(v, (uint32_t)m->fitted, IR_F64);
   }
   return true;
 }
@@ -303,6 +316,78 @@ static uint32_t own_scores(const RowProg *p) {
   return n;
 }
 
+/* Stages that share scans read the same rows, and nothing that one of them makes. */
+static bool verify_joins(Verify *v) {
+  const Stage *s = v->s;
+  if (!need(v, s->seq < v->p->nstage && !v->placed[s->seq],
+            "two stages have the same place, or one has none"))
+    return false;
+  v->placed[s->seq] = true;
+  if (!s->joins) {
+    v->group = (uint32_t)(s - v->p->stage);
+    return true;
+  }
+  const Stage *before = s - 1;
+  bool scans = s->kind == STAGE_FIT || s->kind == STAGE_TRAIN || s->kind == STAGE_EVALUATE;
+  if (!need(v, s > v->p->stage && scans && before->kind == s->kind && before->from == s->from,
+            "a stage joins one that reads no such rows"))
+    return false;
+  for (uint32_t i = 0; i < s->prog.nval; i++)
+    if (op_fitted(s->prog.val[i].op))
+      need(v, v->maker[s->prog.val[i].i] < v->group, "a stage joins one that makes what it reads");
+  return v->e->code == ST_OK;
+}
+
+uint32_t ir_group(const Program *p, uint32_t stage) {
+  while (p->stage[stage].joins && stage)
+    stage--;
+  return stage;
+}
+
+uint32_t ir_written(const Program *p, uint32_t k) {
+  for (uint32_t i = 0; i < p->nstage; i++)
+    if (p->stage[i].seq == k)
+      return i;
+  return k;
+}
+
+static bool same_val(const IrVal *a, const IrVal *b) {
+  if (a->op != b->op || a->type != b->type || a->narg != b->narg || a->i != b->i || memcmp(&a->f, &b->f, 8) ||
+      memcmp(&a->g, &b->g, 8) || !a->s != !b->s || (a->s && strcmp(a->s, b->s)) || a->nlist != b->nlist ||
+      !a->list != !b->list || !a->names != !b->names)
+    return false;
+  for (uint32_t i = 0; i < a->narg; i++)
+    if (a->arg[i] != b->arg[i])
+      return false;
+  for (uint32_t i = 0; i < a->nlist; i++)
+    if ((a->list && memcmp(&a->list[i], &b->list[i], 8)) || (a->names && strcmp(a->names[i], b->names[i])))
+      return false;
+  return true;
+}
+
+bool ir_same_rows(const Stage *a, const Stage *b) {
+  if (a->from != b->from || a->part != b->part || a->prog.nval != b->prog.nval ||
+      a->prog.nout != b->prog.nout)
+    return false;
+  for (uint32_t i = 0; i < a->prog.nout; i++) {
+    const IrOut *x = &a->prog.out[i], *y = &b->prog.out[i];
+    if (x->role != y->role || x->kind != y->kind || x->val != y->val || !x->name != !y->name ||
+        (x->name && strcmp(x->name, y->name)))
+      return false;
+  }
+  for (uint32_t i = 0; i < a->prog.nval; i++)
+    if (!same_val(&a->prog.val[i], &b->prog.val[i]))
+      return false;
+  return true;
+}
+
+static bool verify_matrix(Verify *v) {
+  const Stage *s = v->s, *first = s->matrix >= 0 ? &v->p->stage[s->matrix] : NULL;
+  return need(
+      v, !first || (first < s && first->kind == STAGE_TRAIN && first->matrix < 0 && ir_same_rows(first, s)),
+      "a matrix is shared by stages that make different ones");
+}
+
 static bool verify_stage(Verify *v) {
   const Stage *s = v->s;
   const Stage *from = s->from >= 0 ? &v->p->stage[s->from] : NULL;
@@ -310,7 +395,7 @@ static bool verify_stage(Verify *v) {
   uint32_t nparts = from ? from->nparts + from->nunions : 0;
   need(v, !from || from < s, "a stage reads one that does not stand before it");
   need(v, s->part < (int32_t)nparts, "a part has no such number");
-  if (v->e->code || !verify_names(v) || !verify_prog(v, &s->prog) || !verify_out_types(v))
+  if (v->e->code || !verify_names(v) || !verify_prog(v, &s->prog) || !verify_out_types(v) || !verify_joins(v))
     return false;
   switch (s->kind) {
   case STAGE_SOURCE: return need(v, s->ninput && !s->prog.nval, "a source has an input, and no steps");
@@ -336,11 +421,11 @@ static bool verify_stage(Verify *v) {
                    count_role(&s->prog, OUT_TARGET) == (s->task != TASK_CLUSTER),
                "a train stage has slots and one target") &&
           need(v, (s->classes >= 0) == (s->task == TASK_MULTICLASS), "classes are of multiclass models") &&
-          need(v,
-               s->classes < 0 || ((uint32_t)s->classes < v->p->nfitted && v->fitted[s->classes] == IR_VOCAB),
-               "the classes are no fitted vocabulary")))
+          need(v, s->classes < 0 || there(v, (uint32_t)s->classes, IR_VOCAB),
+               "the classes are no fitted vocabulary") &&
+          verify_matrix(v)))
       return false;
-    v->fitted[s->fitted] = IR_MODEL;
+    made(v, s->fitted, IR_MODEL);
     return true;
   case STAGE_SCORE:
     return verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, s->column, s->ncolumn, NULL);
@@ -364,8 +449,14 @@ static bool verify_stage(Verify *v) {
 Status ir_verify(const Program *p, Err *e) {
   Verify v = {.p = p, .e = e, .what = "?", .open = true};
   v.fitted = mem_alloc(sizeof *v.fitted * (p->nfitted + 1));
-  if (!v.fitted)
+  v.maker = mem_alloc(sizeof *v.maker * (p->nfitted + 1));
+  v.placed = mem_alloc(sizeof *v.placed * (p->nstage + 1));
+  if (!v.fitted || !v.maker || !v.placed) {
+    mem_free(v.placed);
+    mem_free(v.fitted);
+    mem_free(v.maker);
     return err_memory(e);
+  }
   for (uint32_t i = 0; i < p->nfitted; i++)
     v.fitted[i] = (IrType)-1;
   for (uint32_t i = 0; i < p->nstage; i++)
@@ -376,5 +467,7 @@ Status ir_verify(const Program *p, Err *e) {
     verify_stage(&v);
   }
   mem_free(v.fitted);
+  mem_free(v.maker);
+  mem_free(v.placed);
   return e->code;
 }

@@ -294,25 +294,6 @@ static Status finish_metrics(Run *r, uint32_t stage, const Looper *v, Err *e) {
   return ST_OK;
 }
 
-static Status run_metrics(Run *r, uint32_t stage, Err *e) {
-  const Stage *s = &r->p->stage[stage];
-  uint64_t rows = 0;
-  uint32_t n = 2 * s->nmetric;
-  Looper *v = mem_alloc((n + (size_t)1) * sizeof *v);
-  Status st = v ? run_part_rows(r, stage, &rows, e) : err_memory(e);
-  if (!st)
-    st = begin_metrics(r, stage, rows, v, e);
-  if (!st)
-    st = run_iterate(r, stage, v, n, e);
-  if (!st)
-    st = finish_metrics(r, stage, v, e);
-  for (uint32_t i = 0; v && i < n; i++)
-    if (v[i].it)
-      v[i].it->free(v[i].it);
-  mem_free(v);
-  return st;
-}
-
 Status run_expects(Run *r, uint32_t stage, Err *e) {
   const Stage *s = &r->p->stage[stage];
   RunResult *o = r->out;
@@ -328,12 +309,18 @@ Status run_expects(Run *r, uint32_t stage, Err *e) {
   return ST_OK;
 }
 
-Status run_evaluate(Run *r, uint32_t stage, Err *e) {
-  const Stage *s = &r->p->stage[stage];
-  RunResult *o = r->out;
-  RunMetric *m = mem_realloc(o->metric, (o->nmetric + s->nmetric + 1) * sizeof *m);
-  o->metric = m ? m : o->metric;
-  Status st = m ? run_metrics(r, stage, e) : err_memory(e);
-  return st ? st : run_expects(r, stage, e);
+/* Loopers: one for each metric, and behind them one for each on the model it is compared with. */
+Status run_begin_evaluate(Run *r, Work *w, Err *e) {
+  Status st = run_loopers(w, 2 * r->p->stage[w->stage].nmetric, e);
+  if (!st)
+    st = run_part_rows(r, w->stage, &w->rows, e);
+  return st ? st : begin_metrics(r, w->stage, w->rows, w->v, e);
 }
 
+Status run_finish_evaluate(Run *r, Work *w, Err *e) {
+  RunResult *o = r->out;
+  RunMetric *m = mem_realloc(o->metric, (o->nmetric + r->p->stage[w->stage].nmetric + 1) * sizeof *m);
+  o->metric = m ? m : o->metric;
+  Status st = m ? finish_metrics(r, w->stage, w->v, e) : err_memory(e);
+  return st ? st : run_expects(r, w->stage, e);
+}

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver: see run.h. Read from the bottom: run_program walks the stages; run_fit, run_train (train.c),
- * run_evaluate (eval.c), run_export do one each. run_iterate (scan.c) is the loop that all learning and
- * measuring goes through. */
+/* The driver: see run.h. Read from the bottom: run_program walks the stages; those that share scans are begun
+ * together, iterate together (scan.c) and are finished one after the other: fits here, models in train.c,
+ * evaluations in eval.c. */
 #include "vm/run.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/num.h"
 #include "vm/agg.h"
 #include "vm/run/parts.h"
 
@@ -20,27 +22,39 @@ static double now(void) {
 
 /* ---- fit ---- */
 
-static Status run_fit(Run *r, uint32_t stage, Err *e) {
-  const Stage *s = &r->p->stage[stage];
-  Looper one = {.it = NULL};
+static Status begin_fit(Run *r, Work *w, Err *e) {
+  const Stage *s = &r->p->stage[w->stage];
   if (!s->nagg)
     return ST_OK;
+  Status st = run_loopers(w, 1, e);
+  return st ? st : agg_begin(s, &r->p->stage[s->from], &w->v[0].it, e);
+}
+
+/* A split that found no rows to cut says so, rather than that an aggregate has nothing to do. */
+static Status no_cut(const Run *r, uint32_t stage, Err *e) {
+  const Stage *s = &r->p->stage[stage];
+  if (!r->p->stage[s->from].early || s->nexpect || strcmp(e->id, "CML0410") != 0)
+    return e->code;
+  err_clear(e);
+  err_set(e, ST_DATA, "CML0431", "Look at the data and the filters above the split.",
+          "there are no rows to split");
+  return err_at(e, "%s:%u:%u", r->p->name, s->line, s->col);
+}
+
+static Status finish_fit(Run *r, Work *w, Err *e) {
+  const Stage *s = &r->p->stage[w->stage];
+  if (!s->nagg)
+    return run_expects(r, w->stage, e);
   Fitted **f = mem_alloc(s->nagg * sizeof *f);
-  Status st = f ? agg_begin(s, &r->p->stage[s->from], &one.it, e) : err_memory(e);
-  if (!st)
-    st = run_iterate(r, stage, &one, 1, e);
-  if (!st)
-    st = agg_finish(one.it, f, e);
+  Status st = f ? agg_finish(w->v[0].it, f, e) : err_memory(e);
   for (uint32_t i = 0; f && i < s->nagg; i++) {
     if (st && f[i])
       fitted_free(f[i]);
     else if (!st && f[i])
       st = run_put(r, s->agg[i].fitted, f[i], e);
   }
-  if (one.it)
-    one.it->free(one.it);
   mem_free(f);
-  return st;
+  return st ? no_cut(r, w->stage, e) : run_expects(r, w->stage, e);
 }
 
 /* ---- export ---- */
@@ -78,39 +92,64 @@ static Status run_export(Run *r, uint32_t stage, Err *e) {
 
 /* ---- The walk ---- */
 
-/* A split that found no rows to cut says so, rather than that an aggregate has nothing to do. */
-static Status no_cut(const Run *r, uint32_t stage, Err *e) {
-  const Stage *s = &r->p->stage[stage];
-  if (!r->p->stage[s->from].early || s->nexpect || strcmp(e->id, "CML0410") != 0)
-    return e->code;
-  err_clear(e);
-  err_set(e, ST_DATA, "CML0431", "Look at the data and the filters above the split.",
-          "there are no rows to split");
-  return err_at(e, "%s:%u:%u", r->p->name, s->line, s->col);
+static Status begin_work(Run *r, Work *w, Err *e) {
+  switch (r->p->stage[w->stage].kind) {
+  case STAGE_FIT: return begin_fit(r, w, e);
+  case STAGE_TRAIN: return run_begin_train(r, w, e);
+  default: return run_begin_evaluate(r, w, e);
+  }
 }
 
-static Status run_stage(Run *r, uint32_t stage, Err *e) {
-  Status st = ST_OK;
-  switch (r->p->stage[stage].kind) {
-  case STAGE_FIT:
-    st = run_fit(r, stage, e);
-    st = st ? no_cut(r, stage, e) : run_expects(r, stage, e);
-    break;
-  case STAGE_TRAIN:
-    st = run_train(r, stage, e);
-    break;
-  case STAGE_EVALUATE:
-    st = run_evaluate(r, stage, e);
-    break;
-  case STAGE_PREDICT:
-  case STAGE_BUNDLE:
-    st = run_export(r, stage, e);
-    break;
-  default:
-    return ST_OK; /* read when somebody needs it */
+static Status finish_work(Run *r, Work *w, Err *e) {
+  switch (r->p->stage[w->stage].kind) {
+  case STAGE_FIT: return finish_fit(r, w, e);
+  case STAGE_TRAIN: return run_finish_train(r, w, e);
+  default: return run_finish_evaluate(r, w, e);
   }
+}
+
+static Status place_of(const Run *r, uint32_t stage, Status st, Err *e) {
   if (st == ST_DATA || st == ST_FAULT)
     err_at(e, "%s", r->p->stage[stage].name);
+  return st;
+}
+
+/* Stages that share their scans. Their common time is the first one's. */
+static Status run_group(Run *r, uint32_t first, uint32_t n, Err *e) {
+  Work *w = mem_alloc(n * sizeof *w);
+  Status st = w ? ST_OK : err_memory(e);
+  for (uint32_t i = 0; w && i < n; i++) {
+    w[i].stage = first + i;
+    double t = now();
+    if (!st)
+      st = place_of(r, first + i, begin_work(r, &w[i], e), e);
+    r->out->stage[first + i].seconds += now() - t;
+  }
+  double t = now();
+  if (!st)
+    st = place_of(r, first, run_iterate(r, w, n, e), e);
+  r->out->stage[first].seconds += now() - t;
+  for (uint32_t i = 0; i < n && !st; i++) {
+    t = now();
+    st = place_of(r, first + i, finish_work(r, &w[i], e), e);
+    r->out->stage[first + i].seconds += now() - t;
+  }
+  for (uint32_t i = n; w && i-- > 0;) { /* the matrix of the first goes last */
+    run_loopers_free(&w[i]);
+    if (r->p->stage[first + i].kind == STAGE_TRAIN)
+      run_free_train(r, &w[i]);
+  }
+  mem_free(w);
+  return st;
+}
+
+static Status run_stages(Run *r, uint32_t first, uint32_t n, Err *e) {
+  StageKind kind = r->p->stage[first].kind;
+  if (kind == STAGE_FIT || kind == STAGE_TRAIN || kind == STAGE_EVALUATE)
+    return run_group(r, first, n, e);
+  double t = now();
+  Status st = place_of(r, first, run_export(r, first, e), e);
+  r->out->stage[first].seconds = now() - t;
   return st;
 }
 
@@ -147,6 +186,22 @@ static Status begin(Run *r, Err *e) {
   Status st = text.bad ? err_memory(e) : r->x->open(r->x, buf_bytes(&text), r->reg, r->lim, e);
   buf_free(&text);
   return st;
+}
+
+/* What came of the stages goes in the order in which they were written, whatever they shared. */
+#define BY_STAGE(type, v, n)                                                              \
+  for (uint32_t i = 1; i < (n); i++)                                                      \
+    for (uint32_t k = i; k && p->stage[(v)[k - 1].stage].seq > p->stage[(v)[k].stage].seq; k--) { \
+      type t = (v)[k];                                                                    \
+      (v)[k] = (v)[k - 1];                                                                \
+      (v)[k - 1] = t;                                                                     \
+    }
+
+static void as_written(const Program *p, RunResult *o) {
+  BY_STAGE(RunMetric, o->metric, o->nmetric)
+  BY_STAGE(RunExpect, o->expect, o->nexpect)
+  BY_STAGE(RunExport, o->export_, o->nexport)
+  BY_STAGE(RunWarning, o->warning, o->nwarning)
 }
 
 /* After everything else: the first that was not met, and how many. */
@@ -191,18 +246,23 @@ Status run_program(const Program *p, Executor *x, const Registry *reg, const Lim
       continue;
     if (refuted(&r, i))
       break;
-    double t = now();
+    uint32_t n = 1;
+    while (i + n < p->nstage && p->stage[i + n].joins)
+      n++;
     if (hooks && hooks->begin)
       hooks->begin(hooks->ctx, p, i);
     if (l->cancel && atomic_load(l->cancel))
       st = err_set(e, ST_CANCEL, NULL, NULL, "interrupted");
     else
-      st = run_stage(&r, i, e);
-    out->stage[i].seconds = now() - t;
-    drop_unused(&r, i);
-    if (hooks && hooks->end)
-      hooks->end(hooks->ctx, p, &out->stage[i]);
+      st = run_stages(&r, i, n, e);
+    for (uint32_t k = 0; k < n; k++) {
+      drop_unused(&r, i + k);
+      if (hooks && hooks->end)
+        hooks->end(hooks->ctx, p, &out->stage[i + k]);
+    }
+    i += n - 1;
   }
+  as_written(p, out);
   out->seconds = now() - start;
   mem_free(r.env.v);
   return st ? st : expectations(&r, e);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scans: the loop that all learning and measuring goes through. Iters ask for jobs, equal ones are run
- * once, each scan gives everybody his results, until nobody asks for more. */
+/* Scans, and the loop that all learning and measuring goes through: run_iterate asks the Iters of stages that
+ * share scans for jobs, gives these to the executor, and deals out what comes back. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -13,18 +13,22 @@ static RunData *data_of(const Run *r, int32_t rows_stage) {
   return NULL;
 }
 
-/* One scan, with its bookkeeping. */
-static Status scan(Run *r, uint32_t stage, const Jobs *jobs, Buf *out, Err *e) {
+/* One scan, with its bookkeeping. What went through is counted for the first of its stages. */
+static Status scan(Run *r, Stages of, const Jobs *jobs, Buf *out, Err *e) {
   ScanInfo info;
   memset(&info, 0, sizeof info);
+  uint64_t *seen = mem_alloc((of.n + 1) * sizeof *seen);
   Progress *pr = r->hooks ? r->hooks->progress : NULL;
-  Status st = r->x->reduce(r->x, stage, jobs, out, &info, pr, e);
-  RunStage *s = &r->out->stage[stage];
-  s->from_cache = info.from_cache && (s->from_cache || !s->scans);
-  s->scans++;
-  s->rows = info.rows;
-  s->bytes += info.bytes;
-  RunData *d = data_of(r, r->p->stage[stage].from);
+  Status st = seen ? r->x->reduce(r->x, of, jobs, out, &info, seen, pr, e) : err_memory(e);
+  for (uint32_t i = 0; seen && i < of.n; i++) {
+    RunStage *s = &r->out->stage[of.v[i]];
+    s->from_cache = info.from_cache && (s->from_cache || !s->scans);
+    s->scans++;
+    s->rows = seen[i];
+    s->bytes += i ? 0 : info.bytes;
+  }
+  mem_free(seen);
+  RunData *d = data_of(r, r->p->stage[of.v[0]].from);
   if (!st && d && !d->known) {
     d->known = true;
     d->read = info.read;
@@ -33,8 +37,7 @@ static Status scan(Run *r, uint32_t stage, const Jobs *jobs, Buf *out, Err *e) {
   return st;
 }
 
-/* Rows of the part that a stage reads. Counts them in a scan of its own where none has gone over them yet;
- * that one also fills the caches. */
+/* The scan that counts them also fills the caches. */
 Status run_part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
   const Stage *s = &r->p->stage[stage];
   RunData *d = data_of(r, s->from);
@@ -42,7 +45,7 @@ Status run_part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
   *rows = 0;
   if (!d)
     return err_set(e, ST_FAULT, "CML0605", NULL, "stage `%s` reads no rows", s->name);
-  Status st = d->known ? ST_OK : scan(r, stage, &none, NULL, e);
+  Status st = d->known ? ST_OK : scan(r, (Stages){.v = &stage, .n = 1}, &none, NULL, e);
   if (st)
     return st;
   for (uint32_t i = 0; i < 64; i++)
@@ -55,13 +58,16 @@ Status run_part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
 
 typedef struct Asked { /* the jobs of a scan: each once, however many loopers ask for it */
   Jobs all;      /* the parameters stay with the first who asked */
+  uint32_t *stage;
+  Stages of;     /* that want any */
   Buf *out;
   uint32_t nout;
 } Asked;
 
 static bool same_job(const Job *a, const Job *b) {
-  return a->pass == b->pass && a->leave_out == b->leave_out && a->only_fold == b->only_fold &&
-         a->par.n == b->par.n && (a->par.n == 0 || memcmp(a->par.p, b->par.p, a->par.n) == 0);
+  return a->pass == b->pass && a->of == b->of && a->leave_out == b->leave_out &&
+         a->only_fold == b->only_fold && a->par.n == b->par.n &&
+         (a->par.n == 0 || memcmp(a->par.p, b->par.p, a->par.n) == 0);
 }
 
 static uint32_t job_number(const Jobs *all, const Job *job) {
@@ -71,49 +77,62 @@ static uint32_t job_number(const Jobs *all, const Job *job) {
   return k;
 }
 
-/* Gives each looper its results and gathers what it asks for next. */
-static Status ask(Looper *v, uint32_t n, Jobs *all, Err *e) {
+/* Gives a looper its results, and takes what it asks for next. */
+static Status ask_one(Looper *v, Err *e) {
+  Jobs next = {.n = 0};
+  if (v->done)
+    return ST_OK;
+  Status st = v->it->next(v->it, v->out, v->out ? v->jobs.n : 0, &next, e);
+  jobs_free(&v->jobs);
+  mem_free(v->out);
+  v->out = NULL;
+  v->jobs = next;
+  v->done = !next.n;
+  return st;
+}
+
+/* Gathers what all loopers ask for. */
+static Status ask(Work *w, uint32_t n, Asked *a, Err *e) {
   uint32_t total = 0;
+  a->of.n = 0;
   for (uint32_t i = 0; i < n; i++) {
-    if (v[i].done)
-      continue;
-    Jobs next = {.n = 0};
-    Status st = v[i].it->next(v[i].it, v[i].out, v[i].out ? v[i].jobs.n : 0, &next, e);
-    jobs_free(&v[i].jobs);
-    mem_free(v[i].out);
-    v[i].out = NULL;
-    v[i].jobs = next;
-    v[i].done = !next.n;
-    total += next.n;
-    if (st)
-      return st;
+    uint32_t before = total;
+    for (uint32_t k = 0; k < w[i].n; k++) {
+      Status st = ask_one(&w[i].v[k], e);
+      if (st)
+        return st;
+      for (uint32_t j = 0; j < w[i].v[k].jobs.n; j++)
+        w[i].v[k].jobs.v[j].of = a->of.n;
+      total += w[i].v[k].jobs.n;
+    }
+    if (total > before)
+      a->stage[a->of.n++] = w[i].stage;
   }
-  if (total > all->cap) {
-    Job *p = mem_realloc(all->v, total * sizeof *p);
+  if (total > a->all.cap) {
+    Job *p = mem_realloc(a->all.v, total * sizeof *p);
     if (!p)
       return err_memory(e);
-    all->v = p;
-    all->cap = total;
+    a->all.v = p;
+    a->all.cap = total;
   }
-  all->n = 0;
+  a->all.n = 0;
   for (uint32_t i = 0; i < n; i++)
-    for (uint32_t k = 0; k < v[i].jobs.n; k++)
-      if (job_number(all, &v[i].jobs.v[k]) == all->n)
-        all->v[all->n++] = v[i].jobs.v[k];
+    for (uint32_t k = 0; k < w[i].n; k++)
+      for (uint32_t j = 0; j < w[i].v[k].jobs.n; j++)
+        if (job_number(&a->all, &w[i].v[k].jobs.v[j]) == a->all.n)
+          a->all.v[a->all.n++] = w[i].v[k].jobs.v[j];
   return ST_OK;
 }
 
-/* The results of a scan, by looper. */
-static Status deal(Looper *v, uint32_t n, const Asked *a, Err *e) {
-  for (uint32_t i = 0; i < n; i++) {
-    if (!v[i].jobs.n)
-      continue;
-    v[i].out = mem_alloc(v[i].jobs.n * sizeof *v[i].out);
-    if (!v[i].out)
-      return err_memory(e);
-    for (uint32_t k = 0; k < v[i].jobs.n; k++)
-      v[i].out[k] = a->out[job_number(&a->all, &v[i].jobs.v[k])];
-  }
+/* The results of a scan to the one who asked for them. */
+static Status deal(Looper *v, const Asked *a, Err *e) {
+  if (!v->jobs.n)
+    return ST_OK;
+  v->out = mem_alloc(v->jobs.n * sizeof *v->out);
+  if (!v->out)
+    return err_memory(e);
+  for (uint32_t k = 0; k < v->jobs.n; k++)
+    v->out[k] = a->out[job_number(&a->all, &v->jobs.v[k])];
   return ST_OK;
 }
 
@@ -125,31 +144,46 @@ static void forget_results(Asked *a) {
   a->nout = 0;
 }
 
-/* Scans until no looper wants more; the jobs of all share each scan. */
-Status run_iterate(Run *r, uint32_t stage, Looper *v, uint32_t n, Err *e) {
+Status run_iterate(Run *r, Work *w, uint32_t n, Err *e) {
   Asked a = {.nout = 0};
-  Status st = ask(v, n, &a.all, e);
+  a.stage = mem_alloc((n + 1) * sizeof *a.stage);
+  a.of.v = a.stage;
+  Status st = a.stage ? ask(w, n, &a, e) : err_memory(e);
   while (!st && a.all.n) {
     forget_results(&a);
     a.out = mem_alloc(a.all.n * sizeof *a.out);
     a.nout = a.out ? a.all.n : 0;
-    st = a.out ? scan(r, stage, &a.all, a.out, e) : err_memory(e);
+    st = a.out ? scan(r, a.of, &a.all, a.out, e) : err_memory(e);
+    for (uint32_t i = 0; i < n; i++)
+      for (uint32_t k = 0; k < w[i].n && !st; k++)
+        st = deal(&w[i].v[k], &a, e);
     if (!st)
-      st = deal(v, n, &a, e);
-    if (!st)
-      st = ask(v, n, &a.all, e);
+      st = ask(w, n, &a, e);
   }
   forget_results(&a);
   mem_free(a.all.v);
-  for (uint32_t i = 0; i < n; i++) {
-    jobs_free(&v[i].jobs);
-    mem_free(v[i].out);
-    v[i].out = NULL;
-  }
+  mem_free(a.stage);
   return st;
 }
 
-/* A fitted value is there: keep it, and tell the executor. Takes f. */
+Status run_loopers(Work *w, uint32_t n, Err *e) {
+  w->v = mem_alloc((n + (size_t)1) * sizeof *w->v);
+  w->n = w->v ? n : 0;
+  return w->v ? ST_OK : err_memory(e);
+}
+
+void run_loopers_free(Work *w) {
+  for (uint32_t k = 0; k < w->n; k++) {
+    jobs_free(&w->v[k].jobs);
+    mem_free(w->v[k].out);
+    if (w->v[k].it)
+      w->v[k].it->free(w->v[k].it);
+  }
+  mem_free(w->v);
+  w->v = NULL;
+  w->n = 0;
+}
+
 Status run_put(Run *r, uint32_t id, Fitted *f, Err *e) {
   if (id >= r->out->nfitted || r->out->fitted[id]) {
     fitted_free(f);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training: what the model learns from (slots, classes, rows, a model to start from), then the passes of
- * its estimator. Read from the bottom. */
+/* The driver's training: a matrix, the passes of an estimator over it, a model. Read from the bottom. */
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/file.h"
 #include "vm/bundle.h"
 #include "vm/interp.h"
@@ -116,8 +114,8 @@ static Status train_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
                  "model `%s` has no rows to learn from: the data set is empty", s->name);
 }
 
-/* Slots whose elements were all left out when they were fitted vanish, with a warning each; one has to
- * stay. */
+/* Slots whose elements were all left out when they were fitted vanish, with a warning each; one has to stay.
+ */
 static Status empty_slots(Run *r, uint32_t stage, const Slots *slots, Err *e) {
   const Stage *s = &r->p->stage[stage];
   Status st = ST_OK;
@@ -173,80 +171,78 @@ static Status start_of(const Run *r, const Stage *s, Bundle **out, Err *e) {
   return ST_OK;
 }
 
-/* All passes of the estimator, and the model they give. NULL: e says why. */
-static Fitted *learn(Run *r, uint32_t stage, const Estimator *est, const Slots *slots, uint64_t rows,
-                     Err *e) {
-  const Stage *s = &r->p->stage[stage];
-  Looper one = {.it = NULL};
-  Bundle *start = NULL;
-  const char **name = slot_names(s, slots, e);
-  if (!name || start_of(r, s, &start, e)) {
-    mem_free(name);
-    return NULL;
-  }
+/* What the estimator is told, and its first jobs. */
+static Status begin_learning(Run *r, Work *w, Err *e) {
+  const Stage *s = &r->p->stage[w->stage];
   TrainInfo info = {.name = s->name,
-                    .d = slots->d,
-                    .feature = slots->feature,
-                    .nslot = slots->n,
-                    .slot = name,
-                    .width = slots->width,
-                    .sparse = slots->sparse,
+                    .d = w->slots.d,
+                    .feature = w->slots.feature,
+                    .nslot = w->slots.n,
+                    .slot = w->slot,
+                    .width = w->slots.width,
+                    .sparse = w->slots.sparse,
                     .option = s->options,
                     .noption = s->noptions,
-                    .offset = has_offset(s, est),
-                    .start = start ? start->fitted[start->model]->model : NULL,
-                    .rows = rows,
+                    .offset = has_offset(s, w->est),
+                    .start = w->start ? w->start->fitted[w->start->model]->model : NULL,
+                    .rows = w->rows,
                     .seed = r->p->seed,
                     .task = s->task};
   const Dict *classes;
-  Status st = classes_of(r, stage, rows, &classes, e);
-  Fitted *f = st ? NULL : model_new(est, s->task, slots, classes, e);
-  if (!f)
-    return NULL;
-  info.nclass = f->model->nclass;
-  info.class = f->model->class;
-  st = est->begin(&info, &one.it, e);
-  if (!st)
-    st = run_iterate(r, stage, &one, 1, e);
-  if (!st)
-    st = est->finish(one.it, f->model, e);
-  if (!st && !f->model->rows)
-    f->model->rows = rows;
-  if (!st && est->verify)
-    st = est->verify(f->model, e);
-  if (st)
-    fitted_free(f);
-  if (one.it)
-    one.it->free(one.it);
-  mem_free(name);
-  bundle_free(start);
-  return st ? NULL : f;
+  Status st = classes_of(r, w->stage, w->rows, &classes, e);
+  w->model = st ? NULL : model_new(w->est, s->task, &w->slots, classes, e);
+  if (!w->model)
+    return e->code;
+  info.nclass = w->model->model->nclass;
+  info.class = w->model->model->class;
+  return w->est->begin(&info, &w->v[0].it, e);
 }
 
-Status run_train(Run *r, uint32_t stage, Err *e) {
-  const Stage *s = &r->p->stage[stage];
-  const Estimator *est = estimator_of(r->reg, s->estimator);
-  Slots slots = {.n = 0};
-  uint64_t rows = 0;
-  if (!est)
+Status run_begin_train(Run *r, Work *w, Err *e) {
+  const Stage *s = &r->p->stage[w->stage];
+  w->est = estimator_of(r->reg, s->estimator);
+  if (!w->est)
     return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "there is no estimator called `%s`",
                    s->estimator);
-  if (!(est->tasks & TASK_BIT(s->task)))
+  if (!(w->est->tasks & TASK_BIT(s->task)))
     return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "`%s` makes no %s models", s->estimator,
                    task_name[s->task]);
-  Status st = train_rows(r, stage, &rows, e);
+  Status st = train_rows(r, w->stage, &w->rows, e);
   if (!st)
-    st = slots_of(&s->prog, &r->env, &slots, e);
+    st = slots_of(&s->prog, &r->env, &w->slots, e);
   if (!st)
-    st = empty_slots(r, stage, &slots, e);
-  Fitted *f = st ? NULL : learn(r, stage, est, &slots, rows, e);
-  if (f && f->model->warning[0])
-    st = warn(r, stage, f->model->warning, e);
-  if (f && st)
-    fitted_free(f);
-  else if (f)
-    st = run_put(r, s->fitted, f, e);
-  slots_free(&slots);
-  r->x->drop(r->x, stage);
-  return st ? st : e->code;
+    st = empty_slots(r, w->stage, &w->slots, e);
+  if (!st && !(w->slot = slot_names(s, &w->slots, e)))
+    st = e->code;
+  if (!st)
+    st = start_of(r, s, &w->start, e);
+  if (!st)
+    st = run_loopers(w, 1, e);
+  return st ? st : begin_learning(r, w, e);
+}
+
+Status run_finish_train(Run *r, Work *w, Err *e) {
+  Model *m = w->model->model;
+  Status st = w->est->finish(w->v[0].it, m, e);
+  if (!st && !m->rows)
+    m->rows = w->rows;
+  if (!st && w->est->verify)
+    st = w->est->verify(m, e);
+  if (!st && m->warning[0])
+    st = warn(r, w->stage, m->warning, e);
+  if (st)
+    return st;
+  Fitted *f = w->model;
+  w->model = NULL;
+  return run_put(r, r->p->stage[w->stage].fitted, f, e);
+}
+
+void run_free_train(Run *r, Work *w) {
+  if (w->model)
+    fitted_free(w->model);
+  bundle_free(w->start);
+  mem_free(w->slot);
+  slots_free(&w->slots);
+  if (r->p->stage[w->stage].matrix < 0)
+    r->x->drop(r->x, w->stage);
 }
