@@ -1,19 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Peers of `logistic`: the file read by pyarrow into one float64 matrix of rows, then fitted to a tolerance at which the objective is
-within 1e-8 of the best. Rows lie behind each other (C order), as both solvers want them."""
-
-
-def read(job):
-    import numpy as np
-    import pyarrow.parquet as pq
-
-    t = pq.read_table(f"{job.data}/data.parquet")
-    x = np.empty((t.num_rows, job.columns))
-    for j in range(job.columns):
-        x[:, j] = t.column(j).to_numpy()
-    y = t.column("y").to_numpy().astype(np.float64)
-    job.lap("read")
-    return x, y
+within 1e-8 of the best."""
 
 
 def objective(x, y, w, b, l2):
@@ -23,11 +10,15 @@ def objective(x, y, w, b, l2):
 
 
 def fit(job, **options):
+    import numpy as np
+    from peer import matrix
     from sklearn.linear_model import LogisticRegression
     import pyarrow.parquet  # noqa: F401  (imported before the clock starts)
 
     job.start()
-    x, y = read(job)
+    x, y = matrix(job, np.float64)
+    y = y.astype(np.float64)
+    job.lap("read")
     c = getattr(job, "c", 1)
     m = LogisticRegression(C=c, max_iter=20000, **options).fit(x, y)
     job.lap("fit")
