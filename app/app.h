@@ -15,6 +15,7 @@
 #include "lang/diag.h"
 #include "lang/tree.h"
 #include "vm/exec.h"
+#include "vm/jit.h"
 #include "vm/ir.h"
 
 typedef struct App { /* state of one run of cmlc */
@@ -52,6 +53,7 @@ const char *args_get(const Args *a, const char *name);
 /* NAME=VALUE of every repeated option (-p) as name, value, name, value, ...; ST_USAGE in e where there is
  * no `=`. */
 const char *const *args_defines(Arena *a, const Args *args, uint32_t *pairs, Err *e);
+bool args_jit(const Args *args, JitMode *mode);       /* --jit; false: no such mode */
 Status args_seed(const Args *args, uint64_t *seed);  /* --seed; ST_USAGE, with a message, when it is no
                                                       * whole number */
 Status args_passes(const Args *args, const char *name); /* --skip-pass, --pass: ST_USAGE, with a message,

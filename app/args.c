@@ -117,6 +117,13 @@ const char *const *args_defines(Arena *a, const Args *args, uint32_t *pairs, Err
   return out;
 }
 
+bool args_jit(const Args *args, JitMode *mode) {
+  const char *s = args_get(args, "--jit");
+  int v = s ? jit_mode_of(s) : JIT_AUTO;
+  *mode = v < 0 ? JIT_AUTO : (JitMode)v;
+  return v >= 0;
+}
+
 Status args_seed(const Args *args, uint64_t *seed) {
   const char *s = args_get(args, "--seed");
   int64_t v = 0;

@@ -24,6 +24,8 @@ static const Flag flags[] = {
     {"--format", NULL, "FORM", "text, json, dot (for Graphviz) or svg (drawn by Graphviz)", false},
     {"--analyze", NULL, NULL,
      "run it, and show what happened beside what was expected; its outputs are thrown away", false},
+    {"--jit", NULL, "MODE",
+     "of --analyze: machine code for rows (auto, off, force); results do not depend on it", false},
     {"--threads", NULL, "N", "workers of --analyze, and of the estimates (one for each processor)", false},
     {"--no-data", NULL, NULL, "do not look at the data files: schemas have to be declared", false},
     {"--param", "-p", "NAME=VALUE", "value of a param; may be repeated", true},
@@ -180,6 +182,8 @@ static Status explain_whole(const App *app, const Args *args, Compiled *c, Form 
                                        slash == args->word[0] ? 1 : (size_t)(slash - args->word[0]))
                        : ".";
   memset(&r, 0, sizeof r);
+  if (!args_jit(args, &x.jit))
+    return err_set(e, ST_USAGE, "", NULL, "`--jit` is auto, off or force");
   if (threads && !args_count(threads, 1, 1024, &x.limits.threads))
     return err_set(e, ST_USAGE, "", NULL, "`--threads` is a whole number from 1 to 1024");
   if (!args_get(args, "--no-data") || run)

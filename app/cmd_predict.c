@@ -5,6 +5,7 @@
 #include "app/app.h"
 #include "app/progress.h"
 #include "base/num.h"
+#include "vm/jit.h"
 #include "vm/score.h"
 
 static const Flag flags[] = {
@@ -19,6 +20,7 @@ static const Flag flags[] = {
      "names of the columns of a CSV without a header, separated by commas, in order; implies header=false",
      false},
     {"--memory", NULL, "SIZE", "most memory to use (1G)", false},
+    {"--jit", NULL, "MODE", "machine code for the program of rows (auto, off, force)", false},
     {"--quiet", "-q", NULL, "no progress, and no word at the end", false},
     {NULL, NULL, NULL, NULL, false},
 };
@@ -112,7 +114,7 @@ static Status check_out(const ScoreJob *j, Err *e) {
   return e->code;
 }
 
-static Status predict(const App *app, ScoreJob *j, const char *path, bool quiet, Err *e) {
+static Status predict(const App *app, ScoreJob *j, const char *path, JitMode jit, bool quiet, Err *e) {
   Bundle *bundle = NULL;
   ScoreResult r = {0};
   Meter meter;
@@ -126,7 +128,10 @@ static Status predict(const App *app, ScoreJob *j, const char *path, bool quiet,
   meter_start(&meter, app, quiet, "predict");
   j->bundle = bundle;
   j->progress = &meter.progress;
-  Status st = score_file(j, &r, e);
+  Status st = jit_open(jit, &j->jit, e);
+  if (st == ST_OK)
+    st = score_file(j, &r, e);
+  jit_close(j->jit);
   if (!strncmp(e->remedy, "Paths of a program", 18))
     snprintf(e->remedy, sizeof e->remedy, "Check the path."); /* there is no program here */
   meter_end(&meter);
@@ -142,6 +147,7 @@ int cmd_predict(const App *app, int argc, char **argv) {
   jmp_buf oom;
   Args args;
   ScoreJob j;
+  JitMode jit = JIT_AUTO;
   Err e = {0};
   arena_init(&a, &oom);
   if (setjmp(oom)) {
@@ -153,9 +159,9 @@ int cmd_predict(const App *app, int argc, char **argv) {
   Status st = args_parse(&a, argc, argv, "predict", "BUNDLE --in FILE --out FILE [options]", flags, &args);
   bool help = st == ST_CANCEL;
   if (st == ST_OK)
-    st = prepare(app, &a, &args, &j, &e);
+    st = args_jit(&args, &jit) ? prepare(app, &a, &args, &j, &e) : usage("`--jit` is auto, off or force");
   if (st == ST_OK)
-    st = predict(app, &j, args.word[0], args_get(&args, "--quiet") != NULL, &e);
+    st = predict(app, &j, args.word[0], jit, args_get(&args, "--quiet") != NULL, &e);
   if (e.code != ST_OK)
     app_error(app, &e);
   arena_free(&a);

@@ -17,6 +17,8 @@ static const Flag flags[] = {
     {"--seed", NULL, "N", "seed of random splits and folds (0)", false},
     {"--executor", NULL, "NAME",
      "local (threads), or loopback (forked children, for tests); results do not depend on it", false},
+    {"--jit", NULL, "MODE",
+     "machine code for the programs of rows (auto, off, force); results do not depend on it", false},
     {"--skip-pass", NULL, "NAMES",
      "compiler passes to leave out, separated by commas; results do not depend on it", false},
     {"--json", NULL, "FILE", "everything about the run as one JSON object; - for standard output", false},
@@ -102,6 +104,8 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
     return usage("`--coefficients` is a whole number, or all");
   if (executor && strcmp(executor, "local") && strcmp(executor, "loopback"))
     return usage("`--executor` is local or loopback");
+  if (!args_jit(args, &s->run.jit))
+    return usage("`--jit` is auto, off or force");
   s->run.loopback = executor && !strcmp(executor, "loopback");
   if (args_seed(args, &s->compile.seed) != ST_OK || args_passes(args, "--skip-pass") != ST_OK)
     return ST_USAGE;

@@ -17,8 +17,11 @@ int cmd_version(const App *app, int argc, char **argv) {
     st = ST_USAGE;
   }
   arena_free(&a);
-  if (st == ST_OK)
-    printf("cmlc %s (bundle %d, ir %d, ops %d, math %d, hash %d)\n", CML_VERSION, BUNDLE_VERSION, IR_VERSION,
-           OPS_VERSION, MATH_VERSION, HASH_VERSION);
+  if (st == ST_OK) {
+    char jit[40];
+    bool there = jit_installed(jit, sizeof jit);
+    printf("cmlc %s (bundle %d, ir %d, ops %d, math %d, hash %d; %s)\n", CML_VERSION, BUNDLE_VERSION,
+           IR_VERSION, OPS_VERSION, MATH_VERSION, HASH_VERSION, there ? jit : "no JIT");
+  }
   return st == ST_CANCEL ? ST_OK : st;
 }

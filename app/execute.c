@@ -165,11 +165,16 @@ Status execute(const App *app, const Execution *x, const Compiled *c, RunResult 
   digests_start(&digests, c->program, x->limits.dir, app->cancel);
   meter_start(&h.meter, app, x->quiet, "start");
   RunHooks hooks = {.ctx = &h, .begin = on_begin, .bundle = on_bundle, .progress = &h.meter.progress};
-  Status st = x->loopback ? exec_loopback(&exec, e) : exec_local(&exec, e);
+  Limits limits = x->limits;
+  Status st = jit_open(x->jit, &limits.jit, e);
   if (st == ST_OK)
-    st = run_program(c->program, exec, app->registry, &x->limits, &hooks, r, e);
+    st = x->loopback ? exec_loopback(&exec, e) : exec_local(&exec, e);
+  if (st == ST_OK)
+    st = run_program(c->program, exec, app->registry, &limits, &hooks, r, e);
   if (exec)
     exec->close(exec);
+  r->jit = jit_stats(limits.jit);
+  jit_close(limits.jit);
   if (st != ST_OK && st != ST_EXPECT)
     atomic_store(&digests.stop, true);
   if (digests_finish(&digests, e) != ST_OK && st == ST_OK)

@@ -5,11 +5,13 @@
 
 #include "app/app.h"
 #include "app/report.h"
+#include "vm/jit.h"
 
 typedef struct Execution {
   Limits limits;
   const char *path; /* of the program, as given */
   bool loopback, quiet;
+  JitMode jit;
 } Execution;
 
 /* Runs it, shows progress and warnings. *r is to be freed by run_free in any case; *report points to it,

@@ -183,6 +183,8 @@ void explain_json(const Program *p, const Registry *r, const PassReport *report,
     json_close(&j, '}');
   }
   json_close(&j, ']');
+  if (run)
+    json_jit(&j, &run->jit);
   json_close(&j, '}');
   buf_text(out, "\n");
 }

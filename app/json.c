@@ -384,6 +384,19 @@ void json_evaluations(Json *j, const char *key, const Report *r, int32_t train) 
   json_close(j, ']');
 }
 
+/* What machine code did: how long it took to make, and the panels that it and the interpreter ran. */
+void json_jit(Json *j, const JitStats *s) {
+  json_open(j, "jit", '{');
+  json_whole(j, "programs", s->programs);
+  json_whole(j, "steps", s->steps);
+  json_number(j, "seconds", s->seconds);
+  json_whole(j, "panels_compiled", s->compiled);
+  json_whole(j, "panels_interpreted", s->interpreted);
+  json_whole(j, "panels_again", s->again);
+  json_text(j, "failed", *s->failed ? s->failed : NULL);
+  json_close(j, '}');
+}
+
 void report_json(const Report *r, Buf *out) {
   Json j = {.out = out};
   json_open(&j, NULL, '{');
@@ -448,6 +461,7 @@ void report_json(const Report *r, Buf *out) {
     json_close(&j, '}');
   }
   json_close(&j, ']');
+  json_jit(&j, &r->run->jit);
   json_close(&j, '}');
   buf_text(out, "\n");
 }

@@ -216,7 +216,7 @@ static bool timed(const RunStage *s) {
 }
 
 static void print_timings(const Report *r, const Paint *p) {
-  char a[NUM_MAX];
+  char a[NUM_MAX], b[NUM_MAX];
   int width = 24;
   for (uint32_t i = 0; i < r->run->nstage; i++)
     if (timed(&r->run->stage[i]) && report_width(r->run->stage[i].name) > width)
@@ -240,6 +240,10 @@ static void print_timings(const Report *r, const Paint *p) {
     fprintf(p->out, "%s\n", p->end);
   }
   fprintf(p->out, "%s%-*s %8.3f%s\n", p->dim, width, "total", r->run->seconds, p->end);
+  const JitStats *x = &r->run->jit;
+  if (x->programs)
+    fprintf(p->out, "%s%-*s %8.3f   beside it; %s panels by machine code, %s interpreted%s\n", p->dim, width,
+            "compiling", x->seconds, grouped(a, x->compiled), grouped(b, x->interpreted), p->end);
 }
 
 void report_print(const Report *r, FILE *out, bool colour, uint32_t features) {

@@ -72,6 +72,7 @@ void diagnostics_begin(Diagnostics *d, bool sarif, Buf *out);
 void diagnostics_add(Diagnostics *d, const Diags *of, const char *path, const Err *e);
 void diagnostics_end(Diagnostics *d);
 
+void json_jit(Json *j, const JitStats *s);
 void json_options(Json *j, const char *key, const IrOption *v, uint32_t n, const Option *spec);
 /* with a threshold that was chosen */
 void json_model_options(Json *j, const char *key, const Report *r, uint32_t train);

@@ -57,6 +57,11 @@ void explain_costs(const Program *p, const Estimate *guess, const RunResult *run
     put_cell(o, true, true, spent, "%.3f");
     buf_text(o, "\n");
   }
+  const JitStats *j = run ? &run->jit : NULL;
+  if (j && j->programs)
+    buf_printf(o, "machine code: %u steps compiled in %.3f s beside the run; %llu panels ran with it, "
+               "%llu were interpreted\n", j->steps, j->seconds, (unsigned long long)j->compiled,
+               (unsigned long long)j->interpreted);
   buf_text(
       o,
       "~ is a guess: rows as if filters kept every one, seconds right within a factor of three. MB are those of one scan.\n");

@@ -107,6 +107,14 @@ everywhere() {  # the program of the last first(), in all ways
   same "$small of memory" --threads 2 --memory "$small"
   cp this.json small.json
   same "the loopback executor" --executor loopback --threads 2
+  same "no machine code" --jit off
+  case $("$CMLC" version) in
+    *"no JIT"*) ;;
+    *)
+      same "machine code from the first row on" --jit force --threads 2
+      same "machine code on the loopback executor" --jit force --executor loopback --threads 2
+      ;;
+  esac
   for pass in $(passes); do
     same "pass $pass skipped" --skip-pass "$pass"
   done

@@ -28,6 +28,12 @@ typedef struct TrainInfo { /* what an estimator knows before its first pass */
   char *const *class;      /* their names */
 } TrainInfo;
 
+typedef struct LinearForm {
+  const double *b; /* m->d, finite */
+  double b0;
+  bool sigmoid;
+} LinearForm;
+
 typedef struct Estimator {
   const char *name;
   unsigned tasks;          /* mask of TASK_BITs */
@@ -44,6 +50,9 @@ typedef struct Estimator {
   Status (*verify)(const Model *m, Err *e);     /* tensors are there, with the right sizes: for loaded
                                                  * models */
   uint32_t typical_scans;                       /* over the rows, for `explain`; 0: nothing is known */
+  /* Whether predictions are `b0 + x . b` in the order of k_gemv_rows, then its sigmoid: compiled code does
+   * that itself. NULL: never. */
+  bool (*linear)(const Model *m, LinearForm *out);
 } Estimator;
 
 static inline double option_num(const IrOption *o, uint32_t n, const char *name) {

@@ -80,6 +80,7 @@ typedef struct Limits {
   uint64_t memory;        /* bytes for blocks and partials of ours together with the engine's */
   const char *dir;        /* folder that relative source paths start from */
   const atomic_bool *cancel;
+  struct Jit *jit;           /* vm/jit.h: shared by all workers; NULL: off */
 } Limits;
 
 typedef struct Registry { /* handed down by app (stdlib/registry.c) */

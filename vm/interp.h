@@ -20,6 +20,12 @@ Status interp_new(const RowProg *p, const Env *env, const char *const *input, ui
                   Err *e);
 void interp_free(Interp *t);
 
+/* From now on panels run by machine code as soon as `j` (vm/jit.h; NULL: never) has some for this program:
+ * `program` is its number in the run, the same for every worker. The interpreter goes on with what is not
+ * compiled. An error only with JIT_FORCE. */
+struct Jit;
+Status interp_jit(Interp *t, struct Jit *j, uint32_t program, Err *e);
+
 typedef struct RowsIn {
   uint32_t n;             /* <= PANEL_ROWS */
   const Col *col;         /* inputs, in order */

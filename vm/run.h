@@ -11,6 +11,7 @@
 #include "vm/exec.h"
 #include "vm/fitted.h"
 #include "vm/ir.h"
+#include "vm/jit.h"
 #include "vm/paired.h"
 
 typedef struct RunStage { /* by stage number; scans = 0 and seconds = 0: only described something */
@@ -78,6 +79,7 @@ typedef struct RunResult {
   RunWarning *warning;
   uint32_t nwarning;
   double seconds;
+  JitStats jit;     /* set by whoever owns the Jit of Limits */
 } RunResult;
 
 typedef struct RunHooks { /* any may be NULL */

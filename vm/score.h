@@ -16,6 +16,7 @@ typedef struct ScoreJob {
   uint64_t memory;
   const atomic_bool *cancel;
   const Progress *progress;    /* or NULL */
+  struct Jit *jit;             /* vm/jit.h, or NULL */
 } ScoreJob;
 
 typedef struct ScoreResult {

@@ -668,6 +668,14 @@ void linear_predict(const Model *m, const Matrix *x, double *out) {
     k_spmv_rows(x->ptr, x->col, x->val, x->n, b, b0, out);
 }
 
+bool linear_form(const Model *m, LinearForm *out) {
+  const Tensor *b = model_tensor(m, "coefficients"), *b0 = model_tensor(m, "intercept");
+  bool good = b && b0 && (m->task == TASK_REGRESSION || m->task == TASK_BINARY);
+  if (good)
+    *out = (LinearForm){.b = b->v, .b0 = b0->v[0], .sigmoid = m->task == TASK_BINARY};
+  return good;
+}
+
 Status linear_verify(const Model *m, Err *e) {
   const char *name[] = {"coefficients", "intercept"};
   uint32_t cols[] = {m->d, 1};

@@ -268,6 +268,7 @@ void linear_note_constant(const Space *s, char *const *feature, Model *m);
 Status linear_begin(const TrainInfo *t, LinLoss loss, Iter **out, Err *e);
 Status linear_finish(Iter *it, Model *m, Err *e);
 void linear_predict(const Model *m, const Matrix *x, double *out); /* f */
+bool linear_form(const Model *m, LinearForm *out);                 /* what compiled code has to know of it */
 Status linear_verify(const Model *m, Err *e);
 
 /* A data error of row r of a panel; counted by the executor, which ends the run with the first ten. */

@@ -81,5 +81,6 @@ const Estimator linear_regression = {
     .finish = linear_finish,
     .predict = linear_predict,
     .verify = linear_verify,
+    .linear = linear_form,
     .typical_scans = 3,
 };

@@ -121,5 +121,6 @@ const Estimator logistic_regression = {
     .finish = finish,
     .predict = predict,
     .verify = verify,
+    .linear = linear_form,
     .typical_scans = 8,
 };

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "vm/exec/home.h"
 #include "vm/exec/store.h"
+#include "vm/jit.h"
 
 typedef struct Local {
   Executor x; /* first: an Executor * is a Local * */
@@ -325,6 +326,15 @@ static bool only_units(const Scan *s) {
   return only;
 }
 
+/* Tells the JIT how many rows will come to each program: at most, of filters and parts it is told nothing. */
+static void expect_rows(const Scan *s) {
+  Jit *jit = s->l->home.lim.jit;
+  if (s->from == FROM_READER)
+    jit_expect(jit, s->rows_stage, s->total);
+  for (uint32_t i = 0; i < s->of.n; i++)
+    jit_expect(jit, s->of.v[i], s->total);
+}
+
 static Status scan_begin(Local *l, Scan *s, Stages of, const Jobs *jobs, Progress *pr, Err *e) {
   memset(s, 0, sizeof *s);
   s->l = l;
@@ -353,6 +363,7 @@ static Status scan_begin(Local *l, Scan *s, Stages of, const Jobs *jobs, Progres
   if (s->rows->state == CACHE_FULL) {
     s->from = FROM_ROWS;
     s->ntask = s->rows->n;
+    expect_rows(s);
     return ST_OK;
   }
   s->from = FROM_READER;
@@ -364,6 +375,7 @@ static Status scan_begin(Local *l, Scan *s, Stages of, const Jobs *jobs, Progres
   const char *const *file = reader_files(s->reader, &n);
   if (!s->total)
     s->total = reader_total(s->reader);
+  expect_rows(s);
   return store_files(s->rows, file, n, e);
 }
 
@@ -413,6 +425,8 @@ static Status hands_new(Local *l, Scan *s, uint32_t n, Hand *hand, Err *e) {
   for (uint32_t i = 0; i < n && !st; i++) {
     if (!l->worker[i])
       st = worker_new(l->home.p, &l->home.env, l->home.lim.cancel, &l->worker[i], e);
+    if (!st)
+      worker_jit(l->worker[i], l->home.lim.jit);
     if (!st && s->jobs && !hand[i].jobs)
       st = jobset_new(s->jobs, &hand[i].jobs, e);
     hand[i].s = s;
@@ -570,6 +584,8 @@ static Status local_put(Executor *x, uint32_t id, Bytes value, Err *e) {
   for (uint32_t i = 0; again && i < l->home.lim.threads; i++)
     if (l->worker[i])
       worker_forget(l->worker[i]);
+  if (again)
+    jit_forget(l->home.lim.jit);
   for (uint32_t i = 0; again && i < l->home.p->nstage; i++) /* matrices may have been made with the old one */
     if (l->home.p->stage[i].kind == STAGE_TRAIN)
       store_drop(&l->store, i);

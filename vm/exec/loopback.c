@@ -20,6 +20,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "vm/jit.h"
 #include "vm/exec/home.h"
 #include "vm/exec/task.h"
 #include "vm/written.h"
@@ -176,6 +177,8 @@ static void child(const Loop *l, const Task *t, Buf *o) {
   }
   if (!st)
     st = worker_new(h.p, &h.env, NULL, &w, &e);
+  if (!st)
+    worker_jit(w, jit_in_child(h.lim.jit));
   if (!st && !rows)
     st = worker_rows(w, t->rows_stage, t->raw, &errors, &rows, &e);
   for (uint32_t r = 0; !st && first && r < rows->n; r++)

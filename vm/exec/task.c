@@ -39,6 +39,7 @@ struct Worker {
   const Program *p;
   const Env *env;
   const atomic_bool *cancel;
+  struct Jit *jit;
   Prepared *stage;
   Arena scratch;
   bool look;
@@ -85,6 +86,10 @@ static void forget(Prepared *q) {
 void worker_forget(Worker *w) {
   for (uint32_t i = 0; i < w->p->nstage; i++)
     forget(&w->stage[i]);
+}
+
+void worker_jit(Worker *w, struct Jit *jit) {
+  w->jit = jit;
 }
 
 void worker_look(Worker *w, bool look) {
@@ -213,6 +218,8 @@ static Status prepare(Worker *w, uint32_t stage, Prepared **out, Err *e) {
     st = gather_init(&q->removed, s->prog.nout, e);
   if (!st)
     st = interp_new(&s->prog, w->env, q->in_name, q->nin, &q->interp, e);
+  if (!st)
+    st = interp_jit(q->interp, w->jit, stage, e);
   if (!st && gives_slots(s)) {
     st = slots_of(&s->prog, w->env, &q->slots, e);
     if (!st && !(q->matrix = matrix_builder(&q->slots, UNIT, e)))

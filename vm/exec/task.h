@@ -25,6 +25,7 @@ typedef struct Worker Worker;
  * when it is first used. */
 Status worker_new(const Program *p, const Env *env, const atomic_bool *cancel, Worker **out, Err *e);
 void worker_free(Worker *w);
+void worker_jit(Worker *w, struct Jit *jit); /* programs may be compiled; before the first of them is run */
 void worker_look(Worker *w, bool look); /* only look for bad rows: programs run, jobs do not */
 void worker_forget(Worker *w); /* drops what was prepared for stages: a fitted value has changed */
 

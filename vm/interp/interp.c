@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "vm/interp/parts.h"
+#include "vm/jit/parts.h"
 #include "vm/shape.h"
 
 VECTOR_LOOPS
@@ -94,6 +95,7 @@ void interp_free(Interp *t) {
   }
   for (uint32_t k = 0; t->copy && k < t->p->nout; k++)
     mem_free(t->copy[k]);
+  jit_use_free(t->jit);
   mem_free(t->copy);
   mem_free(t->own);
   mem_free(t->step);
@@ -263,24 +265,32 @@ static bool canonical_nans(Col *c, uint32_t n, double **copy) {
   return true;
 }
 
+static Status interpret(Interp *t) {
+  memset(t->live, 1, t->in->n);
+  memset(t->kept, 1, t->in->n);
+  for (uint32_t k = 0; k < t->nlist && !t->err->code; k++)
+    step_run(&t->step[t->list[k]], t->in->n);
+  return t->err->code;
+}
+
 Status interp_run(Interp *t, const RowsIn *in, Col *out, uint8_t *keep, RowErrors *errors, Err *e) {
   if (in->n > PANEL_ROWS)
     return err_set(e, ST_FAULT, "CML0603", NULL, "a panel has %u rows, at most %d are possible", in->n,
                    PANEL_ROWS);
+  bool compiled = false;
   t->in = in;
   t->errors = errors;
   t->err = e;
-  memset(t->live, 1, in->n);
-  memset(t->kept, 1, in->n);
-  for (uint32_t k = 0; k < t->nlist; k++) {
-    step_run(&t->step[t->list[k]], in->n);
-    if (e->code)
-      return e->code;
-  }
+  if (t->jit && jit_use_ready(t->jit, in->n) && jit_use_panel(t->jit, &compiled) != ST_OK)
+    return e->code;
+  if (!compiled && interpret(t) != ST_OK)
+    return e->code;
   for (uint32_t k = 0; k < t->p->nout; k++) {
     out[k] = t->reg[t->p->out[k].val];
     bool doubles = out[k].type == IR_F64 || (out[k].type == IR_VEC && !out[k].is_hot);
-    if (doubles && !canonical_nans(&out[k], out[k].constant ? 1 : in->n, &t->copy[k]))
+    if (!doubles || (compiled && jit_use_canonical(t->jit, k)))
+      continue;
+    if (!canonical_nans(&out[k], out[k].constant ? 1 : in->n, &t->copy[k]))
       return err_memory(e);
   }
   if (keep)

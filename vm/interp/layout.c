@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where registers lie: one allocation, placed by liveness. A value's storage is free again behind its last
  * use, and is given to the next value of the same size: the registers of a panel stay in the cache.
- * Constants, outputs and what aliases them keep theirs. */
+ * Constants, outputs and what aliases them keep theirs. A program that runs with machine code has a second
+ * layout, of what the code hands over (vm/jit/plan.c). */
 #include <string.h>
 
 #include "base/arena.h"
 #include "vm/interp/parts.h"
 
-enum { ALIGN = 64 };
-
-/* Steps whose register is the one of their first argument. */
-static bool is_alias(uint32_t op) {
+bool reg_is_alias(uint32_t op) {
   switch (op) {
   case OP_CHECK_RANGE_I64:
   case OP_CHECK_RANGE_F64:
@@ -26,41 +24,30 @@ static bool is_alias(uint32_t op) {
   }
 }
 
-static size_t round_up(size_t n) {
-  return (n + ALIGN - 1) / ALIGN * ALIGN;
+size_t reg_round_up(size_t n) {
+  return (n + REG_ALIGN - 1) / REG_ALIGN * REG_ALIGN;
 }
 
 /* A constant vector has one row: a panel of copies of a wide one would be large. */
-static size_t data_bytes(const Col *c) {
+size_t reg_bytes(const Col *c) {
   size_t n = c->type == IR_VEC && c->constant ? 1 : PANEL_ROWS;
   if (col_is_ragged(c))
-    return ALIGN; /* a name for it: the rows lie in Step.entries */
+    return REG_ALIGN; /* a name for it: the rows lie in Step.entries */
   switch (c->type) {
   case IR_BOOL:
-    return round_up(n);
+    return reg_round_up(n);
   case IR_STR:
-    return round_up(n * sizeof *c->code);
+    return reg_round_up(n * sizeof *c->code);
   case IR_VEC:
-    return round_up(c->is_hot ? n * sizeof *c->hot : n * sizeof *c->f * (c->width ? c->width : 1));
+    return reg_round_up(c->is_hot ? n * sizeof *c->hot : n * sizeof *c->f * (c->width ? c->width : 1));
   default:
-    return round_up(n * sizeof *c->i);
+    return reg_round_up(n * sizeof *c->i);
   }
 }
 
-typedef struct Piece { /* of the allocation: where, how large, from which step on it is free */
-  size_t at, size;
-  uint32_t free_from;
-} Piece;
-
-typedef struct Layout {
-  Piece *piece;
-  uint32_t n;
-  size_t end;
-} Layout;
-
 /* A free piece of just this size, or a new one at the end. A constant always gets a new one: it is
  * computed once, before all panels, and earlier steps write to the pieces that are free now. */
-static size_t place(Layout *l, size_t size, uint32_t step, uint32_t free_from, bool constant) {
+size_t reg_place(Layout *l, size_t size, uint32_t step, uint32_t free_from, bool constant) {
   for (uint32_t i = 0; i < l->n && !constant; i++) {
     Piece *p = &l->piece[i];
     if (p->size == size && p->free_from <= step) {
@@ -73,8 +60,10 @@ static size_t place(Layout *l, size_t size, uint32_t step, uint32_t free_from, b
   return l->piece[l->n - 1].at;
 }
 
-static bool may_be_null(const Interp *t, uint32_t i, const bool *nullable) {
+bool reg_nullable(const Interp *t, uint32_t i, const bool *nullable) {
   const IrVal *v = &t->p->val[i];
+  if (v->op == OP_COL)
+    return true;
   bool arg[4] = {false, false, false, false};
   bool any = false;
   for (uint32_t k = 0; k < v->narg; k++) {
@@ -87,8 +76,6 @@ static bool may_be_null(const Interp *t, uint32_t i, const bool *nullable) {
   return op_nullable(v->op, arg, v->narg);
 }
 
-/* Decides where registers lie. A column of the input is taken to be nullable whatever the program says, so
- * that no input can make a step write where it has no room. */
 Status interp_layout(Interp *t, Err *e) {
   uint32_t n = t->nval;
   uint32_t *last = mem_alloc((n + 1) * sizeof *last), *root = mem_alloc((n + 1) * sizeof *root);
@@ -102,7 +89,7 @@ Status interp_layout(Interp *t, Err *e) {
   }
   for (uint32_t i = 0; i < n; i++) {
     const IrVal *v = &t->p->val[i];
-    root[i] = is_alias(v->op) ? root[v->arg[0]] : i;
+    root[i] = reg_is_alias(v->op) ? root[v->arg[0]] : i;
     last[i] = i + 1;
     for (uint32_t k = 0; k < v->narg; k++)
       last[root[v->arg[k]]] = i + 1; /* free for the step behind this one, never for this one */
@@ -116,15 +103,15 @@ Status interp_layout(Interp *t, Err *e) {
   for (uint32_t i = 0; i < n; i++) {
     if (!step_has_column(t->reg[i].type))
       continue;
-    nullable[i] = t->p->val[i].op == OP_COL || may_be_null(t, i, nullable);
+    nullable[i] = reg_nullable(t, i, nullable);
     if (root[i] != i)
       continue;
-    data[i] = 1 + place(&l, data_bytes(&t->reg[i]), i, last[i], t->reg[i].constant);
+    data[i] = 1 + reg_place(&l, reg_bytes(&t->reg[i]), i, last[i], t->reg[i].constant);
     if (nullable[i])
-      mask[i] = 1 + place(&l, round_up(PANEL_ROWS), i, last[i], t->reg[i].constant);
+      mask[i] = 1 + reg_place(&l, reg_round_up(PANEL_ROWS), i, last[i], t->reg[i].constant);
   }
   t->bytes = l.end;
-  t->memory = mem_alloc64(l.end ? l.end : ALIGN);
+  t->memory = mem_alloc64(l.end ? l.end : REG_ALIGN);
   if (!t->memory) {
     st = err_memory(e);
     goto out;

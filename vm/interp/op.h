@@ -71,6 +71,9 @@ struct Interp {
   double **copy;         /* outputs whose NaNs had to be made canonical in a copy */
   uint8_t *memory;       /* all registers */
   size_t bytes;
+  struct JitUse *jit;    /* NULL: it is interpreted only */
+  bool trial;            /* a bad row is not reported: */
+  bool failed;           /* it was met */
   const RowsIn *in;      /* now; NULL while constants are computed */
   RowErrors *errors;
   Err *err;
@@ -122,6 +125,23 @@ int64_t step_const(const Step *s, uint32_t arg);
 ListView step_list(const Step *s, uint32_t arg);
 uint32_t step_vocab_size(const Step *s, uint32_t arg);
 bool step_vocab_at(const Step *s, uint32_t arg, uint32_t i, const char **p, uint32_t *n);
+
+/* ---- What compiled code looks at (vm/jit), once for each panel ---- */
+
+/* op_str.c: the argument that is looked up by entry, or -1; after a run, 16 bytes by entry: the value, and
+ * whether it is null. */
+int step_varying(const Step *s, uint32_t *at);
+const void *step_cells(const Step *s);
+/* op_check.c: number + 1 by entry, 0: none. NULL: memory. */
+const int32_t *step_levels(Step *s);
+/* op_key.c: the same of a look-up by one string; the table's row by number, -1: none; row r's variant. */
+const int32_t *step_keys(Step *s);
+const int32_t *step_rows(const Step *s);
+uint32_t step_variant(const Step *s, const Table *t, uint32_t r);
+const double *step_cuts(const Step *s, uint32_t *n, Dict **label);      /* op_vec.c: of bucket */
+int64_t check_from(double v);                                           /* op_check.c: least int >= v */
+int64_t check_to(double v);                                             /* greatest <= v */
+void mod_rows(const double *a, const double *b, double *out, size_t n); /* op_num.c: mod.f64 */
 
 /* ---- Dictionaries: op_dict.c ---- */
 

@@ -43,12 +43,12 @@ void step_KEEP(Step *s) {
   }
 
 /* The least int >= v, the greatest <= v. */
-static int64_t int_from(double v) {
+int64_t check_from(double v) {
   v = ceil(v);
   return v <= -0x1p63 || v != v ? INT64_MIN : v >= 0x1p63 ? INT64_MAX : (int64_t)v;
 }
 
-static int64_t int_to(double v) {
+int64_t check_to(double v) {
   v = floor(v);
   return v >= 0x1p63 || v != v ? INT64_MAX : v <= -0x1p63 ? INT64_MIN : (int64_t)v;
 }
@@ -62,7 +62,7 @@ static void print_int(char out[NUM_MAX], int64_t v) {
 }
 
 #define SAME(v) (v)
-CHECK_RANGE(CHECK_RANGE_I64, int64_t, i, int_from, int_to, print_int)
+CHECK_RANGE(CHECK_RANGE_I64, int64_t, i, check_from, check_to, print_int)
 CHECK_RANGE(CHECK_RANGE_F64, double, f, SAME, SAME, print_plain)
 
 static void check_null(Step *s) {
@@ -152,7 +152,7 @@ Status prepare_levels(Step *s, Err *e) {
 }
 
 /* By entry of the argument's dictionary: number + 1, or 0. NULL: memory. */
-static const int32_t *levels_of(Step *s) {
+const int32_t *step_levels(Step *s) {
   Levels *w = s->state;
   const Col *c = s->arg[0];
   if (dictmap_stale(s, &w->map, c->dict, sizeof(int32_t))) {
@@ -178,7 +178,7 @@ static const char *shown(Str x, char out[48]) {
 
 void step_CHECK_IN_STR(Step *s) {
   const Col *c = s->arg[0];
-  const int32_t *level = levels_of(s);
+  const int32_t *level = step_levels(s);
   *s->out = *c;
   if (!level)
     return;
@@ -195,7 +195,7 @@ void step_CHECK_IN_STR(Step *s) {
 
 void step_INDEX_OF_STR(Step *s) {
   const Col *c = s->arg[0];
-  const int32_t *of = levels_of(s);
+  const int32_t *of = step_levels(s);
   if (!of)
     return;
   uint8_t *null = step_mask(s);
@@ -208,7 +208,7 @@ void step_INDEX_OF_STR(Step *s) {
 
 void step_PART_OF_STR(Step *s) {
   const Col *c = s->arg[0];
-  const int32_t *level = levels_of(s);
+  const int32_t *level = step_levels(s);
   if (!level)
     return;
   for (uint32_t r = 0; r < s->n; r++) {
@@ -226,7 +226,7 @@ void step_PART_OF_STR(Step *s) {
 
 void step_LEVEL_STR(Step *s) {
   const Col *c = s->arg[0];
-  const int32_t *level = levels_of(s);
+  const int32_t *level = step_levels(s);
   if (!level)
     return;
   for (uint32_t r = 0; r < s->n; r++)
@@ -235,7 +235,7 @@ void step_LEVEL_STR(Step *s) {
 
 void step_INDICATOR_STR(Step *s) {
   const Col *c = s->arg[0];
-  const int32_t *level = levels_of(s);
+  const int32_t *level = step_levels(s);
   if (!level)
     return;
   for (uint32_t r = 0; r < s->n; r++)

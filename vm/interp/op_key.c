@@ -140,6 +140,28 @@ Status prepare_lookup(Step *s, Err *e) {
   return take_apart(w, s->fitted->table, tags, e);
 }
 
+/* By entry: number + 1, 0 for none. NULL: memory. */
+static const int32_t *key_entries(Step *s, Part *part, const Col *c) {
+  if (dictmap_stale(s, &part->map, c->dict, sizeof(int32_t))) {
+    int32_t *table = part->map.table;
+    for (uint32_t i = 0; i < c->dict->n; i++) {
+      Str x = dict_at(c->dict, i);
+      table[i] = part->strs.n ? (int32_t)map_find(&part->strs, x.p, x.n) + 1 : 0;
+    }
+  }
+  return part->map.table;
+}
+
+const int32_t *step_keys(Step *s) {
+  Lookup *w = s->state;
+  return key_entries(s, &w->part[0], s->arg[0]);
+}
+
+const int32_t *step_rows(const Step *s) {
+  const Lookup *w = s->state;
+  return w->row;
+}
+
 /* number[r] of part k in row r, -1 for none or null */
 static bool part_numbers(Step *s, Part *part, const Col *c, int32_t *number) {
   uint32_t n = s->n;
@@ -153,14 +175,7 @@ static bool part_numbers(Step *s, Part *part, const Col *c, int32_t *number) {
       number[r] = (int32_t)intmap_find(&part->ints, (uint64_t)c->i[r]);
     break;
   default:
-    if (dictmap_stale(s, &part->map, c->dict, sizeof(int32_t))) {
-      int32_t *table = part->map.table;
-      for (uint32_t i = 0; i < c->dict->n; i++) {
-        Str x = dict_at(c->dict, i);
-        table[i] = part->strs.n ? (int32_t)map_find(&part->strs, x.p, x.n) + 1 : 0;
-      }
-    }
-    if (!part->map.table)
+    if (!key_entries(s, part, c))
       return false;
     const int32_t *table = part->map.table;
     for (uint32_t r = 0; r < n; r++)
@@ -193,7 +208,7 @@ static bool find_rows(Step *s) {
 }
 
 /* Which variant row r reads: training rows the one that their fold was left out of. */
-static inline uint32_t variant(const Step *s, const Table *t, uint32_t r) {
+uint32_t step_variant(const Step *s, const Table *t, uint32_t r) {
   const RowsIn *in = s->t->in;
   if (s->v->g >= 0)
     return 1 + (uint32_t)s->v->g;
@@ -213,7 +228,7 @@ static inline uint32_t variant(const Step *s, const Table *t, uint32_t r) {
     const int32_t *row = s->t->scratch;                                  \
     uint8_t any = 0;                                                     \
     for (uint32_t r = 0; r < s->n; r++) {                                \
-      size_t at = (size_t)variant(s, t, r) * t->n + (uint32_t)row[r];    \
+      size_t at = (size_t)step_variant(s, t, r) * t->n + (uint32_t)row[r]; \
       m[r] = row[r] < 0 || (t->null && t->null[at]);                     \
       s->out->F[r] = m[r] ? (T)0 : t->F[at];                             \
       any |= m[r];                                                       \

@@ -91,6 +91,11 @@ static inline double mod_floor(double x, double y) {
 }
 F2(MOD_F64, mod_floor(x, y))
 
+void mod_rows(const double *a, const double *b, double *out, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    out[i] = mod_floor(a[i], b[i]);
+}
+
 /* ---- Elementary functions ---- */
 
 #define ELEMENTARY(code, fn)                           \

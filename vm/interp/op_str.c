@@ -9,6 +9,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1 /* memmem */
 #endif
+#include <stddef.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -70,7 +71,7 @@ static void item_of_row(const Step *s, uint32_t r, Item *x) {
 
 /* The one argument that differs from row to row, when it is a string; -1: none or several. *at = its place
  * among the strings. */
-static int varying(const Step *s, uint32_t *at) {
+int step_varying(const Step *s, uint32_t *at) {
   int found = -1;
   uint32_t ns = 0;
   for (uint32_t k = 0; k < s->v->narg; k++) {
@@ -135,7 +136,7 @@ static void text_by_row(Step *s, TextFn fn) {
 
 static void text(Step *s, TextFn fn) {
   uint32_t at = 0;
-  int arg = varying(s, &at);
+  int arg = step_varying(s, &at);
   if (arg >= 0 && s->n > 0)
     text_by_entry(s, fn, arg, at);
   else
@@ -159,7 +160,7 @@ static void store(Step *s, uint32_t r, Cell c) {
 static void number(Step *s, NumberFn fn) {
   StrState *w = s->state;
   uint32_t at = 0;
-  int arg = varying(s, &at);
+  int arg = step_varying(s, &at);
   if (arg < 0 || s->n == 0) {
     for (uint32_t r = 0; r < s->n; r++) {
       Item x = {.i = {0, 0}};
@@ -198,6 +199,13 @@ static void number(Step *s, NumberFn fn) {
   for (uint32_t r = 0; r < s->n; r++)
     m[r] |= table[a->code[r]].null;
 }
+
+const void *step_cells(const Step *s) {
+  const StrState *w = s->state;
+  return w->map.table;
+}
+
+_Static_assert(sizeof(Cell) == 16 && offsetof(Cell, null) == 8, "compiled code reads cells");
 
 #define TEXT(code, fn)          \
   void step_##code(Step *s) {   \

@@ -13,17 +13,10 @@
  * one multiplication each. */
 #include <string.h>
 
+#include "vm/interp/calendar.h"
 #include "vm/interp/op.h"
 
 VECTOR_LOOPS
-
-#define DAY_US INT64_C(86400000000)
-#define HOUR_US INT64_C(3600000000)
-
-/* What a timestamp can hold, in days around 1970. */
-enum { DAYS_MAX = 106751991, ERAS = 731, DAYS_ERA = 146097 /* 400 years */, SHIFT_YEARS = 400 * ERAS };
-/* from 1 March of year -SHIFT_YEARS to 1 January 1970 */
-enum { SHIFT_DAYS = 719468 + ERAS * DAYS_ERA };
 
 static inline double to_double(uint64_t v) { /* v < 2^52 */
   v |= UINT64_C(0x4330000000000000);
@@ -106,11 +99,8 @@ static inline int32_t day_of_year(uint32_t n) {
   return (int32_t)(late ? c.of_year - 305 : c.of_year + 60 + leap);
 }
 
-/* 1970-01-01 was a Thursday, and SHIFT_DAYS + PLUS is 3 modulo 7. */
-enum { PLUS = 7 + 3 - SHIFT_DAYS % 7 };
-
 static inline int32_t weekday_of(uint32_t n) {
-  return (int32_t)((n + PLUS) % 7 + 1);
+  return (int32_t)((n + WEEKDAY_PLUS) % 7 + 1);
 }
 
 /* The ISO week of a day is the number of its Thursday in the Thursday's year. */

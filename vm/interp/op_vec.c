@@ -74,6 +74,13 @@ Status prepare_bucket(Step *s, Err *e) {
   return w->label ? ST_OK : err_memory(e);
 }
 
+const double *step_cuts(const Step *s, uint32_t *n, Dict **label) {
+  const Bucket *w = s->state;
+  *n = w->n;
+  *label = w->label;
+  return w->cut;
+}
+
 void step_BUCKET_F64(Step *s) {
   const Bucket *w = s->state;
   const double *a = s->arg[0]->f;

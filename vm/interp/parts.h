@@ -19,6 +19,27 @@ Status interp_fitted(Interp *t, Step *s, Err *e);
 /* layout.c: gives each register its place. */
 Status interp_layout(Interp *t, Err *e);
 
+enum { REG_ALIGN = 64 };
+
+typedef struct Piece { /* of an allocation: where, how large, from which step on it is free */
+  size_t at, size;
+  uint32_t free_from;
+} Piece;
+
+typedef struct Layout {
+  Piece *piece; /* room for all */
+  uint32_t n;
+  size_t end;
+} Layout;
+
+bool reg_is_alias(uint32_t op); /* its register is the one of its first argument */
+size_t reg_round_up(size_t n);
+size_t reg_bytes(const Col *c);
+size_t reg_place(Layout *l, size_t size, uint32_t step, uint32_t free_from, bool constant);
+/* Needs room for nulls, given which values before do. A column of the input is taken to be nullable whatever
+ * the program says, so that no input can make a step write where it has no room. */
+bool reg_nullable(const Interp *t, uint32_t i, const bool *nullable);
+
 /* step.c */
 void step_run(Step *s, uint32_t n);
 

@@ -93,6 +93,10 @@ void step_fail(Step *s, uint32_t r, const char *column, const char *fmt, ...) {
   const uint8_t *null = s->info->null == NULL_STRICT ? s->out->null : NULL;
   if (!t->live[r] || (null && null[r]))
     return;
+  if (t->trial) { /* the panel will be interpreted as a whole, and tell */
+    t->failed = true;
+    return;
+  }
   t->live[r] = 0;
   RowError x = {.step = s->number, .line = s->v->line, .col = s->v->col};
   va_list ap;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "vm/interp.h"
+#include "vm/jit.h"
 #include "vm/written.h"
 
 typedef struct Plan {
@@ -174,11 +175,12 @@ Status score_file(const ScoreJob *j, ScoreResult *result, Err *e) {
   }
   for (uint32_t i = 0; i < p.nread; i++)
     name[i] = p.read[i].name;
-  if (interp_new(&s->prog, &env, name, p.nread, &it, e) != ST_OK ||
+  if (interp_new(&s->prog, &env, name, p.nread, &it, e) != ST_OK || interp_jit(it, j->jit, 0, e) != ST_OK ||
       reader_open(&j->in, p.read, p.nread, j->memory, &reader, e) != ST_OK ||
       writer_open(j->out, p.write, p.nwrite, &writer, e) != ST_OK)
     goto done;
   uint64_t total = reader_total(reader);
+  jit_expect(j->jit, 0, total);
   uint32_t seq;
   while (reader_next(reader, &b, &seq, &errors, e) == ST_OK && b) {
     score_block(&p, it, b, writer, in, given, out, &errors, e);
