@@ -12,8 +12,8 @@ unit_tests = \
   tests/unit/test_num tests/unit/test_paired tests/unit/test_parse tests/unit/test_penalties \
   tests/unit/test_run tests/unit/test_text tests/unit/test_tree
 fuzz_replays = \
-  tests/fuzz/replay_bundle tests/fuzz/replay_fitted tests/fuzz/replay_ir tests/fuzz/replay_parser \
-  tests/fuzz/replay_partial tests/fuzz/replay_reader
+  tests/fuzz/replay_bundle tests/fuzz/replay_csv tests/fuzz/replay_fitted tests/fuzz/replay_ir \
+  tests/fuzz/replay_parser tests/fuzz/replay_partial tests/fuzz/replay_reader
 
 UNIT_LIBS = $(CMOCKA_LIBS)
 
@@ -53,6 +53,8 @@ tests_unit_test_tree_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 # layer of each fuzz target
 tests_fuzz_replay_bundle_SOURCES = tests/fuzz/bundle.c tests/fuzz/replay.c
 tests_fuzz_replay_bundle_LDADD = $(STDLIB_LIBS)
+tests_fuzz_replay_csv_SOURCES = tests/fuzz/csv.c tests/fuzz/replay.c
+tests_fuzz_replay_csv_LDADD = $(VM_LIBS)
 tests_fuzz_replay_fitted_SOURCES = tests/fuzz/fitted.c tests/fuzz/replay.c
 tests_fuzz_replay_fitted_LDADD = $(STDLIB_LIBS)
 tests_fuzz_replay_ir_SOURCES = tests/fuzz/ir.c tests/fuzz/replay.c

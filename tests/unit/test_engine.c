@@ -409,14 +409,17 @@ static void no_library(void **state) {
   const char *now = getenv("CML_DUCKDB");
   char *saved = now ? strdup(now) : NULL;
   put("lib.csv", "i\n1\n");
+  put("lib.json", "{\"i\": 1}\n");
   setenv("CML_DUCKDB", in_folder("no-such-library.so"), 1);
-  Data d = read_found(source("csv", "lib.csv", NULL));
+  Data d = read_found(source("json", "lib.json", NULL)), csv = read_found(source("csv", "lib.csv", NULL));
   if (saved)
     setenv("CML_DUCKDB", saved, 1);
   else
     unsetenv("CML_DUCKDB");
   free(saved);
   expect_error(&d, ST_RESOURCE, "CML0510", "DuckDB");
+  no_error(&csv); /* which needs none */
+  data_free(&csv);
 }
 
 int main(void) {

@@ -44,13 +44,29 @@ static void csv_numbers(void **state) {
   for (size_t i = 0; i < sizeof text / sizeof *text; i++)
     buf_printf(&b, "%s\n", text[i]);
   put("numbers.csv", buf_str(&b));
+  enum { FIXED = sizeof text / sizeof *text, MADE = 3000 }; /* made: 1 to 19 digits, a dot anywhere */
+  static char made[MADE][32];
+  uint64_t r = 1;
+  for (uint32_t i = 0; i < MADE; i++) {
+    r = r * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    int n = snprintf(made[i], sizeof made[i], "%llu", (unsigned long long)(r >> (i % 63)));
+    int dot = (int)(r >> 40) % (n + 1);
+    n = n > 18 ? 18 : n;
+    dot = dot > n ? n : dot;
+    memmove(made[i] + dot + 1, made[i] + dot, (size_t)(n - dot));
+    made[i][dot] = '.';
+    made[i][n + 1] = 0;
+    buf_printf(&b, "%s\n", made[i]);
+  }
+  put("numbers.csv", buf_str(&b));
   IrColumn col = {"x", KIND_FLOAT, false};
   Data d = read_all(source("csv", "numbers.csv", NULL), &col, 1);
   no_error(&d);
-  for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+  for (size_t i = 0; i < FIXED + MADE; i++) {
     char want[NUM_MAX];
+    const char *one = i < FIXED ? text[i] : made[i - FIXED];
     double v;
-    assert_true(num_parse_f64(text[i], strlen(text[i]), &v));
+    assert_true(num_parse_f64(one, strlen(one), &v));
     num_print_f64(want, v, true);
     assert_string_equal(row(&d, i), want);
   }
@@ -183,9 +199,13 @@ static void csv_errors(void **state) {
  * silently not there. */
 static void csv_lines(void **state) {
   (void)state;
-  static const char *const good[] = {"a,b\n1,x\n2,y\n",   "a,b\r\n1,x\r\n2,y\r\n",   "a,b\n1,x\n2,y",
-                                     "a,b\r\n1,x\r\n2,y", "\n\na,b\n1,x\n\n2,y\n\n", "a,\"b\"\n1,x\n2,y\n"};
-  static const char *const bad[] = {"a,b\n1,x\r\n2,y\n", "a,b\r\n1,x\n2,y\n", "\"a\nq\",b\r\n1,x\r\n2,y\r\n"};
+  static const char *const good[] = {"a,b\n1,x\n2,y\n",     "a,b\r\n1,x\r\n2,y\r\n",     "a,b\n1,x\n2,y",
+                                     "a,b\r\n1,x\r\n2,y", "\n\na,b\n1,x\n\n2,y\n\n", "a,\"b\"\n1,x\n2,y\n",
+                                     "a,b\r1,x\r2,y\r",     "a,b\r\n1,x\r\n2,y\r",
+                                     "\"a\",b\r\n\r\n1,x\r\n2,y\r\n\r\n"};
+  static const char *const bad[] = {"a,b\n1,x\r\n2,y\n",  "a,b\r\n1,x\n2,y\n",
+                                    "a,b\r1,x\r\n2,y\r", "a,b\r1,x\n2,y\r",
+                                    "a,b\r\n1,x\r2,y\r\n"};
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
     put("lines.csv", good[i]);
     Data d = read_found(source("csv", "lines.csv", NULL));
@@ -205,6 +225,8 @@ static void csv_lines(void **state) {
   no_error(&d);
   assert_string_equal(row(&d, 0), "1|x\ny");
   data_free(&d);
+  put("lines.csv", "\"a\nq\",b\r\n1,x\r\n"); /* other kinds of line ends in quotes, in the header too */
+  assert_string_equal(schema(source("csv", "lines.csv", NULL)), "a\nq int, b string");
   put("lines.csv", "\"a\nq\",b\n1,x\n");
   assert_string_equal(schema(source("csv", "lines.csv", NULL)), "a\nq int, b string");
   put("lines.csv", "\n\nx\n1\n\n2\n"); /* one column: an empty line is a record */

@@ -111,7 +111,8 @@ static void parquet_together(void **state) {
     snprintf(name, sizeof name, "p%u.parquet", f);
     snprintf(
         select, sizeof select,
-        "SELECT CASE WHEN i %% 5 = 0 THEN NULL ELSE i END AS i, 'level ' || (i %% 300) AS s, i / 7 AS x FROM range(%u) t(i)",
+        "SELECT CASE WHEN i %% 5 = 0 THEN NULL ELSE i END AS i, 'level ' || (i %% 300) AS s, "
+        "i / 7 AS x FROM range(%u) t(i)",
         rows[f]);
     snprintf(how, sizeof how, "FORMAT parquet, ROW_GROUP_SIZE %u", f == 2 ? 2048 : 1000000);
     make(name, select, how);

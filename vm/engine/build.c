@@ -247,3 +247,26 @@ int64_t build_string(StrTable *t, const char *s, uint32_t n) {
   }
   return table_code(t, word[0], word[1], s, n);
 }
+
+int64_t build_text(StrTable *t, Text x) {
+  uint64_t word[2];
+  if (x.n > 12) {
+    long_key(x.s, x.n, &word[0], &word[1]);
+    return table_code(t, word[0], word[1], x.s, x.n);
+  }
+  uint64_t low;
+  uint32_t high;
+  memcpy(&low, x.s, sizeof low);
+  memcpy(&high, x.s + sizeof low, sizeof high);
+  low &= x.n >= 8 ? UINT64_MAX : (UINT64_C(1) << (8 * x.n)) - 1;
+  high &= x.n >= 12 ? UINT32_MAX : x.n <= 8 ? 0 : (UINT32_C(1) << (8 * (x.n - 8))) - 1;
+  word[0] = x.n | low << 32; /* a cell of DuckDB, made of two loads */
+  word[1] = low >> 32 | (uint64_t)high << 32;
+  if (word[0] == t->last_a && word[1] == t->last_b && t->last != UINT32_MAX)
+    return t->last;
+  int64_t code = table_code(t, word[0], word[1], x.s, x.n);
+  t->last_a = word[0];
+  t->last_b = word[1];
+  t->last = code < 0 ? UINT32_MAX : (uint32_t)code;
+  return code;
+}

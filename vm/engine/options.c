@@ -243,6 +243,9 @@ static Status csv_settle(Options *o, const Given *given, Err *e) {
   if (c->quote[0] && strchr(c->delimiter, c->quote[0]))
     return err_set(e, ST_PROGRAM, "CML0407", "Choose another character for one of them.",
                    "the delimiter and the quote of a csv source are the same");
+  if (*c->comment && (strchr(c->delimiter, *c->comment) || *c->comment == *c->quote))
+    return err_set(e, ST_PROGRAM, "CML0407", "Choose another character for one of them.",
+                   "the comment sign of a csv source is also its delimiter or quote");
   return ST_OK;
 }
 

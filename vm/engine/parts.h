@@ -4,9 +4,10 @@
  *
  *   glob.c           a path of a program -> files, in order
  *   options.c        option pairs of a source -> CsvOptions
- *   reader.c         the public face of reading: chunks of DuckDB -> Blocks of BLOCK positions
+ *   stream.c         the bytes of a file, decompressed
+ *   reader.c         the public face of reading: what a format collects -> Blocks of BLOCK positions
  *   reader_parquet.c columns of Parquet files, and typed vectors -> columns
- *   reader_csv.c     columns of CSV files, and text vectors -> text.c
+ *   reader_csv.c     columns of CSV files; csv.h: texts of records, fields -> text.c
  *   text.c           one text -> one value; what type a column of texts has
  *   build.c          a column under construction: arrays, nulls, the dictionary of a block */
 #ifndef VM_ENGINE_PARTS_H
@@ -23,6 +24,15 @@
 
 /* `path` below `dir` (NULL or "": as it is) -> sorted files in `a`. */
 Status glob_files(Arena *a, const char *dir, const char *path, const char ***out, uint32_t *n, Err *e);
+
+/* ---- stream.c ---- */
+
+typedef struct Stream Stream; /* the bytes of a file, decompressed */
+Status stream_open(const char *file, Stream **out, Err *e);
+Status stream_read(Stream *s, char *out, size_t room, size_t *n, Err *e); /* *n == 0: the end */
+void stream_close(Stream *s);
+/* A compressed file that was cut off, damaged, or is of a kind that is not read. */
+Status whole_check(const char *file, Err *e);
 
 /* ---- options.c ---- */
 
@@ -97,6 +107,12 @@ void build_free(ColBuild *c);
 /* Codes of m strings at c->col.code[at..]; nulls (validity) are left to the caller. False: no memory. */
 bool build_strings(ColBuild *c, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
                    uint32_t at);
+typedef struct Text {
+  const char *s;
+  uint32_t n;
+} Text;
+/* The same of one text, behind which 12 bytes can be read: quicker. */
+int64_t build_text(StrTable *t, Text x);
 int64_t build_string(StrTable *t, const char *s, uint32_t n); /* code, or -1: no memory */
 
 /* ---- reader.c ---- */
@@ -132,16 +148,18 @@ struct Reader { /* what its threads share */
   uint64_t held;        /* bytes of the chunks that they hold */
   bool ended;           /* an error: there is nothing more */
   uint32_t seq;         /* blocks begun */
-  /* the file being read: query.have_result */
+  /* the file being read */
+  bool open;
   const Input *in;          /* whose file it is */
+  struct CsvFile *csv;      /* CSV */
+  uint32_t nfield;
+  const uint32_t *which;    /* of a field: the column it is of */
   DuckQuery query;
   uint32_t at_file;         /* number of it, or of the next one */
   uint64_t pos;             /* rows of it in blocks */
   struct Held *chunk;       /* being consumed, or NULL */
   uint32_t chunk_at, chunk_n;
   SourceType *type;         /* Parquet: per column */
-  uint32_t drop;            /* CSV: records still to be left out: the header */
-  bool any;                 /* a chunk of the file came */
 };
 
 typedef struct Held { /* a chunk of DuckDB; two blocks may lie in it */
@@ -164,6 +182,7 @@ typedef struct Draft { /* a block being made, by one thread: what it is made of,
   uint32_t n, done;     /* rows; rows whose values are in the columns */
   Piece *piece;         /* of the others */
   uint32_t npiece, cap;
+  struct CsvDraft *csv; /* CSV: text of the others */
   uint64_t held;        /* bytes of these */
   SourceType *type;
   ColBuild *build;
@@ -180,16 +199,21 @@ bool reader_null_at(Draft *b, uint32_t k, uint32_t at);
 Status reader_file_error(const char *file, const char *what, Err *e);
 
 /* What a format is to the reader: columns as metadata; opening file r->at_file; a piece of a chunk into all
- * columns under construction at row `at`, without the lock. `total`, `end` may be NULL. */
+ * columns under construction at row `at`, without the lock. `total` may be NULL. */
 typedef struct FormatOps {
   const char *what; /* for messages: "CSV" */
   bool no_files;    /* the source says itself what is read: path is not a path */
+  bool own;         /* reads without DuckDB, with: */
+  /* What the next block is made of: b->n rows, b->held bytes. */
+  Status (*collect)(Reader *r, Draft *b, Err *e);
+  Status (*values)(Draft *b, Err *e); /* of what is held; frees it, also where an error is there already */
+  void (*close)(Reader *r);
+  /* and the others: */
   Status (*columns)(Arena *a, const EngineSource *s, const Options *o, const char *const *file,
                     uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e);
   Status (*total)(Reader *r, const char *file, Err *e); /* adds the rows of a file to r->total */
   Status (*open)(Reader *r, Err *e);
   Status (*convert)(Draft *b, const Piece *p, uint32_t at, Err *e);
-  Status (*end)(Reader *r, Err *e);   /* after the last row of a file */
   Status (*error)(Reader *r, Err *e); /* DuckDB's report while reading -> ours */
 } FormatOps;
 extern const FormatOps csv_ops, parquet_ops, json_ops, libsvm_ops, sql_ops;
@@ -201,11 +225,6 @@ Status typed_check(Reader *r, const char *file, Err *e);
 Status typed_convert(Draft *b, const Piece *p, uint32_t at, Err *e);
 
 Status sql_option(const char *name, Err *e); /* a bound value of a query: "$name type"; nothing else is one */
-
-/* ---- whole.c ---- */
-
-/* A compressed file that was cut off, damaged, or is of a kind that is not read. */
-Status whole_check(const char *file, Err *e);
 
 /* ---- times.c ---- */
 
@@ -220,9 +239,8 @@ bool form_timestamp(const Words *forms, const char *s, size_t n, int64_t *us);
 /* One text as a value of column k, at row `at`. False: no memory. */
 bool text_value(Draft *b, uint32_t k, uint32_t at, const char *s, uint32_t n);
 
-/* m texts -> values of column k at row `at`. A NULL of DuckDB is an empty text. False: no memory. */
-bool text_convert(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from,
-                  uint32_t m, uint32_t at);
+/* m texts -> values of column k at row `at`; behind each 12 bytes can be read. False: no memory. */
+bool text_convert(Draft *b, uint32_t k, const Text *v, uint32_t m, uint32_t at);
 
 /* n bytes for a message: cut at 40 between two characters, control characters as '.'. */
 const char *text_shown(const char *s, size_t n, char out[64]);

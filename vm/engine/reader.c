@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading: what engine.h promises, for every format. Read reader_next first.
  *
- * Files are read one after the other by one query each, chunk by chunk (2,048 rows, DuckDB's vector). A
- * thread that wants a block collects, under the reader's lock, the chunks that it is made of, and lets go
- * of the lock before it makes columns of them: that is most of the work. A block ends at BLOCK positions
- * or at the end of its file; a chunk that lies across two blocks belongs to both. */
+ * Files are read one after the other: CSV as texts of whole records, the others by one query each, chunk
+ * by chunk (2,048 rows, DuckDB's vector). A thread that wants a block collects, under the reader's lock,
+ * what it is made of, and lets go of the lock before it makes columns of that: most of the work. A block
+ * ends at BLOCK positions or at the end of its file; a chunk that lies across two blocks belongs to both. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -219,6 +219,14 @@ static Status count_rows(Reader *r, Err *e) {
   return e->code;
 }
 
+static bool needs_duck(const Reader *r) {
+  for (uint32_t i = 0; i < r->ninput; i++) {
+    if (!r->input[i].opt.ops->own)
+      return true;
+  }
+  return false;
+}
+
 Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, uint64_t memory, Reader **out,
                    Err *e) {
   *out = NULL;
@@ -234,8 +242,9 @@ Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, ui
   Status st = add_inputs(r, s, e);
   if (st == ST_OK)
     st = copy_columns(r, col, ncol, e);
-  if (st == ST_OK)
-    st = duck_open(&r->duck, r->share = share, 1, e);
+  r->share = share;
+  if (st == ST_OK && needs_duck(r))
+    st = duck_open(&r->duck, share, 1, e);
   if (st == ST_OK)
     st = count_rows(r, e);
   if (st == ST_OK)
@@ -253,18 +262,22 @@ static void drop_chunk(const Duck *d, Held *h) {
 }
 
 static void end_file(Reader *r) {
-  drop_chunk(&r->duck, r->chunk);
-  r->chunk = NULL;
-  duck_end(&r->duck, &r->query);
+  if (r->open && r->in->opt.ops->own) {
+    r->in->opt.ops->close(r);
+  } else if (r->duck.lib) {
+    drop_chunk(&r->duck, r->chunk);
+    r->chunk = NULL;
+    duck_end(&r->duck, &r->query);
+  }
+  r->open = false;
 }
 
 void reader_close(Reader *r) {
   if (!r)
     return;
-  if (r->duck.lib) {
-    end_file(r);
+  end_file(r);
+  if (r->duck.lib)
     duck_close(&r->duck);
-  }
   pthread_cond_destroy(&r->made);
   pthread_mutex_destroy(&r->lock);
   map_free(&r->names);
@@ -300,8 +313,10 @@ static void draft_free(Draft *b) {
   mem_free(b->piece);
 }
 
-/* The pieces that are held, as values of the columns. */
+/* What is held, as values of the columns. */
 static Status make_values(Draft *b, Err *e) {
+  if (b->in && b->in->opt.ops->own)
+    return b->in->opt.ops->values(b, e);
   for (uint32_t i = 0; i < b->npiece; i++) {
     if (e->code == ST_OK)
       b->in->opt.ops->convert(b, &b->piece[i], b->done, e);
@@ -372,9 +387,7 @@ static Status next_chunk(Reader *r, Err *e) {
   r->chunk->chunk = c;
   atomic_init(&r->chunk->refs, 1);
   r->chunk_n = (uint32_t)r->duck.data_chunk_get_size(c);
-  r->any = true;
-  r->chunk_at = r->drop < r->chunk_n ? r->drop : r->chunk_n;
-  r->drop -= r->chunk_at;
+  r->chunk_at = 0;
   return ST_OK;
 }
 
@@ -421,11 +434,7 @@ static Status hold(Reader *r, Draft *b, uint32_t m, Err *e) {
 }
 
 /* The chunks of the next block. What is too much to be held becomes values at once. */
-static Status collect(Reader *r, Draft *b, Err *e) {
-  b->in = r->in;
-  b->at_file = r->at_file;
-  b->pos = r->pos;
-  memcpy(b->type, r->type, r->ncol * sizeof *b->type);
+static Status collect_chunks(Reader *r, Draft *b, Err *e) {
   while (b->n < BLOCK) {
     if (next_chunk(r, e) != ST_OK)
       return e->code;
@@ -441,17 +450,26 @@ static Status collect(Reader *r, Draft *b, Err *e) {
     if (make_values(b, e) != ST_OK)
       return e->code;
   }
-  r->pos += b->n;
   return ST_OK;
+}
+
+static Status collect(Reader *r, Draft *b, Err *e) {
+  const FormatOps *ops = r->in->opt.ops;
+  b->in = r->in;
+  b->at_file = r->at_file;
+  b->pos = r->pos;
+  memcpy(b->type, r->type, r->ncol * sizeof *b->type);
+  if ((ops->own ? ops->collect : collect_chunks)(r, b, e) == ST_OK)
+    r->pos += b->n;
+  return e->code;
 }
 
 static Status open_file(Reader *r, Err *e) {
   r->pos = 0;
-  r->drop = 0;
-  r->any = false;
   const FormatOps *ops = r->in->opt.ops;
-  if (!ops->no_files && whole_check(r->file[r->at_file], e) != ST_OK)
+  if (!ops->no_files && !ops->own && whole_check(r->file[r->at_file], e) != ST_OK)
     return e->code;
+  r->open = true;
   return ops->open(r, e);
 }
 
@@ -460,16 +478,14 @@ static Status next_draft(Reader *r, Draft *b, Err *e) {
   while (r->at_file < r->nfile && !r->ended) {
     while (r->at_file >= r->in->end)
       r->in++;
-    if (!r->query.have_result && r->in->opt.ops->no_files && r->making) {
-      pthread_cond_wait(&r->made, &r->lock); /* it opens another database: nobody may have chunks of this
-                                              * one */
+    if (!r->open && r->in->opt.ops->no_files && r->making) {
+      /* it opens another database: nobody may have chunks of this one */
+      pthread_cond_wait(&r->made, &r->lock);
       continue;
     }
-    if (!r->query.have_result && open_file(r, e) != ST_OK)
+    if (!r->open && open_file(r, e) != ST_OK)
       return e->code;
     if (collect(r, b, e) != ST_OK || b->n > 0)
-      return e->code;
-    if (r->in->opt.ops->end && r->in->opt.ops->end(r, e) != ST_OK)
       return e->code;
     end_file(r);
     r->at_file++;
@@ -494,6 +510,7 @@ Status reader_next(Reader *r, Block **out, uint32_t *seq, RowErrors *errors, Err
   draft_free(&b);
   pthread_mutex_lock(&r->lock);
   r->held -= b.held;
+  r->ended |= e->code != ST_OK;
   r->making--;
   pthread_cond_broadcast(&r->made);
   pthread_mutex_unlock(&r->lock);

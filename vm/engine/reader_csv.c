@@ -1,123 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CSV: the header, a sample for the types, and the query that reads a file. Read csv_open first.
+/* CSV: the header, a sample for the types, and rows. Read csv_open, csv_collect, csv_values.
  *
- * DuckDB finds the fields (quotes, escapes, encodings, compressed files) and gives every one as text;
- * text.c makes values of them. Nothing is sniffed: the options are the program's, so that a file never
- * means something else because of its content. Lines are told by DuckDB's count, in which a value with
- * line ends inside counts as one line. */
+ * csv.h finds the fields, text.c makes values of them. Nothing is sniffed: the options are the program's, so
+ * that a file never means something else because of its content. Lines are counted as they stand in the file,
+ * but a record with line ends inside its quotes counts as one. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
-#include "vm/engine/parts.h"
+#include "vm/engine/csv.h"
 
-enum { SAMPLE = 20000, FIELDS_MAX = 100000, HEADER_LINES = 1000, HEADER_BYTES = 4 << 20 };
+enum { SAMPLE = 20000, FIELDS_MAX = 100000, SAMPLE_BYTES = 8 << 20 };
 
-typedef struct Fields { /* of one record */
+typedef struct Fields { /* of the first record */
   char **v;
-  uint32_t n, cap;
-  uint32_t above; /* empty lines above it */
+  uint32_t n;
 } Fields;
-
-/* ---- Queries ---- */
-
-static void put_option(Buf *b, const char *name, const char *value) {
-  buf_printf(b, ", %s=", name);
-  sql_text(b, value);
-}
-
-static void put_source(Buf *b, const CsvOptions *o, const char *file) {
-  buf_text(b, " FROM read_csv(");
-  sql_path(b, file);
-  buf_text(b, ", auto_detect=false, hive_partitioning=false, null_padding=false, buffer_size=8000000");
-  if (o->skip)
-    buf_printf(b, ", skip=%u", o->skip);
-  if (*o->comment)
-    put_option(b, "comment", o->comment);
-  if (strcmp(o->encoding, "utf-8") != 0)
-    put_option(b, "encoding", o->encoding);
-}
-
-/* Whole lines, as one column: the header is taken apart here, before the number of columns is known.
- * Loose: a line may end in any way. */
-static void put_lines(Buf *b, const CsvOptions *o, const char *file) {
-  buf_text(b, "SELECT line");
-  put_source(b, o, file);
-  buf_text(
-      b, ", strict_mode=false, header=false, delim='\x01', quote='', escape='', columns={'line':'VARCHAR'})");
-}
-
-/* The wanted fields (which[], n of them) of every record of `nfield`, the header among them: DuckDB's own
- * way to leave it out takes an empty line above it for the header. */
-static void put_records(Buf *b, const CsvOptions *o, const char *file, uint32_t nfield,
-                        const uint32_t *which, uint32_t n) {
-  buf_text(b, "SELECT ");
-  for (uint32_t i = 0; i < n; i++)
-    buf_printf(b, "%sc%u", i ? "," : "", which[i]);
-  if (n == 0)
-    buf_text(b, "c0");
-  put_source(b, o, file);
-  put_option(b, "delim", o->delimiter);
-  put_option(b, "quote", o->quote);
-  put_option(b, "escape", o->escape);
-  buf_text(b, ", strict_mode=true, header=false, columns={");
-  for (uint32_t i = 0; i < nfield; i++)
-    buf_printf(b, "%s'c%u':'VARCHAR'", i ? "," : "", i);
-  buf_text(b, "})");
-}
 
 /* ---- Errors ---- */
 
-static unsigned long long number_after(const char *text, const char *label) {
-  const char *s = strstr(text, label);
-  return s ? strtoull(s + strlen(label), NULL, 10) : 0;
-}
-
-static Status mixed_lines(const char *file, Err *e) {
-  err_set(e, ST_DATA, "CML0404",
-          "Look for a quote in the wrong place, or for line ends of two kinds in one file.",
-          "the file cannot be divided into records: quotes or line ends are not used in one way");
-  return err_at(e, "%s", file);
-}
-
-/* DuckDB's report on a CSV file -> ours. */
-static Status csv_error(const CsvOptions *o, const char *file, Err *e) {
-  if (e->code != ST_DATA)
-    return e->code;
-  char text[sizeof e->cause], record[48] = "";
-  memcpy(text, e->cause, sizeof text);
-  unsigned long long line = number_after(text, "CSV Error on Line: ");
-  const char *original = strstr(text, "Original Line: ");
-  if (original) {
-    original += strlen("Original Line: ");
-    size_t n = strcspn(original, "\n");
-    snprintf(record, sizeof record, "%.*s%s", n > 40 ? 40 : (int)n, original, n > 40 ? "..." : "");
-  }
-  if (!line && !strstr(text, "state machine")) {
-    reader_file_error(file, "CSV", e);
-    return e->code;
-  }
-  err_clear(e);
-  if (strstr(text, "Expected Number of Columns"))
+/* What is wrong with a record. */
+static Status fault_error(const CsvOptions *o, const char *file, const CsvCells *c, Err *e) {
+  switch (c->fault) {
+  case CSV_OK: return e->code;
+  case CSV_RAGGED:
     err_set(e, ST_DATA, "CML0404",
             "Correct the line, or set delimiter, quote or escape to what the file uses.",
-            "the record has %llu value%s where %llu columns are expected: %s", number_after(text, "Found: "),
-            number_after(text, "Found: ") == 1 ? "" : "s", number_after(text, "Expected Number of Columns: "),
-            record);
-  else if (strstr(text, "unterminated quote"))
+            "the record has %u value%s where %u columns are expected: %s", c->found, c->found == 1 ? "" : "s",
+            c->nfield, c->shown);
+    break;
+  case CSV_QUOTE:
     err_set(e, ST_DATA, "CML0404",
             "Correct the line; where quotes are ordinary characters, set quote = \"\".",
-            "a quoted value does not end where a delimiter or a line end follows: %s", record);
-  else if (strstr(text, "Invalid unicode"))
-    err_set(e, ST_DATA, "CML0404", "Set encoding = \"latin-1\" or \"utf-16\", or convert the file.",
+            "a quoted value does not end where a delimiter or a line end follows: %s", c->shown);
+    break;
+  case CSV_ENCODING:
+    err_set(e, ST_DATA, "CML0404",
+            strcmp(o->encoding, "utf-8") == 0
+                ? "Set encoding = \"latin-1\" or \"utf-16\", or convert the file."
+                : "Set encoding to what the file has, or convert the file to UTF-8.",
             "a value is not valid %s", o->encoding);
-  else if (strstr(text, "Maximum line size"))
-    err_set(e, ST_DATA, "CML0404", "Look for a quote that is not closed, or set quote = \"\".",
-            "a record is longer than 2 MB");
-  else
-    return mixed_lines(file, e);
-  return line ? err_at(e, "%s, line %llu", file, line) : err_at(e, "%s", file);
+    break;
+  case CSV_MIXED:
+    err_set(e, ST_DATA, "CML0404",
+            "Look for a quote in the wrong place, or for line ends of two kinds in one file.",
+            "the file cannot be divided into records: quotes or line ends are not used in one way");
+    return err_at(e, "%s", file);
+  }
+  return err_at(e, "%s, line %llu", file, (unsigned long long)c->fault_line);
 }
 
 /* ---- The header ---- */
@@ -129,107 +59,47 @@ static void fields_free(Fields *f) {
   memset(f, 0, sizeof *f);
 }
 
-static bool fields_add(Fields *f, const Buf *text) {
-  if (f->n == f->cap) {
-    uint32_t cap = f->cap ? f->cap * 2 : 32;
-    char **v = mem_realloc(f->v, cap * sizeof *v);
-    if (!v)
-      return false;
-    f->v = v;
-    f->cap = cap;
+static Status copy_fields(const CsvCells *c, Fields *f, Err *e) {
+  f->v = mem_alloc((c->ncol + 1) * sizeof *f->v);
+  if (!f->v)
+    return err_memory(e);
+  for (uint32_t i = 0; i < c->ncol; i++) {
+    Text t = c->cell[(size_t)i * c->rows];
+    char *s = mem_alloc(t.n + 1);
+    if (!s)
+      return err_memory(e);
+    memcpy(s, t.s, t.n);
+    f->v[f->n++] = s;
   }
-  char *s = mem_alloc(text->n + 1);
-  if (!s)
-    return false;
-  if (text->n)
-    memcpy(s, text->p, text->n);
-  f->v[f->n++] = s;
-  return true;
-}
-
-/* Takes the record that begins at s apart. 1: done; 0: a quoted value is still open, more lines are
- * needed; -1: no memory. */
-static int split_record(const CsvOptions *o, const char *s, size_t n, Fields *f) {
-  size_t nd = strlen(o->delimiter), i = 0;
-  Buf text = {0};
-  int status = 1;
-  for (bool more = true; more && status == 1;) {
-    buf_clear(&text);
-    if (*o->quote && i < n && s[i] == *o->quote) {
-      i++;
-      for (;; i++) {
-        if (i >= n) {
-          status = 0;
-          break;
-        }
-        if (*o->escape && s[i] == *o->escape && i + 1 < n &&
-            (s[i + 1] == *o->quote || s[i + 1] == *o->escape))
-          i++;
-        else if (s[i] == *o->quote)
-          break;
-        buf_u8(&text, (uint8_t)s[i]);
-      }
-      i++;
-    }
-    while (i < n && (n - i < nd || memcmp(s + i, o->delimiter, nd) != 0))
-      buf_u8(&text, (uint8_t)s[i++]);
-    more = i < n;
-    i += nd;
-    if (status == 1 && (text.bad || !fields_add(f, &text)))
-      status = -1;
-  }
-  buf_free(&text);
-  return status;
+  return ST_OK;
 }
 
 /* The first record of a file. f->n == 0: the file has none. */
-static Status first_record(Duck *d, const CsvOptions *o, const char *file, Fields *f, Err *e) {
-  Buf sql = {0}, text = {0};
-  DuckQuery q;
-  duckdb_data_chunk chunk;
-  put_lines(&sql, o, file);
-  Status st = sql.bad ? err_memory(e) : duck_query(d, &q, buf_str(&sql), e);
-  buf_free(&sql);
-  if (st != ST_OK)
-    return csv_error(o, file, e);
-  int done = 0;
-  uint32_t lines = 0, above = 0;
-  while (done == 0 && (st = duck_chunk(d, &q, &chunk, e)) == ST_OK && chunk) {
-    const duckdb_string_t *v = d->vector_get_data(d->data_chunk_get_vector(chunk, 0));
-    uint64_t *validity = d->vector_get_validity(d->data_chunk_get_vector(chunk, 0));
-    for (uint64_t i = 0; i < d->data_chunk_get_size(chunk) && done == 0; i++) {
-      uint32_t n = 0;
-      const char *s = duck_valid(validity, i) ? duck_text(&v[i], &n) : "";
-      if (text.n == 0 && n == 0) {
-        above++;
-        continue;
-      }
-      if (text.n)
-        buf_u8(&text, '\n');
-      buf_put(&text, s, n);
-      fields_free(f);
-      done = text.bad ? -1 : split_record(o, (const char *)text.p, text.n, f);
-      if (done == 0 && (++lines >= HEADER_LINES || text.n >= HEADER_BYTES))
-        done = 2;
+static Status first_record(CsvFile *file, const CsvOptions *o, const char *path, Fields *f, Err *e) {
+  CsvText t;
+  if (csv_first(file, &t, e) != ST_OK || t.n == 0)
+    return e->code;
+  uint32_t n = 0;
+  for (int pass = 0; pass < 2 && e->code == ST_OK; pass++) { /* how many fields, which fields */
+    CsvCells c;
+    if (!csv_cells_start(&c, &t, CSV_NONE, NULL, n)) {
+      err_memory(e);
+    } else if (csv_cells(&c) && c.found > FIELDS_MAX) {
+      err_set(e, ST_DATA, "CML0404", "Check the delimiter.", "the file has more than %d columns", FIELDS_MAX);
+      err_at(e, "%s", path);
+    } else if (c.fault == CSV_QUOTE && c.unclosed) {
+      err_set(e, ST_DATA, "CML0404", "Close it; where quotes are ordinary characters, set quote = \"\".",
+              "a quoted value of the first record does not end");
+      err_at(e, "%s", path);
+    } else if (c.fault != CSV_OK) {
+      fault_error(o, path, &c, e);
+    } else if (pass) {
+      copy_fields(&c, f, e);
     }
-    d->destroy_data_chunk(&chunk);
+    n = c.found;
+    csv_cells_free(&c);
   }
-  duck_end(d, &q);
-  if (st != ST_OK)
-    st = csv_error(o, file, e);
-  else if (done < 0)
-    st = err_memory(e);
-  else if (f->n > FIELDS_MAX)
-    st = err_set(e, ST_DATA, "CML0404", "Check the delimiter.", "the file has more than %d columns",
-                 FIELDS_MAX);
-  else if (done == 2 || (done == 0 && text.n))
-    st = err_set(e, ST_DATA, "CML0404", "Close it; where quotes are ordinary characters, set quote = \"\".",
-                 "a quoted value of the first record does not end");
-  if (st == ST_DATA)
-    err_at(e, "%s", file);
-  f->above = above;
-  buf_free(&text);
-  return st;
+  return e->code;
 }
 
 /* A file of one column whose first record looks divided by another delimiter than the one that nobody chose:
@@ -329,51 +199,40 @@ static Status name_columns(Arena *a, const EngineSource *s, const CsvOptions *o,
   return st;
 }
 
-/* Records that come before the first row. Empty lines are records only where a record has one value. */
-static uint32_t header_rows(const CsvOptions *o, const Fields *f) {
-  return o->header ? 1 + (f->n == 1 ? f->above : 0) : 0;
-}
-
 /* ---- Metadata ---- */
 
-static Status sample(Duck *d, const Options *opt, const char *file, uint32_t nfield, uint32_t drop,
-                     TextGuess *g, Err *e) {
-  const CsvOptions *o = &opt->csv;
-  Buf sql = {0};
-  DuckQuery q;
-  duckdb_data_chunk chunk;
-  uint32_t *which = mem_alloc(nfield * sizeof *which);
-  if (!which)
-    return err_memory(e);
-  for (uint32_t k = 0; k < nfield; k++)
-    which[k] = k;
-  put_records(&sql, o, file, nfield, which, nfield);
-  buf_printf(&sql, " LIMIT %u", SAMPLE + drop);
-  mem_free(which);
-  Status st = sql.bad ? err_memory(e) : duck_query(d, &q, buf_str(&sql), e);
-  buf_free(&sql);
-  if (st != ST_OK)
-    return csv_error(o, file, e);
-  bool any = false;
-  while ((st = duck_chunk(d, &q, &chunk, e)) == ST_OK && chunk) {
-    uint64_t n = d->data_chunk_get_size(chunk), first = n < drop ? n : drop;
-    drop -= (uint32_t)first;
-    any = true;
+/* Guesses from the fields of a text. */
+static Status guess_text(const CsvText *t, const Options *opt, const char *path, uint32_t nfield,
+                         TextGuess *g, Err *e) {
+  CsvCells c;
+  uint32_t m;
+  if (!csv_cells_start(&c, t, nfield, NULL, nfield))
+    err_memory(e);
+  while (e->code == ST_OK && (m = csv_cells(&c)) > 0) {
     for (uint32_t k = 0; k < nfield; k++) {
-      const duckdb_string_t *v = d->vector_get_data(d->data_chunk_get_vector(chunk, k));
-      uint64_t *validity = d->vector_get_validity(d->data_chunk_get_vector(chunk, k));
-      for (uint64_t i = first; i < n; i++) {
-        uint32_t len = 0;
-        const char *s = duck_valid(validity, i) ? duck_text(&v[i], &len) : "";
-        text_guess(&g[k], &opt->text, s, len);
+      for (uint32_t i = 0; i < m; i++) {
+        Text v = c.cell[(size_t)k * c.rows + i];
+        text_guess(&g[k], &opt->text, v.s, v.n);
       }
     }
-    d->destroy_data_chunk(&chunk);
   }
-  duck_end(d, &q);
-  if (st == ST_OK && !any)
-    return mixed_lines(file, e);
-  return st == ST_OK ? st : csv_error(o, file, e);
+  fault_error(&opt->csv, path, &c, e);
+  csv_cells_free(&c);
+  return e->code;
+}
+
+static Status sample(CsvFile *file, const Options *opt, const char *path, uint32_t nfield, TextGuess *g,
+                     Err *e) {
+  CsvText t;
+  uint32_t n, left = SAMPLE;
+  while (left && csv_take(file, left, SAMPLE_BYTES, &t, &n, e) == ST_OK && t.n) {
+    left -= n;
+    guess_text(&t, opt, path, nfield, g, e);
+    csv_text_free(&t);
+    if (e->code != ST_OK)
+      break;
+  }
+  return e->code;
 }
 
 static const char *stands_twice(const CsvOptions *o) {
@@ -392,22 +251,24 @@ static Status csv_columns(Arena *a, const EngineSource *s, const Options *opt, c
                           uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e) {
   const CsvOptions *o = &opt->csv;
   (void)nfile;
-  Duck d;
+  CsvFile *csv;
   Fields f = {0};
   Names name = {0};
   TextGuess *g = NULL;
-  if (duck_open(&d, DUCK_MEMORY_MIN * 4, 1, e) != ST_OK)
+  if (csv_file_open(file[0], o, &csv, e) != ST_OK)
     return e->code;
-  Status st = first_record(&d, o, file[0], &f, e);
+  Status st = first_record(csv, o, file[0], &f, e);
   if (st == ST_OK)
     st = name_columns(a, s, o, file[0], &f, &name, e);
   if (st == ST_OK && o->header && !is_declared(s, name.v[0]) && wrong_delimiter(o, file[0], &f, e))
     st = e->code;
   if (st == ST_OK && !(g = mem_alloc(f.n * sizeof *g)))
     st = err_memory(e);
-  if (st == ST_OK)
-    st = sample(&d, opt, file[0], f.n, header_rows(o, &f), g, e);
-  duck_close(&d);
+  if (st == ST_OK) {
+    csv_begin(csv, f.n == 1, o->header);
+    st = sample(csv, opt, file[0], f.n, g, e);
+  }
+  csv_file_close(csv);
   EngineColumn *c = st == ST_OK ? NEWN(a, EngineColumn, f.n) : NULL;
   if (st == ST_OK && !c)
     st = err_memory(e);
@@ -458,53 +319,97 @@ static Status csv_open(Reader *r, Err *e) {
   Arena a;
   Fields f = {0};
   Names name = {0};
-  Buf sql = {0};
+  if (csv_file_open(file, o, &r->csv, e) != ST_OK)
+    return e->code;
   arena_init(&a, NULL);
-  Status st = first_record(&r->duck, o, file, &f, e);
+  Status st = first_record(r->csv, o, file, &f, e);
   if (st == ST_OK)
     st = name_columns(&a, &r->in->source, o, file, &f, &name, e);
   uint32_t *which = st == ST_OK ? NEWN(&a, uint32_t, r->ncol ? r->ncol : 1) : NULL;
-  if (st == ST_OK && !which)
+  /* blocks that are made later use it, too */
+  uint32_t *of = st == ST_OK ? NEWN(&r->mem, uint32_t, f.n) : NULL;
+  if (st == ST_OK && (!which || !of))
     st = err_memory(e);
   if (st == ST_OK)
     st = find_columns(r, file, &f, &name, which, e);
   if (st == ST_OK) {
-    put_records(&sql, o, file, f.n, which, r->ncol);
-    st = sql.bad ? err_memory(e) : duck_query(&r->duck, &r->query, buf_str(&sql), e);
-    if (st != ST_OK)
-      st = csv_error(o, file, e);
-    r->drop = header_rows(o, &f);
+    for (uint32_t i = 0; i < f.n; i++)
+      of[i] = CSV_NONE;
+    for (uint32_t k = 0; k < r->ncol; k++)
+      of[which[k]] = k;
+    r->nfield = f.n;
+    r->which = of;
+    csv_begin(r->csv, f.n == 1, o->header);
   }
-  buf_free(&sql);
   fields_free(&f);
   arena_free(&a);
   return st;
 }
 
-/* At the end of a file. Where line ends differ inside the lines that `skip` leaves out, DuckDB leaves out
- * everything without a word; behind them it reports such a file itself. The first record was seen when the
- * file was opened. */
-static Status csv_end(Reader *r, Err *e) {
-  return r->any ? ST_OK : mixed_lines(r->file[r->at_file], e);
+static void csv_close(Reader *r) {
+  csv_file_close(r->csv);
+  r->csv = NULL;
 }
 
-static Status csv_convert(Draft *b, const Piece *p, uint32_t at, Err *e) {
-  const Duck *d = &b->r->duck;
-  for (uint32_t k = 0; k < b->ncol; k++) {
-    duckdb_vector v = d->data_chunk_get_vector(p->held->chunk, k);
-    if (!text_convert(b, k, d->vector_get_data(v), d->vector_get_validity(v), p->from, p->n, at))
-      return err_memory(e);
+static Status csv_values(Draft *b, Err *e) {
+  struct CsvDraft *d = b->csv;
+  CsvCells c;
+  uint32_t m;
+  if (!d)
+    return e->code;
+  if (e->code == ST_OK && !csv_cells_start(&c, &d->text, d->nfield, d->which, b->ncol))
+    err_memory(e);
+  if (e->code == ST_OK) {
+    while (e->code == ST_OK && (m = csv_cells(&c)) > 0) {
+      for (uint32_t k = 0; k < b->ncol && e->code == ST_OK; k++) {
+        if (!text_convert(b, k, c.cell + (size_t)k * c.rows, m, b->done))
+          err_memory(e);
+      }
+      b->done += m;
+    }
+    fault_error(&b->in->opt.csv, b->r->file[b->at_file], &c, e);
+    csv_cells_free(&c);
   }
-  return ST_OK;
+  csv_text_free(&d->text);
+  mem_free(d);
+  b->csv = NULL;
+  return e->code;
 }
 
-static Status csv_failed(Reader *r, Err *e) {
-  return csv_error(&r->in->opt.csv, r->file[r->at_file], e);
+/* Text is held while it is no more than its share of the memory; with very long records it becomes values
+ * at once, piece by piece. */
+static Status csv_collect(Reader *r, Draft *b, Err *e) {
+  uint64_t most = r->share / 4, limit = r->held < most ? most - r->held : 0;
+  while (b->n < BLOCK && !csv_ended(r->csv)) {
+    CsvText t;
+    uint32_t n;
+    if (b->csv) {
+      r->held -= b->held;
+      b->held = 0;
+      if (csv_values(b, e) != ST_OK)
+        break;
+    }
+    if (csv_take(r->csv, BLOCK - b->n, limit > CSV_PIECE ? limit : CSV_PIECE, &t, &n, e) != ST_OK || t.n == 0)
+      break;
+    b->csv = mem_alloc(sizeof *b->csv);
+    if (!b->csv) {
+      csv_text_free(&t);
+      return err_memory(e);
+    }
+    *b->csv = (struct CsvDraft){t, r->nfield, r->which};
+    b->n += n;
+    b->held = t.room;
+    r->held += t.room;
+  }
+  if (e->code == ST_OK && b->n == 0) /* lines without anything can be wrong, too */
+    csv_values(b, e);
+  return e->code;
 }
 
 const FormatOps csv_ops = {.what = "CSV",
+                           .own = true,
                            .columns = csv_columns,
                            .open = csv_open,
-                           .convert = csv_convert,
-                           .end = csv_end,
-                           .error = csv_failed};
+                           .collect = csv_collect,
+                           .values = csv_values,
+                           .close = csv_close};

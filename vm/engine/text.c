@@ -13,11 +13,6 @@
 #include "base/num.h"
 #include "vm/engine/parts.h"
 
-typedef struct Text {
-  const char *s;
-  uint32_t n;
-} Text;
-
 static inline bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\r';
 }
@@ -51,9 +46,37 @@ static inline bool parse_int(Text t, int64_t *out) {
   return true;
 }
 
+/* m / d, rounded once, for d from 1 to 10^18 and m > 2^53: 63 bits of the quotient at least, and one that
+ * says whether anything follows. */
+static double quotient(uint64_t m, uint64_t d) {
+  int shift_m = __builtin_clzll(m), shift_d = __builtin_clzll(d);
+  unsigned __int128 n = (unsigned __int128)(m << shift_m) << 63;
+  d <<= shift_d;
+  uint64_t q = (uint64_t)(n / d);
+  q |= n % d != 0;
+  return ldexp((double)q, shift_d - shift_m - 63);
+}
+
 static inline bool parse_float(Text t, double *out) {
-  static const double power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,
-                                 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19};
+  static const uint64_t power[] = {UINT64_C(1),
+                                   UINT64_C(10),
+                                   UINT64_C(100),
+                                   UINT64_C(1000),
+                                   UINT64_C(10000),
+                                   UINT64_C(100000),
+                                   UINT64_C(1000000),
+                                   UINT64_C(10000000),
+                                   UINT64_C(100000000),
+                                   UINT64_C(1000000000),
+                                   UINT64_C(10000000000),
+                                   UINT64_C(100000000000),
+                                   UINT64_C(1000000000000),
+                                   UINT64_C(10000000000000),
+                                   UINT64_C(100000000000000),
+                                   UINT64_C(1000000000000000),
+                                   UINT64_C(10000000000000000),
+                                   UINT64_C(100000000000000000),
+                                   UINT64_C(1000000000000000000)};
   const char *s = t.s, *end = t.s + t.n, *dot = NULL;
   bool minus = s < end && *s == '-';
   s += minus;
@@ -69,12 +92,12 @@ static inline bool parse_float(Text t, double *out) {
     else
       return num_parse_f64(t.s, t.n, out);
   }
-  /* Exact when the digits fit 53 bits: one division, rounded once (Clinger 1990, as base/num.c). */
-  if (v > (UINT64_C(1) << 53) || (dot && end - t.s - minus == 1))
+  if (dot && end - t.s - minus == 1)
     return num_parse_f64(t.s, t.n, out);
+  /* One conversion or one division, rounded once: exact (Clinger 1990, as base/num.c). */
   double x = (double)v;
-  if (dot)
-    x /= power[end - dot];
+  if (dot && dot < end)
+    x = v <= UINT64_C(1) << 53 ? x / (double)power[end - dot] : quotient(v, power[end - dot]);
   *out = minus ? -x : x;
   return true;
 }
@@ -166,17 +189,10 @@ static bool bad_text(Draft *b, uint32_t k, uint32_t at, Text t) {
   return true;
 }
 
-static inline Text text_at(const duckdb_string_t *v, const uint64_t *validity, uint64_t i) {
-  Text t = {"", 0};
-  if (duck_valid(validity, i))
-    t.s = duck_text(&v[i], &t.n);
-  return t;
-}
-
 static inline bool is_null_text(const TextOptions *o, Text t) {
   for (uint32_t i = 0; i < o->null.n; i++) {
     const char *s = o->null.v[i];
-    if (strncmp(s, t.s, t.n) == 0 && s[t.n] == 0)
+    if (*s == (t.n ? *t.s : 0) && strncmp(s, t.s, t.n) == 0 && s[t.n] == 0)
       return true;
   }
   return false;
@@ -217,14 +233,22 @@ static bool set_string(Draft *b, uint32_t k, uint32_t at, Text t) {
   return code >= 0;
 }
 
-static bool convert_strings(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t *validity,
-                            uint64_t from, uint32_t m, uint32_t at) {
+static bool convert_strings(Draft *b, uint32_t k, const Text *v, uint32_t m, uint32_t at) {
   const TextOptions *o = &b->in->opt.text;
-  if (!o->trim && o->null.n == 1 && !*o->null.v[0]) /* the texts as they are, the empty ones null */
-    return build_strings(&b->build[k], v, validity, from, m, at) && reader_nulls(b, k, validity, from, m, at);
+  StrTable *table = &b->build[k].str;
+  uint32_t *code = b->build[k].col.code + at;
+  bool plain = o->null.n == 1 && !*o->null.v[0]; /* the empty texts are null */
   for (uint32_t i = 0; i < m; i++) {
-    if (!set_string(b, k, at + i, text_at(v, validity, from + i)))
+    Text t = o->trim ? trimmed(v[i]) : v[i];
+    if (plain ? t.n == 0 : is_null_text(o, t)) {
+      if (!reader_null_at(b, k, at + i))
+        return false;
+      continue;
+    }
+    int64_t c = build_text(table, t);
+    if (c < 0)
       return false;
+    code[i] = (uint32_t)c;
   }
   return true;
 }
@@ -236,13 +260,12 @@ static inline bool set_trimmed(Draft *b, uint32_t k, uint32_t at, Kind kind, Tex
   return set_value(b, k, at, kind, t);
 }
 
-bool text_convert(Draft *b, uint32_t k, const duckdb_string_t *v, const uint64_t *validity, uint64_t from,
-                  uint32_t m, uint32_t at) {
+bool text_convert(Draft *b, uint32_t k, const Text *v, uint32_t m, uint32_t at) {
   Kind kind = b->col[k].kind;
   if (kind == KIND_STRING || kind == KIND_CATEGORY)
-    return convert_strings(b, k, v, validity, from, m, at);
+    return convert_strings(b, k, v, m, at);
   for (uint32_t i = 0; i < m; i++) {
-    if (!set_trimmed(b, k, at + i, kind, text_at(v, validity, from + i)))
+    if (!set_trimmed(b, k, at + i, kind, v[i]))
       return false;
   }
   return true;
