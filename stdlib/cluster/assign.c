@@ -155,11 +155,10 @@ static void far_add(ClusterSums *s, const NearRows *rows, uint32_t i, double dis
     to[3 + rows->col[k]] = rows->val[k];
 }
 
-static void add_row(double *restrict sum, const NearRows *rows, uint32_t i, double w) {
+static void add_row(const NearKernels *kernel, double *restrict sum, const NearRows *rows, uint32_t i,
+                    double w) {
   if (rows->a) {
-    const double *restrict u = rows->a + (size_t)i * rows->d;
-    for (uint32_t j = 0; j < rows->d; j++)
-      sum[j] += w * u[j];
+    kernel->add(sum, rows->a + (size_t)i * rows->d, w, rows->d);
   } else {
     for (uint32_t k = rows->ptr[i]; k < rows->ptr[i + 1]; k++)
       sum[rows->col[k]] += w * rows->val[k];
@@ -168,6 +167,7 @@ static void add_row(double *restrict sum, const NearRows *rows, uint32_t i, doub
 
 static void add_rows(const AssignPar *p, const NearRows *rows, const double *weight, const uint32_t *index,
                      const double *distance2, ClusterSums *s) {
+  const NearKernels *kernel = near_best_kernels();
   double nearest_far = s->nfar ? s->far[(s->nfar - 1) * (3 + (size_t)s->d)] : INFINITY;
   for (uint32_t i = 0; i < rows->n; i++) {
     double w = weight ? weight[i] : 1;
@@ -183,7 +183,7 @@ static void add_rows(const AssignPar *p, const NearRows *rows, const double *wei
     s->inertia[c] += w * distance2[i];
     if (!s->sum)
       continue;
-    add_row(s->sum + (size_t)c * s->d, rows, i, w);
+    add_row(kernel, s->sum + (size_t)c * s->d, rows, i, w);
     if (distance2[i] > nearest_far) {
       far_add(s, rows, i, distance2[i], c, w);
       nearest_far = s->far[(s->nfar - 1) * (3 + (size_t)s->d)];

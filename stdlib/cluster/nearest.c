@@ -18,7 +18,7 @@
 
 /* ---- exact distances ---- */
 
-static const NearKernels *best_kernels(void) {
+const NearKernels *near_best_kernels(void) {
   const NearKernels *k = near_kernels(K_ISA_AVX512);
   if (!k)
     k = near_kernels(K_ISA_AVX2);
@@ -46,7 +46,7 @@ static double product(const NearRows *rows, uint32_t i, const double *c) {
  * overflow or vanish another power of two. */
 static double differences(const NearRows *rows, uint32_t i, const double *c, double scale) {
   if (rows->a && scale == 1)
-    return best_kernels()->square(rows->a + (size_t)i * rows->d, c, rows->d);
+    return near_best_kernels()->square(rows->a + (size_t)i * rows->d, c, rows->d);
   double lane[8] = {0};
   uint32_t k = rows->a ? 0 : rows->ptr[i];
   for (uint32_t j = 0; j < rows->d; j++) {
@@ -126,7 +126,7 @@ Status near_centers(NearCenters *out, const double *c, uint32_t k, uint32_t d, b
   n.first = n.pack + lanes * d;
   memset(n.pack, 0, lanes * d * sizeof *n.pack);
   for (size_t i = 0; i < lanes; i++)
-    n.first[i] = INFINITY;
+    n.first[i] = NEAR_NONE;
   for (uint32_t i = 0; i < k && n.origin; i++)
     for (uint32_t j = 0; j < d; j++)
       n.origin[j] += c[(size_t)i * d + j] / k;
@@ -172,7 +172,7 @@ static void find_exactly(const NearCenters *c, const NearRows *rows, uint32_t i,
 }
 
 /* How far two scores may be apart and yet in the wrong order; length: of the row as single precision has
- * it. */
+ * it; terms: roundings of a score, each 2^-24. */
 static double margin(const NearCenters *c, double terms, double length) {
   double both = length + c->reach;
   double score = (terms + 8) * 0x1p-24 * (2 * length * c->reach + c->reach * c->reach);
@@ -235,47 +235,32 @@ static bool find_sparse(const NearCenters *c, const NearRows *rows, Arena *scrat
 static bool find_dense(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index,
                        double *best) {
   enum { ROWS = NEAR_TILE * 16 };
-  const NearKernels *kernel = best_kernels();
+  const NearKernels *kernel = near_best_kernels();
   uint32_t d = c->d;
   float *f = arena_alloc64(scratch, (size_t)ROWS * d * sizeof *f + 64);
   float *acc = arena_alloc64(scratch, (size_t)c->groups * NEAR_LANES * sizeof *acc);
   if (!f || !acc)
     return false;
-  float least[ROWS], next[ROWS];
-  double length[ROWS];
+  float least[ROWS], next[ROWS], square[ROWS];
+  double marked = 2.0 * near_mark(c->groups); /* a mark moves a score by less than 2^-23 of it each */
   for (uint32_t from = 0; from < rows->n; from += ROWS) {
     uint32_t n = rows->n - from < ROWS ? rows->n - from : ROWS,
              whole = (n + NEAR_TILE - 1) / NEAR_TILE * NEAR_TILE;
     uint32_t at[ROWS];
-    for (uint32_t i = 0; i < n; i++) {
-      const double *restrict u = rows->a + (size_t)(from + i) * d;
-      float *restrict to = f + (size_t)i * d;
-      for (uint32_t j = 0; j < d; j++)
-        to[j] = (float)((u[j] - c->origin[j]) * c->scale);
-      float s[NEAR_LANES] = {0};
-      uint32_t j = 0;
-      for (; j + NEAR_LANES <= d; j += NEAR_LANES)
-        for (int l = 0; l < NEAR_LANES; l++)
-          s[l] += to[j + l] * to[j + l];
-      double sum = 0;
-      for (; j < d; j++)
-        sum += (double)to[j] * to[j];
-      for (int l = 0; l < NEAR_LANES; l++)
-        sum += s[l];
-      length[i] = sqrt(sum) * (1 + 0x1p-10);
-    }
+    kernel->narrow(rows->a + (size_t)from * d, c->origin, c->scale, n, d, f, square);
     memset(f + (size_t)n * d, 0, (size_t)(whole - n) * d * sizeof *f);
     kernel->tile(f, whole, d, c->pack, c->first, c->groups, least, next, at);
     for (uint32_t i = 0; i < n; i++) {
       uint32_t r = from + i;
-      if (least[i] < INFINITY && length[i] < 0x1p60 && next[i] > least[i] + margin(c, d, length[i])) {
+      double length = sqrt(square[i]) * (1 + 0x1p-10);
+      if (!(length < 0x1p60)) {
+        find_exactly(c, rows, r, NULL, 0, &index[r], &best[r]);
+      } else if (next[i] > least[i] + margin(c, d + marked, length)) {
         index[r] = at[i];
         best[r] = near_distance(rows, r, rows->direct ? 0 : near_square(rows, r), c->c + (size_t)at[i] * d,
                                 c->cc[at[i]]);
-      } else if (length[i] < 0x1p60) {
-        find_by_scores(c, rows, r, f + (size_t)i * d, NULL, d, acc, &index[r], &best[r]);
       } else {
-        find_exactly(c, rows, r, NULL, 0, &index[r], &best[r]);
+        find_by_scores(c, rows, r, f + (size_t)i * d, NULL, d, acc, &index[r], &best[r]);
       }
     }
   }

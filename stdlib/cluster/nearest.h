@@ -34,9 +34,11 @@ typedef struct NearCenters {
   double scale;       /* of single precision: a power of two */
   double reach;       /* length of the longest (c - origin) * scale */
   float *pack;        /* groups x d x 16: -2 (c - origin) * scale, centres beside one another */
-  float *first;       /* groups x 16: |(c - origin) * scale|^2; infinite where there is no centre */
+  float *first;       /* groups x 16: |(c - origin) * scale|^2; NEAR_NONE where there is no centre */
   bool exact;         /* magnitudes that single precision cannot do: always compare distances */
 } NearCenters;
+
+#define NEAR_NONE 0x1p126f /* above all scores, below infinity: the mark of its group makes no NaN of it */
 
 /* c must outlive the result. Sparse: origin 0. */
 Status near_centers(NearCenters *out, const double *c, uint32_t k, uint32_t d, bool sparse, Err *e);
@@ -53,12 +55,21 @@ double near_square(const NearRows *rows, uint32_t i); /* squared length of row i
 typedef struct NearKernels { /* one instruction set; all give the same answers of near_find */
   const char *isa;
   /* `rows` (a multiple of NEAR_TILE) of d floats: the least score, the next one, and the centre of the
-   * least */
+   * least; of each score the bits of near_mark are lost */
   void (*tile)(const float *f, uint32_t rows, uint32_t d, const float *pack, const float *first,
                uint32_t groups, float *best, float *second, uint32_t *index);
   double (*square)(const double *x, const double *y, uint32_t d); /* sum of (x - y)^2, canonical order */
+  /* u = (x - shift) * scale, each operation rounded */
+  void (*place)(const double *x, const double *shift, double scale, uint32_t rows, uint32_t d, double *u);
+  /* f = (u - origin) * scale in single precision, and the squared length, about */
+  void (*narrow)(const double *u, const double *origin, double scale, uint32_t rows, uint32_t d, float *f,
+                 float *square);
+  void (*add)(double *sum, const double *u, double w, uint32_t d); /* sum += w u, each operation rounded */
 } NearKernels;
-enum { NEAR_TILE = 12, NEAR_LANES = 16 };
+enum { NEAR_TILE = 12, NEAR_LANES = 16, NEAR_MARKED = 64 };
+/* The lowest bits of a score, which the number of its group, modulo NEAR_MARKED, takes. */
+uint32_t near_mark(uint32_t groups);
+const NearKernels *near_best_kernels(void); /* of this machine */
 const NearKernels *near_kernels(int isa); /* K_ISA_* of vm/kernel/math.h; NULL where the machine has it not */
 
 #endif

@@ -62,9 +62,7 @@ Status cluster_rows(const ClusterSpace *s, const Matrix *x, uint32_t from, uint3
     return err_memory(e);
   const double *restrict v = (s->sparse ? x->val : x->a) + first;
   if (s->shift)
-    for (uint32_t i = 0; i < n; i++)
-      for (size_t j = 0; j < d; j++)
-        u[i * d + j] = (v[i * d + j] - s->shift[j]) * s->scale;
+    near_best_kernels()->place(v, s->shift, s->scale, n, s->d, u);
   else
     for (size_t k = 0; k < values; k++)
       u[k] = v[k] * s->scale;

@@ -90,6 +90,29 @@ static void test_nearest(void **state) {
   nearest_of(3, 6, 0, 1e-200, false);
   nearest_of(3, 6, 1e300, 1e299, false);
   nearest_of(3, 6, 0, 1e30, false);
+  for (int grid = 0; grid < 2; grid++) /* more groups than one mark tells apart */
+    nearest_of(9, NEAR_MARKED * NEAR_LANES + 40, 5, 1, grid);
+}
+
+/* What goes number by number gives the same bits in every instruction set. */
+static void elementwise(const NearKernels *k, const double *x, const double *y, uint32_t d) {
+  double u[64], v[64], sum[64], total[64];
+  float f[64], square;
+  k->place(x, y, 0.75, 1, d, u);
+  near_kernels(K_ISA_BASE)->place(x, y, 0.75, 1, d, v);
+  assert_memory_equal(u, v, d * sizeof *u);
+  memcpy(sum, x, d * sizeof *sum);
+  memcpy(total, x, d * sizeof *sum);
+  k->add(sum, y, 1.3, d);
+  near_kernels(K_ISA_BASE)->add(total, y, 1.3, d);
+  assert_memory_equal(sum, total, d * sizeof *sum);
+  double want = 0;
+  k->narrow(x, y, 8, 1, d, f, &square);
+  for (uint32_t j = 0; j < d; j++) {
+    assert_true(f[j] == (float)((x[j] - y[j]) * 8));
+    want += (double)f[j] * f[j];
+  }
+  assert_true(fabs(square - want) < 1e-5 * want);
 }
 
 /* Scores of the tiles, each within the bound of nearest.c, and the canonical square. */
@@ -105,7 +128,7 @@ static void test_kernels(void **state) {
   for (uint32_t i = 0; i < GROUPS * WIDTH * NEAR_LANES; i++)
     pack[i] = (float)(scan_random(2, i) - 0.5);
   for (uint32_t i = 0; i < GROUPS * NEAR_LANES; i++)
-    first[i] = i < MANY ? (float)scan_random(3, i) : INFINITY;
+    first[i] = i < MANY ? (float)scan_random(3, i) : NEAR_NONE;
   for (uint32_t j = 0; j < WIDTH; j++) {
     x[j] = scan_random(4, j);
     y[j] = scan_random(5, j);
@@ -115,6 +138,7 @@ static void test_kernels(void **state) {
     if (!k)
       continue;
     assert_true(k->square(x, y, WIDTH) == near_kernels(K_ISA_BASE)->square(x, y, WIDTH));
+    elementwise(k, x, y, WIDTH);
     k->tile(f, ROWS, WIDTH, pack, first, GROUPS, best, second, index);
     for (uint32_t r = 0; r < ROWS; r++) {
       double low = INFINITY, next = INFINITY;
