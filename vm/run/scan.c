@@ -91,28 +91,39 @@ static Status ask_one(Looper *v, Err *e) {
   return st;
 }
 
+/* Whose rows the jobs of a stage see: its own, or those of the first that learns from the same matrix, so
+ * that equal jobs of several models are run once. */
+static uint32_t owner_of(const Program *p, const Asked *a, uint32_t stage) {
+  const Stage *s = &p->stage[stage];
+  uint32_t matrix = s->matrix >= 0 ? (uint32_t)s->matrix : stage;
+  for (uint32_t k = 0; k < a->of.n && s->kind == STAGE_TRAIN; k++)
+    if (a->stage[k] == matrix || p->stage[a->stage[k]].matrix == (int32_t)matrix)
+      return k;
+  return a->of.n;
+}
+
 /* Gathers what all loopers ask for. */
-static Status ask(Work *w, uint32_t n, Asked *a, Err *e) {
+static Status ask(const Program *p, Work *w, uint32_t n, Asked *a, Err *e) {
   uint32_t total = 0;
   a->of.n = 0;
   for (uint32_t i = 0; i < n; i++) {
-    uint32_t before = total;
+    uint32_t before = total, owner = owner_of(p, a, w[i].stage);
     for (uint32_t k = 0; k < w[i].n; k++) {
       Status st = ask_one(&w[i].v[k], e);
       if (st)
         return st;
       for (uint32_t j = 0; j < w[i].v[k].jobs.n; j++)
-        w[i].v[k].jobs.v[j].of = a->of.n;
+        w[i].v[k].jobs.v[j].of = owner;
       total += w[i].v[k].jobs.n;
     }
     if (total > before)
       a->stage[a->of.n++] = w[i].stage;
   }
   if (total > a->all.cap) {
-    Job *p = mem_realloc(a->all.v, total * sizeof *p);
-    if (!p)
+    Job *v = mem_realloc(a->all.v, total * sizeof *v);
+    if (!v)
       return err_memory(e);
-    a->all.v = p;
+    a->all.v = v;
     a->all.cap = total;
   }
   a->all.n = 0;
@@ -148,7 +159,7 @@ Status run_iterate(Run *r, Work *w, uint32_t n, Err *e) {
   Asked a = {.nout = 0};
   a.stage = mem_alloc((n + 1) * sizeof *a.stage);
   a.of.v = a.stage;
-  Status st = a.stage ? ask(w, n, &a, e) : err_memory(e);
+  Status st = a.stage ? ask(r->p, w, n, &a, e) : err_memory(e);
   while (!st && a.all.n) {
     forget_results(&a);
     a.out = mem_alloc(a.all.n * sizeof *a.out);
@@ -158,7 +169,7 @@ Status run_iterate(Run *r, Work *w, uint32_t n, Err *e) {
       for (uint32_t k = 0; k < w[i].n && !st; k++)
         st = deal(&w[i].v[k], &a, e);
     if (!st)
-      st = ask(w, n, &a, e);
+      st = ask(r->p, w, n, &a, e);
   }
   forget_results(&a);
   mem_free(a.all.v);
