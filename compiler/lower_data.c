@@ -33,6 +33,7 @@ uint32_t lower_stage(Lower *l, StageKind kind, const char *name, Span span) {
              .train = -1,
              .classes = -1,
              .matrix = -1,
+             .program = -1,
              .score = -1};
   if (span.file && span.file == l->tree->file)
     source_position(l->diags->sources, span.file, span.from, &s.line, &s.col);

@@ -31,6 +31,7 @@
 #include "base/task.h"
 #include "vm/column.h"
 
+enum { IR_GROUP_MOST = 256 }; /* stages that share scans */
 enum { IR_VERSION = 1, OPS_VERSION = 1, MATH_VERSION = 1 };
 
 typedef struct IrVal { /* one step */
@@ -207,6 +208,8 @@ typedef struct Stage {
   int32_t train;               /* score, evaluate, predict, bundle: the train stage of the model */
   /* evaluate */
   bool seen;                   /* on training rows */
+  int32_t program; /* evaluate: runs as one program with this stage, with which it shares scans, or
+                    * -1: steps that both have are computed once */
   IrMetric *metric;
   uint32_t nmetric;
   IrExpect *expect;
@@ -242,6 +245,19 @@ const char *ir_part_name(const Program *p, const Stage *s);
 
 /* The first of the stages that share scans with this one: itself, as a rule. */
 uint32_t ir_group(const Program *p, uint32_t stage);
+
+/* The parts of a stage whose rows read what was fitted without their own fold, a bit each. */
+uint64_t ir_trained(const Program *p, const Stage *s);
+
+/* Two evaluations of the same rows, which can run as one program. */
+bool ir_runs_with(const Program *p, const Stage *a, const Stage *b);
+
+/* One program that gives the outputs of all n, those of v[i] from number first[i] on; a step that several
+ * have is there once. false: memory. */
+bool ir_merge(Arena *a, const RowProg *const *v, uint32_t n, RowProg *out, uint32_t *first);
+
+/* The same step, its arguments and constants included; where it stands in the program does not count. */
+bool ir_same_val(const IrVal *a, const IrVal *b);
 
 /* The stage whose seq is k; k itself, as a rule. */
 uint32_t ir_written(const Program *p, uint32_t k);

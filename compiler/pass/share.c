@@ -89,8 +89,8 @@ static void makers(Share *s) {
 static uint32_t place(Share *s, Stage *stage, uint32_t *order) {
   uint32_t n = 0, joined = 0;
   for (uint32_t i; (i = first_ready(s)) < s->p->nstage;) {
-    uint32_t group[256], k = 0;
-    for (uint32_t j = i; j < s->p->nstage && k < 256;
+    uint32_t group[IR_GROUP_MOST], k = 0;
+    for (uint32_t j = i; j < s->p->nstage && k < IR_GROUP_MOST;
          j++) /* before any of them is placed: none reads what another makes */
       if (ready(s, j) && (j == i || joins(&stage[i], &stage[j])))
         group[k++] = j;
@@ -132,6 +132,7 @@ Status pass_share(Program *p, Arena *a, uint32_t *changes, Err *e) {
     g->train = moved(map, g->train);
     g->score = moved(map, g->score);
     g->matrix = moved(map, g->matrix);
+    g->program = moved(map, g->program);
   }
   p->stage = stage;
   return ST_OK;

@@ -35,12 +35,22 @@ typedef struct Prepared { /* a stage as this worker runs it; made at first use *
   int32_t part, fold, weight, invalid;
 } Prepared;
 
+typedef struct Joint { /* stages that run as one program (Stage.program), as they share the scan at hand */
+  uint32_t n;
+  uint32_t *stage;       /* those of the scan */
+  uint32_t *first;       /* number of the first output of each */
+  Stage merged;
+  Prepared q;
+  Arena arena;
+} Joint;
+
 struct Worker {
   const Program *p;
   const Env *env;
   const atomic_bool *cancel;
   struct Jit *jit;
   Prepared *stage;
+  Joint **joint;         /* by the stage that the others run with; NULL: not needed yet */
   Arena scratch;
   bool look;
   uint32_t row[PANEL_ROWS], kept[PANEL_ROWS], at[PANEL_ROWS], at2[PANEL_ROWS];
@@ -53,7 +63,11 @@ Status worker_new(const Program *p, const Env *env, const atomic_bool *cancel, W
   Worker *w = mem_alloc(sizeof *w);
   if (w)
     w->stage = mem_alloc(p->nstage * sizeof *w->stage);
-  if (!w || !w->stage) {
+  if (w)
+    w->joint = mem_alloc((p->nstage + 1) * sizeof *w->joint);
+  if (!w || !w->stage || !w->joint) {
+    if (w)
+      mem_free(w->stage);
     mem_free(w);
     return err_memory(e);
   }
@@ -83,9 +97,21 @@ static void forget(Prepared *q) {
   memset(q, 0, sizeof *q);
 }
 
+static void forget_joint(Worker *w, uint32_t stage) {
+  Joint *j = w->joint[stage];
+  if (!j)
+    return;
+  forget(&j->q);
+  arena_free(&j->arena);
+  mem_free(j);
+  w->joint[stage] = NULL;
+}
+
 void worker_forget(Worker *w) {
-  for (uint32_t i = 0; i < w->p->nstage; i++)
+  for (uint32_t i = 0; i < w->p->nstage; i++) {
     forget(&w->stage[i]);
+    forget_joint(w, i);
+  }
 }
 
 void worker_jit(Worker *w, struct Jit *jit) {
@@ -101,6 +127,7 @@ void worker_free(Worker *w) {
     return;
   worker_forget(w);
   arena_free(&w->scratch);
+  mem_free(w->joint);
   mem_free(w->stage);
   mem_free(w);
 }
@@ -203,12 +230,10 @@ static bool gives_slots(const Stage *s) {
   return false;
 }
 
-static Status prepare(Worker *w, uint32_t stage, Prepared **out, Err *e) {
-  Prepared *q = &w->stage[stage];
-  *out = q;
-  if (q->ready)
-    return ST_OK;
-  const Stage *s = &w->p->stage[stage];
+enum { NO_CODE = -1 };
+
+/* code: the number by which the JIT knows the program in all workers, or NO_CODE. */
+static Status prepare_stage(Worker *w, const Stage *s, Prepared *q, int64_t code, Err *e) {
   Status st = prepare_inputs(q, w->p, s, e);
   if (!st)
     st = prepare_outputs(q, s, w->env, e);
@@ -218,22 +243,65 @@ static Status prepare(Worker *w, uint32_t stage, Prepared **out, Err *e) {
     st = gather_init(&q->removed, s->prog.nout, e);
   if (!st)
     st = interp_new(&s->prog, w->env, q->in_name, q->nin, &q->interp, e);
-  if (!st)
-    st = interp_jit(q->interp, w->jit, stage, e);
+  if (!st && code != NO_CODE)
+    st = interp_jit(q->interp, w->jit, (uint32_t)code, e);
   if (!st && gives_slots(s)) {
     st = slots_of(&s->prog, w->env, &q->slots, e);
     if (!st && !(q->matrix = matrix_builder(&q->slots, UNIT, e)))
       st = e->code;
   }
   q->wanted = ir_parts(w->p, s);
-  if (s->kind == STAGE_FIT || s->kind == STAGE_TRAIN)
-    q->trained = q->wanted;
-  else if (s->kind != STAGE_ROWS && s->train >= 0 && w->p->stage[s->train].from == s->from)
-    q->trained = ir_parts(w->p, &w->p->stage[s->train]) & q->wanted;
+  q->trained = ir_trained(w->p, s);
   if (st)
     forget(q);
   else
     q->ready = true;
+  return st;
+}
+
+static Status prepare(Worker *w, uint32_t stage, Prepared **out, Err *e) {
+  *out = &w->stage[stage];
+  return (*out)->ready ? ST_OK : prepare_stage(w, &w->p->stage[stage], *out, stage, e);
+}
+
+/* The stage that stage i runs with: itself, as a rule. */
+static uint32_t leader(const Program *p, uint32_t i) {
+  return p->stage[i].program >= 0 ? (uint32_t)p->stage[i].program : i;
+}
+
+static Status make_joint(Worker *w, uint32_t lead, const uint32_t *stage, uint32_t n, Err *e) {
+  Joint *j = mem_alloc(sizeof *j);
+  if (!j)
+    return err_memory(e);
+  w->joint[lead] = j;
+  arena_init(&j->arena, NULL);
+  const RowProg **prog = NEWN(&j->arena, const RowProg *, n);
+  j->first = NEWN(&j->arena, uint32_t, n);
+  j->stage = NEWN(&j->arena, uint32_t, n);
+  j->merged = w->p->stage[lead];
+  if (!prog || !j->first || !j->stage)
+    return err_memory(e);
+  for (uint32_t i = 0; i < n; i++)
+    prog[i] = &w->p->stage[j->stage[i] = stage[i]].prog;
+  j->n = n;
+  if (!ir_merge(&j->arena, prog, n, &j->merged.prog, j->first))
+    return err_memory(e);
+  uint32_t all = 0; /* that run with it; others, in a later scan, are another program */
+  for (uint32_t i = 0; i < w->p->nstage; i++)
+    all += leader(w->p, i) == lead;
+  return prepare_stage(w, &j->merged, &j->q, n == all ? (int64_t)w->p->nstage + lead : NO_CODE, e);
+}
+
+/* The n stages as one program. */
+static Status prepare_joint(Worker *w, const uint32_t *stage, uint32_t n, Joint **out, Err *e) {
+  uint32_t lead = leader(w->p, stage[0]);
+  const Joint *j = w->joint[lead];
+  Status st = ST_OK;
+  if (!j || !j->q.ready || j->n != n || memcmp(j->stage, stage, n * sizeof *stage) != 0) {
+    forget_joint(w, lead);
+    st = make_joint(w, lead, stage, n, e);
+  }
+  *out = w->joint[lead];
   return st;
 }
 
@@ -610,38 +678,56 @@ static Status map_matrix(Worker *w, const Mapped *m, int32_t matrix, JobSet *s, 
   return st;
 }
 
-static Status map_program(Worker *w, const Mapped *m, uint32_t of, JobSet *s, const Block *rows,
-                          uint32_t unit, Ctx *ctx) {
-  uint32_t stage = m->of.v[of];
-  const Stage *g = &w->p->stage[stage];
-  Prepared *q;
+/* The jobs of one stage see a panel. */
+static Status map_panel(Worker *w, uint32_t of, const Col *out, uint32_t nout, Prepared *q, const Stage *g,
+                        const Packed *k, const Block *rows, JobSet *s, Ctx *ctx) {
+  Panel p = {.n = k->n,
+             .file = rows->file,
+             .pos = rows->pos,
+             .at = k->at,
+             .out = out,
+             .nout = nout,
+             .fold = k->fold,
+             .weight = k->weight};
+  Status st = ST_OK;
+  if (q->matrix) {
+    matrix_reset(q->matrix);
+    st = add_slots(q, g, k, ctx->errors, ctx->err);
+    p.x = matrix_view(q->matrix);
+    if (st || ctx->errors->count)
+      return st;
+  }
+  arena_reset(&w->scratch);
+  return jobset_panel(s, of, &p, ctx);
+}
+
+/* Runs the programs of stages that go together, the first of which is stage `of` of the scan. */
+static Status map_programs(Worker *w, const Mapped *m, uint32_t of, JobSet *s, const Block *rows,
+                           uint32_t unit, Ctx *ctx) {
+  uint32_t stage[IR_GROUP_MOST], at[IR_GROUP_MOST], n = 0;
+  Joint *joint = NULL;
+  Prepared *q = NULL;
   Packed k;
   Err *e = ctx->err;
-  Status st = prepare(w, stage, &q, e);
+  for (uint32_t i = of; i < m->of.n && n < IR_GROUP_MOST; i++) {
+    if (leader(w->p, m->of.v[i]) != leader(w->p, m->of.v[of]))
+      continue;
+    at[n] = i;
+    stage[n++] = m->of.v[i];
+  }
+  Status st = n > 1 ? prepare_joint(w, stage, n, &joint, e) : prepare(w, stage[0], &q, e);
+  if (joint)
+    q = &joint->q;
   Cursor c = unit_cursor(rows, unit);
   while (!st && next_panel(w, q, &c, &k, &st, e)) {
     st = run_panel(w, q, &k, ctx->errors, e);
-    m->seen[of] += k.n;
-    /* after the first bad row only bad rows are looked for */
-    if (st || !k.n || w->look || ctx->errors->count)
-      continue;
-    Panel p = {.n = k.n,
-               .file = rows->file,
-               .pos = rows->pos,
-               .at = k.at,
-               .out = k.out,
-               .nout = g->prog.nout,
-               .fold = k.fold,
-               .weight = k.weight};
-    if (q->matrix) {
-      matrix_reset(q->matrix);
-      st = add_slots(q, g, &k, ctx->errors, e);
-      p.x = matrix_view(q->matrix);
-      if (st || ctx->errors->count)
-        continue;
+    for (uint32_t i = 0; i < n && !st; i++) {
+      const Stage *g = &w->p->stage[stage[i]];
+      m->seen[at[i]] += k.n;
+      /* after the first bad row only bad rows are looked for */
+      if (k.n && !w->look && !ctx->errors->count)
+        st = map_panel(w, at[i], k.out + (joint ? joint->first[i] : 0), g->prog.nout, q, g, &k, rows, s, ctx);
     }
-    arena_reset(&w->scratch);
-    st = jobset_panel(s, of, &p, ctx);
   }
   return st;
 }
@@ -652,9 +738,12 @@ static Status map_unit(Worker *w, const Mapped *m, JobSet *s, const Block *rows,
     if (!m->matrix[k].unit[u])
       st = worker_unit(w, m->matrix[k].stage, rows, u, ctx->errors, &m->matrix[k].unit[u], ctx->err);
   for (uint32_t i = 0; i < m->of.n && !st; i++) {
-    if (m->uses[i] < 0)
-      st = map_program(w, m, i, s, rows, u, ctx);
-    else
+    bool first = true; /* of those that run as one program */
+    for (uint32_t k = 0; k < i && m->uses[i] < 0; k++)
+      first = first && leader(w->p, m->of.v[k]) != leader(w->p, m->of.v[i]);
+    if (m->uses[i] < 0 && first)
+      st = map_programs(w, m, i, s, rows, u, ctx);
+    else if (m->uses[i] >= 0)
       m->seen[i] += m->matrix[m->uses[i]].unit[u]->n;
   }
   for (uint32_t k = 0; k < m->nmatrix && !st; k++)

@@ -290,6 +290,8 @@ static void print_stage(Buf *o, const Program *p, const Stage *s) {
     buf_printf(o, "  seq %u\n", s->seq);
   if (s->joins)
     buf_text(o, "  joins\n");
+  if (s->program >= 0)
+    print_named(o, "program", p->stage[s->program].name);
   if (s->matrix >= 0)
     print_named(o, "matrix", p->stage[s->matrix].name);
   if (s->train >= 0)

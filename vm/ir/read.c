@@ -595,6 +595,8 @@ static void read_statement(In *in, const Program *p, Stage *s, StageCap *cap) {
     s->seq = (uint32_t)take_int(in, 0, 1000000);
   else if (!strcmp(w, "joins"))
     s->joins = true;
+  else if (!strcmp(w, "program"))
+    s->program = find_stage(in, p, take_string(in));
   else if (!strcmp(w, "matrix"))
     s->matrix = find_stage(in, p, take_string(in));
   else if (!strcmp(w, "seen"))
@@ -612,7 +614,7 @@ static void read_statement(In *in, const Program *p, Stage *s, StageCap *cap) {
 }
 
 static void read_stage(In *in, Program *p, uint32_t *cap) {
-  Stage s = {.from = -1, .part = -1, .train = -1, .classes = -1, .matrix = -1, .score = -1};
+  Stage s = {.from = -1, .part = -1, .train = -1, .classes = -1, .matrix = -1, .program = -1, .score = -1};
   StageCap sc = {0};
   s.seq = p->nstage;
   s.kind = (StageKind)find_name(in, ir_stage_name, IR_STAGES);

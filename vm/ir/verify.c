@@ -329,8 +329,9 @@ static bool verify_joins(Verify *v) {
   }
   const Stage *before = s - 1;
   bool scans = s->kind == STAGE_FIT || s->kind == STAGE_TRAIN || s->kind == STAGE_EVALUATE;
-  if (!need(v, s > v->p->stage && scans && before->kind == s->kind && before->from == s->from,
-            "a stage joins one that reads no such rows"))
+  if (!need(v, s > v->p->stage && scans && before->kind == s->kind && before->from == s->from &&
+                s - v->p->stage < v->group + IR_GROUP_MOST,
+            "a stage joins one that reads no such rows, or too many others"))
     return false;
   for (uint32_t i = 0; i < s->prog.nval; i++)
     if (op_fitted(s->prog.val[i].op))
@@ -338,54 +339,19 @@ static bool verify_joins(Verify *v) {
   return v->e->code == ST_OK;
 }
 
-uint32_t ir_group(const Program *p, uint32_t stage) {
-  while (p->stage[stage].joins && stage)
-    stage--;
-  return stage;
-}
-
-uint32_t ir_written(const Program *p, uint32_t k) {
-  for (uint32_t i = 0; i < p->nstage; i++)
-    if (p->stage[i].seq == k)
-      return i;
-  return k;
-}
-
-static bool same_val(const IrVal *a, const IrVal *b) {
-  if (a->op != b->op || a->type != b->type || a->narg != b->narg || a->i != b->i || memcmp(&a->f, &b->f, 8) ||
-      memcmp(&a->g, &b->g, 8) || !a->s != !b->s || (a->s && strcmp(a->s, b->s)) || a->nlist != b->nlist ||
-      !a->list != !b->list || !a->names != !b->names)
-    return false;
-  for (uint32_t i = 0; i < a->narg; i++)
-    if (a->arg[i] != b->arg[i])
-      return false;
-  for (uint32_t i = 0; i < a->nlist; i++)
-    if ((a->list && memcmp(&a->list[i], &b->list[i], 8)) || (a->names && strcmp(a->names[i], b->names[i])))
-      return false;
-  return true;
-}
-
-bool ir_same_rows(const Stage *a, const Stage *b) {
-  if (a->from != b->from || a->part != b->part || a->prog.nval != b->prog.nval ||
-      a->prog.nout != b->prog.nout)
-    return false;
-  for (uint32_t i = 0; i < a->prog.nout; i++) {
-    const IrOut *x = &a->prog.out[i], *y = &b->prog.out[i];
-    if (x->role != y->role || x->kind != y->kind || x->val != y->val || !x->name != !y->name ||
-        (x->name && strcmp(x->name, y->name)))
-      return false;
-  }
-  for (uint32_t i = 0; i < a->prog.nval; i++)
-    if (!same_val(&a->prog.val[i], &b->prog.val[i]))
-      return false;
-  return true;
-}
-
 static bool verify_matrix(Verify *v) {
   const Stage *s = v->s, *first = s->matrix >= 0 ? &v->p->stage[s->matrix] : NULL;
   return need(
       v, !first || (first < s && first->kind == STAGE_TRAIN && first->matrix < 0 && ir_same_rows(first, s)),
       "a matrix is shared by stages that make different ones");
+}
+
+static bool verify_program(Verify *v) {
+  const Stage *s = v->s, *first = s->program >= 0 ? &v->p->stage[s->program] : NULL;
+  return need(v,
+              !first || (first < s && (uint32_t)s->program >= v->group && first->program < 0 &&
+                         ir_runs_with(v->p, first, s)),
+              "a stage runs with one that sees other rows");
 }
 
 static bool verify_stage(Verify *v) {
@@ -435,7 +401,7 @@ static bool verify_stage(Verify *v) {
            need(v, own_scores(&s->prog) == 1 && count_role(&s->prog, OUT_TARGET) == (s->task != TASK_CLUSTER),
                 "one score and one target") &&
            need(v, slots_fit_score(&s->prog), "slots are those that the score reads, or none") &&
-           verify_cols(v, &s->prog, NULL, 0, seen) && verify_metrics(v);
+           verify_cols(v, &s->prog, NULL, 0, seen) && verify_metrics(v) && verify_program(v);
   case STAGE_PREDICT:
     return need(v, seen && s->path, "predictions read rows and have a path") &&
            verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, NULL, 0, seen);
