@@ -145,7 +145,9 @@ typedef struct RowError {
   uint32_t line, col; /* in the program; 0 = none */
   char column[64];
   char text[200];
+  char allow[112]; /* what in the program would allow such a value; "" = nothing would */
 } RowError;
+#define ALLOW_WHERE "a `where` that leaves such rows out"
 typedef struct RowErrors { /* zeroed = none */
   uint64_t count;         /* rows */
   uint32_t n;

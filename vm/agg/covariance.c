@@ -167,7 +167,8 @@ static void not_finite(const Panel *p, const AggSrc *s, uint32_t r, Ctx *c) {
                   .pos = p->pos + (p->at ? p->at[r] : r),
                   .step = UINT32_MAX,
                   .line = s->line,
-                  .col = s->col};
+                  .col = s->col,
+                  .allow = ALLOW_WHERE};
   snprintf(one.text, sizeof one.text, "an element of the vector is NaN or infinite, so it has no covariance");
   row_errors_add(c->errors, &one);
 }

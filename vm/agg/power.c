@@ -115,7 +115,8 @@ static void refuse(const Panel *p, const AggSrc *s, uint32_t r, const char *text
                   .pos = p->pos + (p->at ? p->at[r] : r),
                   .step = UINT32_MAX,
                   .line = s->line,
-                  .col = s->col};
+                  .col = s->col,
+                  .allow = ALLOW_WHERE};
   strncpy(one.text, text, sizeof one.text - 1);
   row_errors_add(c->errors, &one);
 }

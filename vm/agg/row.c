@@ -70,7 +70,8 @@ static void bad_weight(const Panel *p, const AggSrc *s, uint32_t r, double w, Ct
                   .pos = p->pos + (p->at ? p->at[r] : r),
                   .step = UINT32_MAX,
                   .line = s->line,
-                  .col = s->col};
+                  .col = s->col,
+                  .allow = ALLOW_WHERE};
   char text[NUM_MAX];
   num_print_f64(text, w, false);
   snprintf(one.text, sizeof one.text, "the weight %s is not a finite number >= 0", text);

@@ -189,9 +189,12 @@ typedef struct Draft { /* a block being made, by one thread: what it is made of,
   RowErrors *errors;
 } Draft;
 
-/* A value at row `at` of the block is wrong: reported once a row; the caller makes it null. */
-void reader_bad(Draft *b, uint32_t k, uint32_t at, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+/* A value at row `at` of the block is wrong: reported once a row; the caller makes it null. `allow`: what in
+ * the program would allow it, or "". */
+void reader_bad(Draft *b, uint32_t k, uint32_t at, const char *allow, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+/* Such an `allow`: column k with another type. */
+const char *reader_as(const Draft *b, uint32_t k, const char *type, char out[96]);
 /* Nulls of a vector: values 0, null bytes, and errors where the column has none. False: no memory. */
 bool reader_nulls(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at);
 bool reader_null_at(Draft *b, uint32_t k, uint32_t at);
@@ -242,7 +245,7 @@ bool text_value(Draft *b, uint32_t k, uint32_t at, const char *s, uint32_t n);
 /* m texts -> values of column k at row `at`; behind each 12 bytes can be read. False: no memory. */
 bool text_convert(Draft *b, uint32_t k, const Text *v, uint32_t m, uint32_t at);
 
-/* n bytes for a message: cut at 40 between two characters, control characters as '.'. */
+/* n bytes for a message: cut at 40 between two characters, control characters as '.', NUL as \0. */
 const char *text_shown(const char *s, size_t n, char out[64]);
 
 typedef struct TextGuess { /* what all texts of a column so far could be */

@@ -15,11 +15,12 @@
 
 /* ---- Errors ---- */
 
-void reader_bad(Draft *b, uint32_t k, uint32_t at, const char *fmt, ...) {
+void reader_bad(Draft *b, uint32_t k, uint32_t at, const char *allow, const char *fmt, ...) {
   if (row_errors_has(b->errors, b->at_file, b->pos + at))
     return; /* the first column tells */
   RowError one = {.file = b->at_file, .pos = b->pos + at};
   snprintf(one.column, sizeof one.column, "%s", b->col[k].name);
+  snprintf(one.allow, sizeof one.allow, "%s", allow);
   va_list ap;
   va_start(ap, fmt);
   vsnprintf(one.text, sizeof one.text, fmt, ap);
@@ -27,11 +28,22 @@ void reader_bad(Draft *b, uint32_t k, uint32_t at, const char *fmt, ...) {
   row_errors_add(b->errors, &one);
 }
 
+const char *reader_as(const Draft *b, uint32_t k, const char *type, char out[96]) {
+  if (strlen(b->col[k].name) > 60)
+    snprintf(out, 96, "type `%s`", type);
+  else
+    snprintf(out, 96, "`%s: %s`", b->col[k].name, type);
+  return out;
+}
+
 bool reader_null_at(Draft *b, uint32_t k, uint32_t at) {
   if (!build_null(&b->build[k], at))
     return false;
-  if (!b->col[k].nullable)
-    reader_bad(b, k, at, "the value is missing");
+  if (b->col[k].nullable)
+    return true;
+  char allow[96], type[16];
+  snprintf(type, sizeof type, "%s?", kind_name(b->col[k].kind));
+  reader_bad(b, k, at, reader_as(b, k, type, allow), "the value is missing");
   return true;
 }
 

@@ -439,8 +439,8 @@ static bool set(Rows *x, uint32_t k, JsonKind kind, const char *s, uint32_t n) {
   if (kind == J_LIST || kind == J_OBJECT) {
     if (!build_null(c, x->at))
       return false;
-    reader_bad(b, k, x->at, "the value is %s where %s is expected", kind_words[kind],
-               kind_name(b->col[k].kind));
+    reader_bad(b, k, x->at, "a schema without the column", "the value is %s where %s is expected",
+               kind_words[kind], kind_name(b->col[k].kind));
     return true;
   }
   if (kind == J_NUMBER && b->col[k].kind == KIND_INT && whole_number(s, n, whole, &n))

@@ -193,7 +193,7 @@ static Status libsvm_open(Reader *r, Err *e) {
 static bool bad_entry(Draft *b, uint32_t at, const Entry *x, const char *why) {
   char shown[64];
   uint32_t n = (uint32_t)(x->value + x->nvalue - x->name);
-  reader_bad(b, 0, at, "`%s` %s", text_shown(x->name, n, shown), why);
+  reader_bad(b, 0, at, "", "`%s` %s", text_shown(x->name, n, shown), why);
   return true;
 }
 
@@ -211,7 +211,7 @@ static bool line_row(Draft *b, const Wanted *w, uint32_t at, const char *s, uint
   }
   next_word(&l, &label, &nlabel);
   if (memchr(label, ':', nlabel)) {
-    reader_bad(b, 0, at, "the line begins with no label");
+    reader_bad(b, 0, at, "", "the line begins with no label");
     return true;
   }
   if (w->label && !text_value(b, w->label - 1, at, label, nlabel))

@@ -383,8 +383,9 @@ static bool check_nan(Draft *b, uint32_t k, const uint64_t *validity, uint64_t f
       continue;
     if (!build_null(&b->build[k], at + i))
       return false;
+    char allow[96];
     if (!b->col[k].nullable)
-      reader_bad(b, k, at + i, "the value is NaN");
+      reader_bad(b, k, at + i, reader_as(b, k, "float?", allow), "the value is NaN");
   }
   return true;
 }
@@ -416,7 +417,7 @@ static bool convert_times(Draft *b, uint32_t k, const uint64_t *validity, uint64
                              : "the time is outside the years 0001 to 9999";
     if (!build_null(&b->build[k], at + i))
       return false;
-    reader_bad(b, k, at + i, "%s", what);
+    reader_bad(b, k, at + i, "", "%s", what);
   }
   return true;
 }

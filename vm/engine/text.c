@@ -148,16 +148,37 @@ static bool looks_missing(Text t) {
 }
 
 const char *text_shown(const char *s, size_t n, char out[64]) {
-  size_t m = n;
+  size_t m = n, at = 0, i = 0;
   if (m > 40) {
     m = 40;
     while (m > 36 && ((unsigned char)s[m] & 0xc0) == 0x80)
       m--;
   }
-  for (size_t i = 0; i < m; i++)
-    out[i] = (unsigned char)s[i] < 0x20 || s[i] == 0x7f ? '.' : s[i];
-  strcpy(out + m, n > m ? "..." : "");
+  for (; i < m && at < 56; i++) {
+    if (!s[i])
+      out[at++] = '\\';
+    out[at++] = !s[i] ? '0' : (unsigned char)s[i] < 0x20 || s[i] == 0x7f ? '.' : s[i];
+  }
+  strcpy(out + at, n > i ? "..." : "");
   return out;
+}
+
+/* What in the program would allow text `t`, shown as `text`, in column k. */
+static void allow_text(const Draft *b, uint32_t k, Text t, const char *text, char out[96]) {
+  Kind kind = b->col[k].kind;
+  char decimal = b->in->opt.text.decimal;
+  double v;
+  *out = 0;
+  if (looks_missing(t))
+    snprintf(out, 96, "`null = \"%.8s\"` if it means a missing value", text);
+  else if (kind == KIND_DATE || kind == KIND_TIMESTAMP)
+    snprintf(out, 96, "`%ss = \"...\"`, the form of the %ss", kind_name(kind), kind_name(kind));
+  else if (kind == KIND_INT && (parse_float(t, &v) || parse_decimal(t, decimal, &v)))
+    reader_as(b, k, "float", out);
+  else if (kind == KIND_FLOAT && b->in->opt.ops == &csv_ops && decimal == '.' && parse_decimal(t, ',', &v))
+    strcpy(out, "`decimal = \",\"`, the sign before the fraction");
+  else if (kind != KIND_DURATION && b->in->opt.ops != &libsvm_ops && t.n && !strchr("+-.,0123456789", *t.s))
+    reader_as(b, k, "category", out);
 }
 
 static bool bad_text(Draft *b, uint32_t k, uint32_t at, Text t) {
@@ -171,7 +192,7 @@ static bool bad_text(Draft *b, uint32_t k, uint32_t at, Text t) {
       [KIND_DATE] = "is not a date (YYYY-MM-DD)",
       [KIND_DURATION] = "is not a duration in microseconds",
   };
-  char text[64];
+  char text[64], allow[96];
   if (!build_null(&b->build[k], at))
     return false;
   text_shown(t.s, t.n, text);
@@ -181,11 +202,8 @@ static bool bad_text(Draft *b, uint32_t k, uint32_t at, Text t) {
     snprintf(form, sizeof form, "is not a %s in the form \"%.40s\"", kind_name(b->col[k].kind), forms->v[0]);
     say = form;
   }
-  if (looks_missing(t))
-    reader_bad(b, k, at, "\"%s\" %s; if it stands for a missing value, say so with null = \"%s\"", text, say,
-               text);
-  else
-    reader_bad(b, k, at, "\"%s\" %s", text, say);
+  allow_text(b, k, t, text, allow);
+  reader_bad(b, k, at, allow, "\"%s\" %s", text, say);
   return true;
 }
 

@@ -55,15 +55,29 @@ static void cut_line(char *s, size_t n) {
   strcpy(s + n, "...");
 }
 
+/* "Correct the data, or let the program allow such values: `n: float`; `x: float?`." The first three. */
+static void remedy_of(const RowErrors *r, char *out, size_t size) {
+  size_t n = (size_t)snprintf(out, size, "Correct the data");
+  int said = 0;
+  for (uint32_t i = 0; i < r->n && said < 3; i++) {
+    const char *allow = r->v[i].allow;
+    bool again = !*allow;
+    for (uint32_t j = 0; j < i && !again; j++)
+      again = strcmp(r->v[j].allow, allow) == 0;
+    if (!again)
+      n += (size_t)snprintf(out + n, size - n, "%s%s",
+                            said++ ? "; " : ", or let the program allow such values: ", allow);
+  }
+  snprintf(out + n, size - n, ".");
+}
+
 Status exec_row_errors(const RowErrors *r, const char *const *file, uint32_t nfile, Err *e) {
-  static const char remedy[] =
-      "Correct the data, or let the program allow such values: a nullable column (`int?`), a filter, a wider "
-      "range.";
-  char at[600];
+  char at[600], remedy[sizeof e->remedy];
   if (!r->count)
     return ST_OK;
   if (e->code)
     return e->code;
+  remedy_of(r, remedy, sizeof remedy);
   if (r->count == 1) {
     place(&r->v[0], file, nfile, at, sizeof at);
     cut_line(at, sizeof e->where - 1);

@@ -411,7 +411,8 @@ static Status run_panel(Worker *w, Prepared *q, Packed *k, RowErrors *errors, Er
 /* An output of a row is not what it has to be. */
 static void bad_row(const Stage *s, int32_t output, const Block *b, uint32_t off, const char *column,
                     const char *text, RowErrors *errors) {
-  RowError r = {.file = b->file, .pos = b->pos + off, .step = s->prog.nval, .line = s->line, .col = s->col};
+  RowError r = {.file = b->file, .pos = b->pos + off, .step = s->prog.nval, .line = s->line, .col = s->col,
+                .allow = ALLOW_WHERE};
   const IrVal *v = output >= 0 ? &s->prog.val[s->prog.out[output].val] : NULL;
   if (v && v->line) {
     r.line = v->line;

@@ -378,7 +378,7 @@ static void refuse(MatrixBuilder *b, const RowProg *p, uint32_t out, const RowsI
   b->bad[r] = 1;
   const IrVal *v = &p->val[p->out[out].val];
   RowError x = {.file = in->file, .pos = in->pos + (in->at ? in->at[r] : r), .step = p->nval, .line = v->line,
-                .col = v->col};
+                .col = v->col, .allow = ALLOW_WHERE};
   Buf text = {NULL, 0, 0, false};
   buf_printf(&text, "the feature `%.120s` is %s, which no model takes", feature, what);
   strncpy(x.text, buf_str(&text), sizeof x.text - 1);

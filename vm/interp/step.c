@@ -88,6 +88,26 @@ bool step_entries(Step *s, uint64_t entries) {
   return true;
 }
 
+/* What in the program would allow the value. */
+static void allow_of(const Step *s, RowError *x) {
+  switch (s->v->op) {
+  case OP_CHECK_RANGE_I64:
+  case OP_CHECK_RANGE_F64:
+  case OP_CHECK_IN_STR:
+    snprintf(x->allow, sizeof x->allow, "a wider domain of `%s`, or `on_invalid`", x->column);
+    break;
+  case OP_CHECK_NULL_B:
+  case OP_CHECK_NULL_I64:
+  case OP_CHECK_NULL_F64:
+  case OP_CHECK_NULL_STR:
+  case OP_CHECK_NAN_F64:
+    snprintf(x->allow, sizeof x->allow, "a type of `%s` that ends in `?`", x->column);
+    break;
+  default:
+    strcpy(x->allow, ALLOW_WHERE);
+  }
+}
+
 void step_fail(Step *s, uint32_t r, const char *column, const char *fmt, ...) {
   Interp *t = s->t;
   const uint8_t *null = s->info->null == NULL_STRICT ? s->out->null : NULL;
@@ -112,6 +132,7 @@ void step_fail(Step *s, uint32_t r, const char *column, const char *fmt, ...) {
   }
   if (column)
     snprintf(x.column, sizeof x.column, "%s", column);
+  allow_of(s, &x);
   x.file = t->in->file;
   x.pos = t->in->pos + (t->in->at ? t->in->at[r] : r);
   row_errors_add(t->errors, &x);
