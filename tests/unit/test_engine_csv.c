@@ -164,7 +164,7 @@ static void csv_errors(void **state) {
   put("only.csv", "a,b\n");
   Data d = read_found(source("csv", "short.csv", NULL));
   assert_non_null(strstr(d.err.where, "short.csv, line 3"));
-  expect_error(&d, ST_DATA, "CML0404", "has 1 values where 2 columns");
+  expect_error(&d, ST_DATA, "CML0404", "has 1 value where 2 columns");
   d = read_found(source("csv", "long.csv", NULL));
   expect_error(&d, ST_DATA, "CML0404", "has 3 values where 2 columns are expected: 3,4,5");
   d = read_found(source("csv", "open.csv", NULL));
