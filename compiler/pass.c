@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "vm/ops.h"
 
 const PassInfo passes[] = {
 #define PASS(name, purpose) {#name, purpose, pass_##name},
@@ -71,4 +72,17 @@ void pass_compact(RowProg *p, const bool *keep, int32_t *map) {
   p->nval = n;
   for (uint32_t i = 0; i < p->nout; i++)
     p->out[i].val = (uint32_t)map[p->out[i].val];
+}
+
+void pass_renew(RowProg *p) {
+  for (uint32_t i = 0; i < p->nval; i++) {
+    IrVal *v = &p->val[i];
+    bool nullable[64];
+    v->scalar = ir_is_scalar(p, v);
+    if (v->op == OP_COL || v->narg > 64)
+      continue;
+    for (uint32_t k = 0; k < v->narg; k++)
+      nullable[k] = p->val[v->arg[k]].nullable;
+    v->nullable = op_nullable(v->op, nullable, v->narg);
+  }
 }

@@ -38,4 +38,8 @@ uint32_t passes_count(void);
  * or -1. */
 void pass_compact(RowProg *p, const bool *keep, int32_t *map);
 
+/* A value that was made simpler is perhaps no longer nullable, or now the same for all rows; steps that read
+ * it follow. */
+void pass_renew(RowProg *p);
+
 #endif

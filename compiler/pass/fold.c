@@ -64,19 +64,6 @@ static bool value_of(const RowProg *p, const IrVal *v, Arena *a, IrVal *out) {
   return ok;
 }
 
-/* A folded value is no longer nullable where its step was; steps that read it follow. */
-static void renew_nullable(RowProg *p) {
-  for (uint32_t i = 0; i < p->nval; i++) {
-    IrVal *v = &p->val[i];
-    bool nullable[64];
-    if (v->op == OP_COL || v->narg > 64)
-      continue;
-    for (uint32_t k = 0; k < v->narg; k++)
-      nullable[k] = p->val[v->arg[k]].nullable;
-    v->nullable = op_nullable(v->op, nullable, v->narg);
-  }
-}
-
 static uint32_t fold(RowProg *p, Arena *a) {
   uint32_t n = 0;
   for (uint32_t i = 0; i < p->nval; i++) {
@@ -87,7 +74,7 @@ static uint32_t fold(RowProg *p, Arena *a) {
     }
   }
   if (n)
-    renew_nullable(p);
+    pass_renew(p);
   return n;
 }
 
