@@ -191,26 +191,29 @@ static void add_rows(const AssignPar *p, const NearRows *rows, const double *wei
   }
 }
 
-static Status assign_map(const void *par, const Panel *panel, void *partial, Ctx *ctx) {
+static Status assign_map(const void *par, const Panel *all, void *partial, Ctx *ctx) {
   const AssignPar *p = par;
   ClusterSums s;
   sums_of(p, partial, &s);
   uint32_t piece = cluster_piece(p->space.d), index[PANEL_ROWS];
   double distance2[PANEL_ROWS];
-  Arena a;
-  Status st = ST_OK;
+  Panel panel;
+  Arena part, a;
+  arena_init(&part, NULL);
   arena_init(&a, NULL);
-  for (uint32_t from = 0; from < panel->n && !st; from += piece) {
-    uint32_t n = panel->n - from < piece ? panel->n - from : piece;
+  Status st = cluster_part(&p->space, all, &part, &panel, ctx->err);
+  for (uint32_t from = 0; !st && from < panel.n; from += piece) {
+    uint32_t n = panel.n - from < piece ? panel.n - from : piece;
     NearRows rows;
     arena_reset(&a);
-    st = cluster_rows(&p->space, panel->x, from, n, &a, &rows, ctx->err);
+    st = cluster_rows(&p->space, panel.x, from, n, &a, &rows, ctx->err);
     if (st)
       break;
     near_find(&p->centers, &rows, &a, index, distance2);
-    add_rows(p, &rows, panel->weight ? panel->weight + from : NULL, index, distance2, &s);
+    add_rows(p, &rows, panel.weight ? panel.weight + from : NULL, index, distance2, &s);
   }
   arena_free(&a);
+  arena_free(&part);
   return st;
 }
 

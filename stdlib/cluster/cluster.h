@@ -35,6 +35,7 @@ typedef struct ClusterSpace { /* the coordinates */
   bool sparse, cosine;
   double scale;        /* a power of two; 1 with cosine */
   const double *shift; /* d; NULL: not moved */
+  uint64_t part, key;  /* of the rows those whose random number of that key is below part; 0: all of them */
 } ClusterSpace;
 
 /* ---- rows.c: panels in those coordinates, and the parameters' common head ---- */
@@ -46,6 +47,8 @@ uint32_t cluster_piece(uint32_t d); /* rows to prepare at a time */
 /* Rows [from, from + n) of a matrix. A row of zeros stays one with cosine, too. */
 Status cluster_rows(const ClusterSpace *s, const Matrix *x, uint32_t from, uint32_t n, Arena *a,
                     NearRows *out, Err *e);
+/* The rows of a panel that the space's part has. */
+Status cluster_part(const ClusterSpace *s, const Panel *panel, Arena *a, Panel *out, Err *e);
 bool cluster_is_zero(const NearRows *rows, uint32_t i);
 
 /* ---- sample.c: rows drawn in proportion to weight times squared distance to the centres so far ---- */

@@ -5,7 +5,8 @@
  *   start = kmeans_parallel (B. Bahmani et al., "Scalable k-means++", 2012)
  *     few rows: one cluster.sample that takes them all as candidates
  *     else      one row, then ROUNDS times rows far from those so far; then cluster.assign weighs the
- *               candidates
+ *               candidates. From the second round on a random part of the rows stands for all of them:
+ *               rows that count alone were drawn in the first
  *   start = random      k rows for each restart
  *   cluster.assign      for all restarts in the same scans, until each is done
  *
@@ -27,6 +28,7 @@
 
 enum {
   ROUNDS = 3,
+  PART_EACH = 128,                /* rows of the part for each candidate */
   DRAWS_MIN = 200, DRAWS_MAX = 1500, /* of a round; candidates should be many also where k is small */
   ALL_ROWS = 4096,                /* up to so many rows, and */
   ALL_CELLS = 1 << 20,            /* so many numbers, all rows are candidates */
@@ -153,8 +155,33 @@ static uint64_t purpose(const ClusterFit *f, const char *what, uint32_t number) 
   return rng_word(hash_cstr(f->key, what), number);
 }
 
+static uint32_t round_draws(const ClusterFit *f) {
+  double each = (double)f->rows * (f->space.d + 1.0) * (ROUNDS * (ROUNDS + 1) / 2.0),
+         extra = DRAW_WORK / each;
+  uint64_t least = extra > DRAWS_MAX ? DRAWS_MAX : extra < DRAWS_MIN ? DRAWS_MIN : (uint64_t)extra;
+  uint64_t n = 2 * (uint64_t)f->k > least ? 2 * (uint64_t)f->k : least;
+  uint64_t most = f->space.d ? CLUSTER_CELLS_MAX / f->space.d : n;
+  n = n < most ? n : most;
+  return (uint32_t)(n > f->k ? n : f->k);
+}
+
+/* What share of the rows is enough for the later rounds and for the candidates' weights. */
+static double part_share(const ClusterFit *f) {
+  double share = PART_EACH * (1 + ROUNDS * (double)round_draws(f)) / (double)f->rows;
+  return share < 0.5 ? share : 1;
+}
+
+static ClusterSpace part_space(const ClusterFit *f) {
+  ClusterSpace s = f->space;
+  double share = part_share(f);
+  s.part = share < 1 ? (uint64_t)(share * 0x1p64) : 0;
+  s.key = purpose(f, "part", 0);
+  return s;
+}
+
 static Status ask_draw(ClusterFit *f, Jobs *jobs, const char *what, uint32_t number, uint32_t count, bool far,
                        Err *e) {
+  ClusterSpace space = far && number > 0 ? part_space(f) : f->space;
   const ClusterPoints *p = &f->points;
   NearRows centers = {
       .n = p->x.n, .d = f->space.d, .a = p->x.a, .ptr = p->x.ptr, .col = p->x.col, .val = p->x.val};
@@ -166,20 +193,10 @@ static Status ask_draw(ClusterFit *f, Jobs *jobs, const char *what, uint32_t num
     return err_memory(e);
   par[f->npar] = (Buf){0};
   Buf *own = &par[f->npar++];
-  cluster_sample_par(&f->space, purpose(f, what, number), count, far ? &centers : NULL, own);
+  cluster_sample_par(&space, purpose(f, what, number), count, far ? &centers : NULL, own);
   buf_put(&job->par, own->p, own->n);
   f->wait = WAIT_DRAW;
   return own->bad || job->par.bad ? err_memory(e) : ST_OK;
-}
-
-static uint32_t round_draws(const ClusterFit *f) {
-  double each = (double)f->rows * (f->space.d + 1.0) * (ROUNDS * (ROUNDS + 1) / 2.0),
-         extra = DRAW_WORK / each;
-  uint64_t least = extra > DRAWS_MAX ? DRAWS_MAX : extra < DRAWS_MIN ? DRAWS_MIN : (uint64_t)extra;
-  uint64_t n = 2 * (uint64_t)f->k > least ? 2 * (uint64_t)f->k : least;
-  uint64_t most = f->space.d ? CLUSTER_CELLS_MAX / f->space.d : n;
-  n = n < most ? n : most;
-  return (uint32_t)(n > f->k ? n : f->k);
 }
 
 static Status ask_start(ClusterFit *f, Jobs *jobs, Err *e) {
@@ -241,7 +258,8 @@ static Status ask_weights(ClusterFit *f, Jobs *jobs, Err *e) {
   Job *job = jobs_add(jobs, &cluster_assign);
   if (!job)
     return err_memory(e);
-  cluster_assign_par(&f->space, &centers, false, &job->par);
+  ClusterSpace space = part_space(f);
+  cluster_assign_par(&space, &centers, false, &job->par);
   f->wait = WAIT_WEIGHTS;
   return job->par.bad ? err_memory(e) : ST_OK;
 }
@@ -342,7 +360,11 @@ static Status take_weights(ClusterFit *f, Bytes result, Jobs *jobs, Err *e) {
     return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass cluster.assign for model `%s` is damaged",
                    f->name);
   cluster_sums_at((double *)(void *)(uintptr_t)result.p, n, f->space.d, false, &sums);
-  memcpy(f->points.w, sums.weight, n * sizeof(double));
+  double share = part_share(f);
+  for (uint32_t i = 0; i < n; i++) { /* one outside the part stands for itself at least */
+    double w = sums.weight[i] / share;
+    f->points.w[i] = share == 1 || w > f->points.w[i] ? w : f->points.w[i];
+  }
   return from_candidates(f, jobs, e);
 }
 

@@ -90,6 +90,13 @@ double near_distance(const NearRows *rows, uint32_t i, double uu, const double *
   return differences(rows, i, c, scale) / scale / scale;
 }
 
+void near_distances(const NearRows *rows, const double *uu, const double *c, double cc, double *distance2) {
+  const NearKernels *kernel = near_best_kernels();
+  for (uint32_t i = 0; i < rows->n; i++)
+    distance2[i] = rows->direct ? kernel->square(rows->a + (size_t)i * rows->d, c, rows->d)
+                                : near_distance(rows, i, uu[i], c, cc);
+}
+
 /* ---- centres ---- */
 
 void near_free(NearCenters *c) {

@@ -50,6 +50,8 @@ void near_find(const NearCenters *c, const NearRows *rows, Arena *scratch, uint3
                double *distance2);
 /* The squared distance of row i from a point of d numbers and squared length cc. uu: of the row. */
 double near_distance(const NearRows *rows, uint32_t i, double uu, const double *c, double cc);
+/* The same of all rows, whose squared lengths are uu. */
+void near_distances(const NearRows *rows, const double *uu, const double *c, double cc, double *distance2);
 double near_square(const NearRows *rows, uint32_t i); /* squared length of row i */
 
 typedef struct NearKernels { /* one instruction set; all give the same answers of near_find */

@@ -3,15 +3,18 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "stdlib/cluster/cluster.h"
 
-/* u8 sparse, cosine, shifted; u32 d; f64 scale; then shift */
+/* u8 sparse, cosine, shifted; u32 d; f64 scale; u64 part, key; then shift */
 void cluster_space_put(const ClusterSpace *s, Buf *out) {
   buf_u8(out, s->sparse);
   buf_u8(out, s->cosine);
   buf_u8(out, s->shift != NULL);
   buf_u32(out, s->d);
   buf_f64(out, s->scale);
+  buf_u64(out, s->part);
+  buf_u64(out, s->key);
   if (s->shift && s->d)
     buf_put(out, s->shift, s->d * sizeof(double));
 }
@@ -21,6 +24,8 @@ bool cluster_space_get(Rd *r, ClusterSpace *out) {
   bool shifted = rd_u8(r) != 0;
   out->d = rd_u32(r);
   out->scale = rd_f64(r);
+  out->part = rd_u64(r);
+  out->key = rd_u64(r);
   if (shifted)
     out->shift = rd_take(r, (size_t)out->d * sizeof(double));
   return !r->bad && out->scale > 0 && out->scale < INFINITY && !(shifted && (out->sparse || out->cosine));
@@ -79,6 +84,58 @@ Status cluster_rows(const ClusterSpace *s, const Matrix *x, uint32_t from, uint3
     out->a = u;
   }
   return ST_OK;
+}
+
+/* Rows at[0 .. n) of a matrix, one behind the other. */
+static bool gather(const Matrix *x, const uint32_t *at, uint32_t n, Arena *a, Matrix *out) {
+  size_t entries = 0;
+  for (uint32_t i = 0; i < n && x->ptr; i++)
+    entries += x->ptr[at[i] + 1] - x->ptr[at[i]];
+  *out = (Matrix){.n = n, .d = x->d};
+  if (!x->ptr) {
+    out->a = arena_alloc64(a, ((size_t)n * x->d + 1) * sizeof *out->a);
+    for (uint32_t i = 0; i < n && out->a; i++)
+      memcpy(out->a + (size_t)i * x->d, x->a + (size_t)at[i] * x->d, x->d * sizeof *out->a);
+    return out->a != NULL;
+  }
+  out->ptr = arena_alloc(a, ((size_t)n + 1) * sizeof *out->ptr);
+  out->col = arena_alloc(a, (entries + 1) * sizeof *out->col);
+  out->val = arena_alloc64(a, (entries + 1) * sizeof *out->val);
+  if (!out->ptr || !out->col || !out->val)
+    return false;
+  out->ptr[0] = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    uint32_t from = x->ptr[at[i]], many = x->ptr[at[i] + 1] - from, to = out->ptr[i];
+    memcpy(out->col + to, x->col + from, many * sizeof *out->col);
+    memcpy(out->val + to, x->val + from, many * sizeof *out->val);
+    out->ptr[i + 1] = to + many;
+  }
+  return true;
+}
+
+Status cluster_part(const ClusterSpace *s, const Panel *panel, Arena *a, Panel *out, Err *e) {
+  *out = *panel;
+  if (!s->part)
+    return ST_OK;
+  uint32_t *at = arena_alloc(a, ((size_t)panel->n + 1) * sizeof *at), n = 0;
+  uint32_t *pos = arena_alloc(a, ((size_t)panel->n + 1) * sizeof *pos);
+  double *weight = panel->weight ? arena_alloc(a, ((size_t)panel->n + 1) * sizeof *weight) : NULL;
+  Matrix *x = arena_alloc(a, sizeof *x);
+  if (!at || !pos || !x || (panel->weight && !weight))
+    return err_memory(e);
+  uint64_t file = rng_word(s->key, panel->file);
+  for (uint32_t i = 0; i < panel->n; i++) {
+    uint32_t place = panel->at ? panel->at[i] : i;
+    if (rng_word(file, panel->pos + place) >= s->part)
+      continue;
+    at[n] = i;
+    pos[n] = place;
+    if (weight)
+      weight[n] = panel->weight[i];
+    n++;
+  }
+  *out = (Panel){.n = n, .file = panel->file, .pos = panel->pos, .at = pos, .weight = weight, .x = x};
+  return gather(panel->x, at, n, a, x) ? ST_OK : err_memory(e);
 }
 
 bool cluster_is_zero(const NearRows *rows, uint32_t i) {

@@ -185,17 +185,20 @@ static Status map_piece(const SamplePar *p, const Panel *panel, uint32_t from, u
   return st;
 }
 
-static Status sample_map(const void *par, const Panel *panel, void *partial, Ctx *ctx) {
+static Status sample_map(const void *par, const Panel *all, void *partial, Ctx *ctx) {
   const SamplePar *p = par;
   uint32_t piece = cluster_piece(p->space.d);
-  Status st = ST_OK;
-  Arena a;
+  Panel panel;
+  Arena part, a;
+  arena_init(&part, NULL);
   arena_init(&a, NULL);
-  for (uint32_t from = 0; from < panel->n && !st; from += piece) {
+  Status st = cluster_part(&p->space, all, &part, &panel, ctx->err);
+  for (uint32_t from = 0; !st && from < panel.n; from += piece) {
     arena_reset(&a);
-    st = map_piece(p, panel, from, panel->n - from < piece ? panel->n - from : piece, partial, &a, ctx->err);
+    st = map_piece(p, &panel, from, panel.n - from < piece ? panel.n - from : piece, partial, &a, ctx->err);
   }
   arena_free(&a);
+  arena_free(&part);
   return st;
 }
 

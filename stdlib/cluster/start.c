@@ -13,6 +13,7 @@
 #include "stdlib/cluster/cluster.h"
 #include "stdlib/cluster/trial.h"
 
+enum { DISTANCES = 1 << 23 }; /* of candidates from candidates that are kept: 64 MiB */
 enum { TRIALS_MAX = 200, LLOYD_MAX = 100, TURNS_MAX = 6, POOL = 8 };
 #define TRIAL_WORK 4e8 /* of trial_work: nanoseconds, about */
 
@@ -96,14 +97,29 @@ void trial_center(const Trial *t, uint32_t i, double *c) {
     c[r->col[k]] = r->val[k];
 }
 
-/* with = min(near, distance to candidate i), whose numbers are put into c; the sum of w with. */
-static double try_candidate(Trial *t, uint32_t i, double *c) {
-  double sum = 0;
-  trial_center(t, i, c);
+const double *trial_distances(Trial *t, uint32_t i) {
+  double *to = t->from[i];
+  if (to)
+    return to;
+  if (t->rooms) {
+    t->from[i] = to = t->room;
+    t->room += t->rows.n;
+    t->rooms--;
+  } else {
+    to = t->spare;
+  }
+  trial_center(t, i, t->one);
+  near_distances(&t->rows, t->square, t->one, t->square[i], to);
+  return to;
+}
+
+/* with = min(near, distance to candidate i); the sum of w with. */
+static double try_candidate(Trial *t, uint32_t i) {
+  const double *restrict from = trial_distances(t, i), *restrict near = t->near, *restrict w = t->p->w;
+  double *restrict with = t->with, sum = 0;
   for (uint32_t r = 0; r < t->rows.n; r++) {
-    double v = t->near[r] > 0 ? near_distance(&t->rows, r, t->square[r], c, t->square[i]) : 0;
-    t->with[r] = v < t->near[r] ? v : t->near[r];
-    sum += t->p->w[r] * t->with[r];
+    with[r] = from[r] < near[r] ? from[r] : near[r];
+    sum += w[r] * with[r];
   }
   return sum;
 }
@@ -116,7 +132,7 @@ static bool add_center(Trial *t, uint32_t draws, double *c, double *total) {
   uint32_t chosen = 0;
   for (uint32_t i = 0; i < draws; i++) {
     uint32_t at = trial_draw(t, *total);
-    double sum = try_candidate(t, at, c);
+    double sum = try_candidate(t, at);
     if (sum < least) {
       least = sum;
       chosen = at;
@@ -140,7 +156,8 @@ static uint32_t plus_plus(Trial *t, uint32_t draws) {
   uint32_t first = trial_draw(t, total), n = 1;
   for (uint32_t i = 0; i < t->rows.n; i++)
     t->near[i] = INFINITY;
-  total = try_candidate(t, first, t->c);
+  total = try_candidate(t, first);
+  trial_center(t, first, t->c);
   memcpy(t->near, t->with, t->rows.n * sizeof *t->near);
   while (n < t->k && add_center(t, draws, t->c + (size_t)n * t->rows.d, &total))
     n++;
@@ -238,13 +255,18 @@ static bool trial_new(Trial *t, const ClusterSpace *s, const ClusterPoints *p, u
   t->rows = (NearRows){.n = p->x.n, .d = s->d, .a = p->x.a, .ptr = p->x.ptr, .col = p->x.col, .val = p->x.val,
                        .direct = !s->sparse};
   size_t n = p->x.n;
-  t->square = mem_alloc((4 * n + 1) * sizeof *t->square);
+  t->rooms = n && DISTANCES / n < n ? DISTANCES / n : n;
+  t->square = mem_alloc((5 * n + s->d + t->rooms * n + 1) * sizeof *t->square);
+  t->from = mem_alloc((n + 1) * sizeof *t->from);
   t->c = mem_alloc(((size_t)k * s->d + 1) * sizeof *t->c);
-  if (!t->square || !t->c)
+  if (!t->square || !t->c || !t->from)
     return false;
   t->near = t->square + n;
   t->with = t->square + 2 * n;
   t->best = t->square + 3 * n;
+  t->spare = t->square + 4 * n;
+  t->one = t->square + 5 * n;
+  t->room = t->one + s->d;
   for (uint32_t i = 0; i < n; i++)
     t->square[i] = near_square(&t->rows, i);
   return true;
@@ -290,6 +312,7 @@ Status cluster_start(const ClusterSpace *s, const ClusterPoints *p, uint32_t k, 
   }
   *found = n;
   mem_free(t.square);
+  mem_free(t.from);
   mem_free(t.c);
   mem_free(best);
   return st;

@@ -4,8 +4,8 @@
  * k-means++ algorithm via local search", 2019). Lloyd's method cannot do this: it never moves a centre from
  * one crowd to another.
  *
- * All distances of candidates and centres are kept, so that a swap that is turned down costs one distance
- * for each candidate and a look at two numbers. */
+ * All distances of candidates and centres are kept, so that a swap that is turned down costs a look at three
+ * numbers for each candidate. */
 #include <math.h>
 #include <string.h>
 
@@ -20,7 +20,6 @@ typedef struct Swap {
   double *next;      /* the second least of each row; the least is t->near */
   uint32_t *at;      /* centre of the least */
   double *loss;      /* k */
-  double *c;         /* d: the candidate */
   double inertia;
 } Swap;
 
@@ -55,17 +54,18 @@ static void all_distances(Swap *s) {
     double cc = 0;
     for (uint32_t a = 0; a < rows->d; a++)
       cc += c[a] * c[a];
+    near_distances(rows, s->t->square, c, cc, s->t->with);
     for (uint32_t i = 0; i < s->n; i++)
-      s->far[(size_t)i * s->k + j] = near_distance(rows, i, s->t->square[i], c, cc);
+      s->far[(size_t)i * s->k + j] = s->t->with[i];
   }
   for (uint32_t i = 0; i < s->n; i++)
     two_nearest(s, i);
   count_inertia(s);
 }
 
-/* The candidate's distances are in with: the centre to give up, and the inertia then. */
-static uint32_t cheapest(Swap *s, double *inertia) {
-  const double *w = s->t->p->w, *near = s->t->near, *with = s->t->with;
+/* with: distances from the candidate. The centre to give up, and the inertia then. */
+static uint32_t cheapest(Swap *s, const double *with, double *inertia) {
+  const double *w = s->t->p->w, *near = s->t->near;
   double base = 0;
   memset(s->loss, 0, s->k * sizeof *s->loss);
   for (uint32_t i = 0; i < s->n; i++) {
@@ -83,18 +83,16 @@ static uint32_t cheapest(Swap *s, double *inertia) {
 static bool try_swap(Swap *s) {
   Trial *t = s->t;
   uint32_t p = trial_draw(t, s->inertia);
-  trial_center(t, p, s->c);
-  for (uint32_t i = 0; i < s->n; i++)
-    t->with[i] = near_distance(&t->rows, i, t->square[i], s->c, t->square[p]);
+  const double *with = trial_distances(t, p);
   double inertia;
-  uint32_t j = cheapest(s, &inertia);
+  uint32_t j = cheapest(s, with, &inertia);
   if (!(inertia < s->inertia * (1 - 1e-6)))
     return false;
-  memcpy(t->c + (size_t)j * t->rows.d, s->c, t->rows.d * sizeof *s->c);
+  trial_center(t, p, t->c + (size_t)j * t->rows.d);
   for (uint32_t i = 0; i < s->n; i++) {
     double *far = &s->far[(size_t)i * s->k + j];
     bool involved = s->at[i] == j || *far == s->next[i];
-    *far = t->with[i];
+    *far = with[i];
     if (involved || *far < s->next[i])
       two_nearest(s, i);
   }
@@ -103,17 +101,16 @@ static bool try_swap(Swap *s) {
 }
 
 Status trial_swap(Trial *t, uint32_t k, uint32_t *swapped, Err *e) {
-  size_t n = t->rows.n, d = t->rows.d;
+  size_t n = t->rows.n;
   *swapped = 0;
   if (k < 2 || n * k > CELLS_MAX)
     return ST_OK;
-  double *v = mem_alloc((n * k + n + k + d + 1) * sizeof *v);
+  double *v = mem_alloc((n * k + n + k + 1) * sizeof *v);
   Swap s = {
       .t = t, .n = (uint32_t)n, .k = k, .far = v, .next = v + n * k, .at = mem_alloc((n + 1) * sizeof *s.at)};
   Status st = v && s.at ? ST_OK : err_memory(e);
   if (!st) {
     s.loss = s.next + n;
-    s.c = s.loss + k;
     all_distances(&s);
     for (uint32_t i = 0; i < 3 * k + 10 && s.inertia > 0; i++)
       *swapped += try_swap(&s);

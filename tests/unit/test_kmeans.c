@@ -160,6 +160,54 @@ static void test_kernels(void **state) {
   }
 }
 
+/* The same rows in any layout and panel: those whose positions were drawn. */
+static void test_part(void **state) {
+  (void)state;
+  enum { ROWS = 400, WIDTH = 3 };
+  double x[ROWS * WIDTH], w[ROWS];
+  uint32_t place[ROWS], taken = 0;
+  for (uint32_t i = 0; i < ROWS * WIDTH; i++)
+    x[i] = i % 5 ? scan_random(6, i) : 0;
+  for (uint32_t i = 0; i < ROWS; i++) {
+    w[i] = i;
+    place[i] = 3 * i;
+  }
+  Matrix dense = {.n = ROWS, .d = WIDTH, .a = x}, sparse = scan_sparse(&dense, true);
+  ClusterSpace s = {.d = WIDTH, .scale = 1, .part = (uint64_t)1 << 62, .key = 77};
+  Arena a;
+  Err e = {0};
+  arena_init(&a, NULL);
+  Panel whole = {.n = ROWS, .file = 2, .pos = 50, .at = place, .weight = w, .x = &dense}, got, also;
+  assert_int_equal(cluster_part(&s, &whole, &a, &got, &e), ST_OK);
+  whole.x = &sparse;
+  assert_int_equal(cluster_part(&s, &whole, &a, &also, &e), ST_OK);
+  assert_true(got.n > ROWS / 6 && got.n < ROWS / 3 && also.n == got.n); /* a quarter, about */
+  for (uint32_t i = 0; i < got.n; i++) {
+    uint32_t from = got.at[i] / 3;
+    assert_true(got.weight[i] == from && also.at[i] == got.at[i] && also.weight[i] == from);
+    assert_memory_equal(got.x->a + i * WIDTH, x + from * WIDTH, WIDTH * sizeof *x);
+    uint32_t k = also.x->ptr[i];
+    for (uint32_t j = 0; j < WIDTH; j++)
+      if (k < also.x->ptr[i + 1] && also.x->col[k] == j)
+        assert_true(also.x->val[k++] == x[from * WIDTH + j]);
+      else
+        assert_true(x[from * WIDTH + j] == 0);
+  }
+  for (uint32_t i = 0; i < ROWS; i++) { /* one row at a time */
+    Matrix row = {.n = 1, .d = WIDTH, .a = x + i * WIDTH};
+    Panel one = {.n = 1, .file = 2, .pos = 50 + 3 * i, .x = &row}, part;
+    assert_int_equal(cluster_part(&s, &one, &a, &part, &e), ST_OK);
+    assert_true(part.n == (taken < got.n && got.at[taken] == 3 * i));
+    taken += part.n;
+  }
+  assert_int_equal(taken, got.n);
+  s.part = 0;
+  assert_int_equal(cluster_part(&s, &whole, &a, &got, &e), ST_OK);
+  assert_true(got.n == ROWS && got.x == &sparse);
+  arena_free(&a);
+  scan_sparse_free(&sparse);
+}
+
 /* ---- models ---- */
 
 typedef struct Data {
@@ -523,7 +571,8 @@ static void test_verify(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_nearest), cmocka_unit_test(test_kernels), cmocka_unit_test(test_groups),
+      cmocka_unit_test(test_nearest), cmocka_unit_test(test_kernels), cmocka_unit_test(test_part),
+      cmocka_unit_test(test_groups),
       cmocka_unit_test(test_weights), cmocka_unit_test(test_corners), cmocka_unit_test(test_errors),
       cmocka_unit_test(test_cosine),  cmocka_unit_test(test_measures), cmocka_unit_test(test_verify),
   };
