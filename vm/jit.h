@@ -21,7 +21,7 @@ typedef enum JitMode { JIT_AUTO, JIT_OFF, JIT_FORCE } JitMode;
 int jit_mode_of(const char *name); /* "auto", "force", "off"; -1 */
 
 enum {
-  JIT_PAYS = 40000000, /* rows x compiled steps */
+  JIT_PAYS = 200000000, /* rows x compiled steps */
   JIT_STEPS = 3,       /* fewer are left to the interpreter, unless forced */
 };
 

@@ -340,7 +340,7 @@ static void test_programs(void **state) {
     compiled += made_up(1000 + seed, true, 24 + (uint32_t)seed * 2);
     made_up(2000 + seed, false, 20 + (uint32_t)seed % 20);
   }
-  assert_true(compiled > 300);
+  assert_true(compiled > 60); /* panels */
 }
 
 /* ---- Look-ups and scores ---- */
