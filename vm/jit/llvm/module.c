@@ -6,9 +6,9 @@
  * to pages that are writable, which then become executable: never both at once (LLVM's section memory
  * manager).
  *
- * Optimisation is little, since what comes is straight-line vector code already: registers for what lies on the
- * stack, common loads once. More passes took time and gained nothing that could be measured. Doubles carry no
- * flags, so nothing that LLVM does changes a bit. */
+ * Optimisation is little, since what comes is straight-line vector code already: what lies on the stack goes
+ * into registers, and what is loaded twice is loaded once. More passes took time and gained nothing that could
+ * be measured. Doubles carry no flags, so nothing that LLVM does changes a bit. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
