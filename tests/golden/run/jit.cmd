@@ -1,1 +1,1 @@
-$ exec 2>&1; for mode in sometimes force auto off; do echo "--jit $mode"; CML_JIT=/nothing/here "$CMLC" run whole.cml -q --jit $mode; echo "[$?]"; done
+$ exec 2>&1; for mode in sometimes force auto off; do echo "--jit $mode"; CML_JIT=/nothing/here "$CMLC" run jit.cml -q --jit $mode; echo "[$?]"; done

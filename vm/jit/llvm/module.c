@@ -7,8 +7,8 @@
  * manager).
  *
  * Optimisation is little, since what comes is straight-line vector code already: what lies on the stack goes
- * into registers, and what is loaded twice is loaded once. More passes took time and gained nothing that could
- * be measured. Doubles carry no flags, so nothing that LLVM does changes a bit. */
+ * into registers, and what is loaded twice is loaded once. More passes took time and gained nothing that
+ * could be measured. Doubles carry no flags, so nothing that LLVM does changes a bit. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
