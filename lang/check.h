@@ -123,6 +123,12 @@ Node *expr_native(Ctx *x, const char *name, const char *shown, Node **arg, uint3
 /* The Node of a native (or aggregate) that was chosen: arguments cast, null and phase rules applied. */
 Node *native_node(Ctx *x, const Native *f, const char *shown, Node *const *arg, uint32_t n, Type bound,
                   Span at);
+/* Of it, for aggregates too: the operation's name for a representation; an argument as the native takes it;
+ * whether literals fit (reported); `drop = "first"` as a number. */
+const char *native_op(Check *c, const Native *f, Type bound);
+Node *native_arg(Ctx *x, const NativeParam *p, const char *shown, Node *arg, Type bound, Span at);
+bool native_literals_fit(Ctx *x, const char *op, Node *const *arg, Span at);
+Node *native_drop(Ctx *x, Node *drop, Span at);
 /* `n` as a `want`, widened; an error at `at` when it does not fit: "WHO takes an int, and this
  * is a float"; a `who` that ends in " is" has its verb. Nullability is not judged. */
 Node *expr_coerce(Ctx *x, Node *n, Type want, Span at, const char *who);

@@ -106,7 +106,7 @@ typedef struct IrAgg { /* a fitted value of a fit stage; arguments are values of
   uint32_t nkey;      /* by: values (str, i64, b); 0 = ungrouped */
   uint32_t *key;
   double par;         /* q of quantile, n of quantiles, min_count of categories, max_terms of vocabulary */
-  double par2, par3;  /* min_docs and max_share of vocabulary */
+  double par2, par3;  /* min_docs and max_share of vocabulary; 1: categories drops the first */
   bool crossfit;      /* grouped only: one table for each fold left out, and one of all rows */
   int32_t leave_out;  /* >= 0: rows of this fold are not counted: a variant of the table before it that has
                        * the same number; -1 */

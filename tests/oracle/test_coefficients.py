@@ -6,6 +6,8 @@ import os
 
 import numpy as np
 import pandas as pd
+from scipy import stats
+from sklearn.preprocessing import OneHotEncoder
 
 import kit
 
@@ -203,8 +205,52 @@ evaluate american on cars { auc }
         kit.close(intercept, b0, 1e-6, f"cars: {name}: intercept")
 
 
+def reference():
+    """one_hot(.., drop = "first"): the design of treatment contrasts, with the standard errors of textbooks."""
+    r = np.random.default_rng(11)
+    n = 700
+    table = pd.DataFrame({"x": r.normal(size=n), "k": np.array(["b", "a", "zé", "b c"])[r.integers(0, 4, n)],
+                          "j": r.integers(1, 4, n)})
+    table["y"] = table.x + (table.k == "a") + 0.3 * table.j + r.normal(size=n)
+    table["c"] = table.y + r.logistic(size=n) > 1.5
+    table.to_parquet("reference.parquet")
+    kit.write("reference.cml", """data rows { from parquet("reference.parquet") }
+features f of rows {
+    x = x
+    k = one_hot(k, drop = "first")
+    j = one_hot(j, drop = "first")
+}
+model linear   = linear_regression(y ~ f)
+model logistic = logistic_regression(c ~ f)
+evaluate linear on rows { rmse }
+evaluate logistic on rows { auc }
+""")
+    report = kit.run("reference.cml")
+    if not report:
+        return
+    hot = OneHotEncoder(drop="first", sparse_output=False).fit_transform(table[["k", "j"]])
+    x = np.column_stack([np.ones(n), table.x, hot])
+    names = ["x", "k=b", "k=b c", "k=zé", "j=2", "j=3"]
+    y = table.y.to_numpy()
+    beta, rss = np.linalg.lstsq(x, y, rcond=None)[:2]
+    variance = {"linear": np.linalg.inv(x.T @ x) * rss[0] / (n - x.shape[1])}
+    w, b0 = kit.logistic(x[:, 1:], table.c.to_numpy(float))
+    p = 1 / (1 + np.exp(-(x[:, 1:] @ w + b0)))
+    variance["logistic"] = np.linalg.inv(x.T @ (x * (p * (1 - p))[:, None]))
+    for name, want in {"linear": beta, "logistic": np.append(b0, w)}.items():
+        m = report["models"][name]
+        kit.check(m["features"] == names, f"{name}: the first levels are left out", m["features"])
+        kit.close([m["intercept"]] + list(m["coefficients"].values()), want, 1e-8, f"{name}: contrasts with the first level")
+        error = np.sqrt(np.diag(variance[name]))
+        kit.close([m["intercept_std_error"]] + list(m["std_error"].values()), error, 1e-8, f"{name}: their standard errors")
+        z = np.abs(want / error)
+        chance = 2 * (stats.t.sf(z, n - x.shape[1]) if name == "linear" else stats.norm.sf(z))
+        kit.close([m["intercept_p_value"]] + list(m["p_value"].values()), chance, 1e-7, f"{name}: their p-values")
+
+
 matrix()
 ill_conditioned()
+reference()
 same_bytes()
 real()
 kit.done()

@@ -108,6 +108,9 @@ kit.close(mat[0], vt[:3], 1e-10, "pca: components against the singular value dec
 seen("    pc = pca(standardize([a, b, c]), 2, whiten = true)", "pca, whitened",
      PCA(2, whiten=True).fit(scaled(["a", "b", "c"])[train]).transform(scaled(["a", "b", "c"])), ["pc_1", "pc_2"], 1e-8)
 hot = onehot("k")
+seen('    h = one_hot(k, drop = "first")\n    rare = one_hot(q, min_count = 100000, drop = "first")\n    i = one_hot([k, q], 1, "first")',
+     "one_hot without the first level", np.column_stack([hot[:, 1:], hot[:, 1:], onehot("q")[:, 1:]]),
+     ["h=x", "h=y", "h=zé", "i_k=x", "i_k=y", "i_k=zé", "i_q=M", "i_q=S"])
 seen("    pc = pca(one_hot(k), 2)", "pca of one-hot", PCA(2).fit(hot[train]).transform(hot), ["pc_1", "pc_2"], 1e-9)
 n = train.sum()
 seen("    h = standardize(one_hot(k))", "standardize of one-hot", StandardScaler().fit(hot[train]).transform(hot) * np.sqrt((n - 1) / n),

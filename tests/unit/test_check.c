@@ -319,7 +319,7 @@ static void test_library(void **state) {
   World w;
   good(&w, DATA
        "features f of d {\n a = standardize(x)\n b = min_max(x)\n e = robust_scale(x)\n g = clip(x, 0, 1)\n"
-       " h = impute(n, fill = median(n))\n i = one_hot(c, min_count = 2)\n j = target_mean(c, late, "
+       " h = impute(n, fill = median(n))\n i = one_hot(c, min_count = 2, drop = \"first\")\n j = target_mean(c, late, "
        "smoothing = 5)\n"
        " l = one_hot(bucketize(x, [1, 2]))\n o = one_hot(quantile_bins(x))\n p = cyclic(x, period = "
        "7)\n"

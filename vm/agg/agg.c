@@ -491,7 +491,7 @@ static Status finish_one(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
     return !st && bad ? nothing(x, e) : st;
   }
   if (p->pass == &pass_vocab) {
-    Status st = vocab_fitted(x->fn, a->par, &((const Vocab *)p->partial)->item[x->at], f, &bad, e);
+    Status st = vocab_fitted(x->fn, a, &((const Vocab *)p->partial)->item[x->at], f, &bad, e);
     return !st && bad ? nothing(x, e) : st;
   }
   if (p->pass == &pass_vector) {

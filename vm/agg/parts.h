@@ -173,7 +173,7 @@ typedef struct Vocab { /* partial of pass_vocab */
   VocabItem *item;
 } Vocab;
 Status levels_fitted(Level *level, uint32_t n, Fitted *out, Err *e); /* sorts them */
-Status vocab_fitted(AggFn fn, double par, const VocabItem *v, Fitted *out, bool *none, Err *e);
+Status vocab_fitted(AggFn fn, const IrAgg *a, const VocabItem *v, Fitted *out, bool *none, Err *e);
 
 /* text.c */
 extern const Pass pass_terms, pass_nonzeros;

@@ -291,7 +291,7 @@ Status levels_fitted(Level *level, uint32_t n, Fitted *f, Err *e) {
   return fitted_vocab_index(f, e);
 }
 
-static Status make_vocab(const VocabItem *v, double least, Fitted *f, Err *e) {
+static Status make_vocab(const VocabItem *v, double least, bool drop_first, Fitted *f, Err *e) {
   Level *level = mem_alloc(((size_t)v->levels.n + 1) * sizeof *level);
   if (!level)
     return err_memory(e);
@@ -299,15 +299,17 @@ static Status make_vocab(const VocabItem *v, double least, Fitted *f, Err *e) {
   for (uint32_t k = 0; k < v->levels.n; k++)
     if ((double)v->count[k] >= least)
       level[n++] = (Level){v->levels.entry[k].key, v->levels.entry[k].n, v->count[k]};
-  Status st = levels_fitted(level, n, f, e);
+  if (drop_first && n)
+    qsort(level, n--, sizeof *level, by_level);
+  Status st = levels_fitted(level + drop_first, n, f, e);
   mem_free(level);
   return st;
 }
 
-Status vocab_fitted(AggFn fn, double par, const VocabItem *v, Fitted *out, bool *none, Err *e) {
+Status vocab_fitted(AggFn fn, const IrAgg *a, const VocabItem *v, Fitted *out, bool *none, Err *e) {
   *none = false;
   if (fn == FN_CATEGORIES)
-    return make_vocab(v, par, out, e);
+    return make_vocab(v, a->par, a->par2 >= 1, out, e);
   if (fn == FN_MODE)
     return make_mode(v, out, none, e);
   *none = !v->best;
