@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/report.h"
+#include "compiler/remarks.h"
 #include "vm/estimator.h"
 
 static void columns(Json *j, const Stage *s) {
@@ -173,6 +174,20 @@ void explain_json(const Program *p, const Registry *r, const PassReport *report,
     json_close(&j, '}');
   }
   json_close(&j, ']');
+  Arena arena;
+  uint32_t nremark = 0;
+  arena_init(&arena, NULL);
+  const Remark *remark = remarks_of(p, &arena, &nremark);
+  json_open(&j, "remarks", '[');
+  for (uint32_t i = 0; i < nremark; i++) {
+    json_open(&j, NULL, '{');
+    json_whole(&j, "line", remark[i].line);
+    json_text(&j, "about", remark[i].about);
+    json_text(&j, "text", remark[i].text);
+    json_close(&j, '}');
+  }
+  json_close(&j, ']');
+  arena_free(&arena);
   json_open(&j, "passes", '[');
   for (uint32_t i = 0; passes[i].name; i++) {
     json_open(&j, NULL, '{');

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "compiler/remarks.h"
 #include "vm/estimator.h"
 #include "vm/ops.h"
 
@@ -251,6 +252,20 @@ static void explain_export(Explain *x, const Stage *s) {
   buf_printf(x->o, "; %u steps a row\n\n", score->prog.nval);
 }
 
+static void explain_remarks(const Program *p, Buf *out) {
+  Arena a;
+  uint32_t n = 0;
+  arena_init(&a, NULL);
+  const Remark *v = remarks_of(p, &a, &n);
+  if (n)
+    buf_text(out, "remarks\n");
+  for (uint32_t i = 0; i < n; i++)
+    buf_printf(out, "    line %-4u %-8s %s\n", v[i].line, v[i].about, v[i].text);
+  if (n)
+    buf_text(out, "\n");
+  arena_free(&a);
+}
+
 void explain_program(const Program *p, const Registry *r, const PassReport *report, Buf *out) {
   Explain x = {.p = p, .registry = r, .o = out};
   for (uint32_t i = 0; i < p->nstage; i++) {
@@ -271,8 +286,10 @@ void explain_program(const Program *p, const Registry *r, const PassReport *repo
     early |= p->stage[i].early;
   buf_printf(out,
              "The first scan%s reads the file; later ones read rows kept in memory, where --memory "
-             "allows.\n\npasses\n",
+             "allows.\n\n",
              early ? " of each set of rows" : "");
+  explain_remarks(p, out);
+  buf_text(out, "passes\n");
   for (uint32_t i = 0; passes[i].name; i++) {
     buf_printf(out, "    %-8s %s", passes[i].name, passes[i].purpose);
     if (report && report[i].skipped)
