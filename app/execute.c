@@ -94,6 +94,9 @@ static void digests_free(Digests *d) {
 
 /* ---- Hooks ---- */
 
+/* Of --memory, what may lie idle for the next scan: part of what the executor leaves to partials. */
+enum { KEEP_PART = 16, KEEP_MOST = 128 << 20 };
+
 typedef struct Hooks {
   const App *app;
   Meter meter;
@@ -163,6 +166,7 @@ Status execute(const App *app, const Execution *x, const Compiled *c, RunResult 
   h.report = (Report){.program = c->program, .registry = app->registry, .run = r, .path = x->path};
   compile_digest(c, h.report.digest);
   digests_start(&digests, c->program, x->limits.dir, app->cancel);
+  mem_keep(x->limits.memory / KEEP_PART < KEEP_MOST ? x->limits.memory / KEEP_PART : KEEP_MOST);
   meter_start(&h.meter, app, x->quiet, "start");
   RunHooks hooks = {.ctx = &h, .begin = on_begin, .bundle = on_bundle, .progress = &h.meter.progress};
   Limits limits = x->limits;

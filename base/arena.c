@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arena and the allocator below it. Read arena.h first; then arena_take, which both allocation functions
- * are. */
+/* Arenas. Read arena.h first; then arena_take, which both allocation functions are. What they stand on is in
+ * mem.c. */
 #include "base/arena.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct ArenaBlock {
@@ -14,44 +13,6 @@ struct ArenaBlock {
 };
 
 enum { BLOCK_MIN = 64 * 1024 };
-
-/* ---- mem_* ---- */
-
-static _Thread_local long fail_countdown; /* tests only: 0 = never */
-
-void mem_fail_at(long n) {
-  fail_countdown = n;
-}
-
-static int must_fail(void) {
-  return fail_countdown > 0 && --fail_countdown == 0;
-}
-
-void *mem_alloc(size_t n) {
-  return must_fail() ? NULL : calloc(1, n ? n : 1);
-}
-
-void *mem_alloc64(size_t n) {
-  if (must_fail() || n > SIZE_MAX - 64)
-    return NULL;
-  return aligned_alloc(64, n ? (n + 63) & ~(size_t)63 : 64);
-}
-
-void *mem_realloc(void *p, size_t n) {
-  return must_fail() ? NULL : realloc(p, n ? n : 1);
-}
-
-char *mem_strdup(const char *s) {
-  size_t n = strlen(s) + 1;
-  char *p = mem_alloc(n);
-  if (p)
-    memcpy(p, s, n);
-  return p;
-}
-
-void mem_free(void *p) {
-  free(p);
-}
 
 /* ---- Arena ---- */
 

@@ -43,14 +43,18 @@ void *arena_grow(Arena *a, void *old, uint32_t n, uint32_t *cap, size_t size);
     (v)[(n)++] = (x);                                                      \
   } while (0)
 
-/* malloc and friends, through one door: counted, and in the hostile build the n-th call fails
- * (mem_fail_at). NULL on failure. mem_free(NULL) is fine. mem_alloc zeroes; mem_alloc64 is 64-byte aligned
- * and does not zero. All are freed by mem_free. */
+/* malloc and friends, through one door, where tests let the n-th call fail (mem_fail_at). NULL on failure.
+ * mem_free(NULL) is fine. mem_alloc zeroes; mem_alloc64 is 64-byte aligned and does not zero. All are freed
+ * by mem_free. */
 void *mem_alloc(size_t n);
 void *mem_alloc64(size_t n);
 void *mem_realloc(void *p, size_t n);
 char *mem_strdup(const char *s);
 void mem_free(void *p);
+
+/* From now on, of large arrays (1 MB and more) that are freed, up to `most` bytes stay with the process for
+ * those who ask next. 0, as it is at first: none. */
+void mem_keep(size_t most);
 
 void mem_fail_at(long n); /* tests: the n-th allocation from now fails (0: never); per thread */
 
