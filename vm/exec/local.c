@@ -340,6 +340,22 @@ static void expect_rows(const Scan *s) {
   }
 }
 
+/* Will the blocks of the rows stage be read another time? Not where all that is left to do goes over matrices
+ * that are there, or are being collected. */
+static bool rows_again(const Scan *s) {
+  const Program *p = s->l->home.p;
+  uint32_t last = 0;
+  for (uint32_t i = 0; i < s->of.n; i++) {
+    if (s->uses[i] < 0 || s->train[s->uses[i]].set->state == CACHE_OFF)
+      return true;
+    last = s->of.v[i] > last ? s->of.v[i] : last;
+  }
+  for (uint32_t i = last + 1; i < p->nstage; i++)
+    if (p->stage[i].from == (int32_t)s->rows_stage)
+      return true;
+  return false;
+}
+
 static Status scan_begin(Local *l, Scan *s, Stages of, const Jobs *jobs, Progress *pr, Err *e) {
   memset(s, 0, sizeof *s);
   s->l = l;
@@ -372,7 +388,7 @@ static Status scan_begin(Local *l, Scan *s, Stages of, const Jobs *jobs, Progres
     return ST_OK;
   }
   s->from = FROM_READER;
-  s->fill.fill_rows = s->rows->state == CACHE_NONE;
+  s->fill.fill_rows = s->rows->state == CACHE_NONE && rows_again(s);
   st = home_reader(&l->home, s->rows_stage, &s->reader, e);
   if (st)
     return st;
