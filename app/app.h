@@ -137,6 +137,7 @@ int cmd_run(const App *app, int argc, char **argv);
 int cmd_check(const App *app, int argc, char **argv);
 int cmd_explain(const App *app, int argc, char **argv);
 int cmd_schema(const App *app, int argc, char **argv);
+int cmd_verify(const App *app, int argc, char **argv);
 int cmd_predict(const App *app, int argc, char **argv);
 int cmd_fmt(const App *app, int argc, char **argv);
 int cmd_doc(const App *app, int argc, char **argv);

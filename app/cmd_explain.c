@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmlc explain: what a program will do, before it does it. */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,41 +126,10 @@ static Status draw(const Buf *dot, Err *e) {
   return ST_OK;
 }
 
-/* ---- --analyze: a run whose outputs go to a folder that is removed ---- */
-
-static void remove_folder(const char *dir) {
-  DIR *d = opendir(dir);
-  for (struct dirent *f; d && (f = readdir(d));)
-    if (f->d_name[0] != '.' || f->d_name[1])
-      unlinkat(dirfd(d), f->d_name, 0);
-  if (d)
-    closedir(d);
-  rmdir(dir);
-}
-
-static const char *thrown_away(Arena *a, const char *dir, uint32_t stage, const char *path) {
-  const char *dot = strrchr(path, '.');
-  return arena_printf(a, "%s/%u%s", dir, stage, dot && !strchr(dot, '/') ? dot : "");
-}
-
+/* A run whose outputs are thrown away. */
 static Status analyze(const App *app, const Execution *x, Compiled *c, RunResult *r, Err *e) {
-  const char *tmp = getenv("TMPDIR");
-  char *dir = arena_printf(&c->arena, "%s/cmlc-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
   Report report;
-  if (!mkdtemp(dir))
-    return err_set(e, ST_RESOURCE, "CML0501", "Set TMPDIR to a folder that can be written.",
-                   "cannot make a temporary folder `%s`: %s", dir, strerror(errno));
-  const char **path = NEWN(&c->arena, const char *, c->program->nstage);
-  for (uint32_t i = 0; i < c->program->nstage; i++) {
-    Stage *s = &c->program->stage[i];
-    path[i] = s->path;
-    if (s->kind == STAGE_PREDICT || s->kind == STAGE_BUNDLE)
-      s->path = thrown_away(&c->arena, dir, i, s->path);
-  }
-  Status st = execute(app, x, c, r, &report, &c->arena, e);
-  for (uint32_t i = 0; i < c->program->nstage; i++)
-    c->program->stage[i].path = path[i];
-  remove_folder(dir);
+  Status st = execute_aside(app, x, c, r, &report, &c->arena, e);
   if (st != ST_EXPECT)
     return st;
   err_clear(e); /* what it expects of its metrics is for `run` to say */
@@ -171,16 +138,14 @@ static Status analyze(const App *app, const Execution *x, Compiled *c, RunResult
 
 static Status explain_whole(const App *app, const Args *args, Compiled *c, Form form, Buf *out, Err *e) {
   Estimate *guess = NEWN(&c->arena, Estimate, c->program->nstage + 1);
-  const char *slash = strrchr(args->word[0], '/'), *threads = args_get(args, "--threads");
+  const char *threads = args_get(args, "--threads");
   long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   bool run = args_get(args, "--analyze") != NULL;
   RunResult r;
   Execution x = {
       .limits = {.threads = cpus > 0 ? (uint32_t)cpus : 1, .memory = execute_memory(), .cancel = app->cancel},
       .path = args->word[0]};
-  x.limits.dir = slash ? arena_strndup(&c->arena, args->word[0],
-                                       slash == args->word[0] ? 1 : (size_t)(slash - args->word[0]))
-                       : ".";
+  x.limits.dir = execute_folder(&c->arena, args->word[0]);
   memset(&r, 0, sizeof r);
   if (!args_jit(args, &x.jit))
     return err_set(e, ST_USAGE, "", NULL, "`--jit` is auto, off or force");

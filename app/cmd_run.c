@@ -86,7 +86,7 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
   long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   if (args->nword != 1)
     return usage("name one program: cmlc run FILE.cml");
-  const char *path = args->word[0], *slash = strrchr(path, '/');
+  const char *path = args->word[0];
   *s = (Settings){.compile = {.path = path, .lower = true, .skip_pass = args_get(args, "--skip-pass")},
                   .run = {.limits = {.threads = cpus > 0 ? (uint32_t)cpus : 1,
                                      .memory = execute_memory(),
@@ -95,7 +95,7 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
                           .quiet = args_get(args, "--quiet") != NULL},
                   .json = args_get(args, "--json"),
                   .features = features ? UINT32_MAX : REPORT_FEATURES};
-  s->run.limits.dir = slash ? arena_strndup(a, path, slash == path ? 1 : (size_t)(slash - path)) : ".";
+  s->run.limits.dir = execute_folder(a, path);
   if (threads && !args_count(threads, 1, 1024, &s->run.limits.threads))
     return usage("`--threads` is a whole number from 1 to 1024");
   if (memory && !args_size(memory, &s->run.limits.memory))

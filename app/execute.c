@@ -65,13 +65,19 @@ static void *digest_thread(void *arg) {
   return NULL;
 }
 
-static void digests_start(Digests *d, const Program *p, const char *dir, const atomic_bool *cancel) {
+static bool digests_open(Digests *d, const Program *p, const char *dir, const atomic_bool *cancel) {
   *d = (Digests){.program = p, .dir = dir, .cancel = cancel};
   arena_init(&d->arena, NULL);
   d->v = NEWN(&d->arena, DataDigest, p->nstage + 1);
   if (!d->v)
     err_memory(&d->err);
-  else if (pthread_create(&d->thread, NULL, digest_thread, d) != 0)
+  return d->v;
+}
+
+static void digests_start(Digests *d, const Program *p, const char *dir, const atomic_bool *cancel) {
+  if (!digests_open(d, p, dir, cancel))
+    return;
+  if (pthread_create(&d->thread, NULL, digest_thread, d) != 0)
     err_set(&d->err, ST_RESOURCE, "CML0504", "Raise the limit on threads, or end other programs.",
             "no thread could be started");
   else
@@ -90,6 +96,26 @@ static Status digests_finish(Digests *d, Err *e) {
 
 static void digests_free(Digests *d) {
   arena_free(&d->arena);
+}
+
+/* Those there are, for the caller. */
+static DataDigest *digests_copy(const Digests *d, Arena *keep, uint32_t *n) {
+  DataDigest *v = NEWN(keep, DataDigest, d->n + 1);
+  if (v && d->n)
+    memcpy(v, d->v, d->n * sizeof *v);
+  *n = v ? d->n : 0;
+  return v;
+}
+
+Status execute_data(const App *app, const Program *p, const char *dir, Arena *keep, DataDigest **v,
+                    uint32_t *n, Err *e) {
+  Digests d;
+  if (digests_open(&d, p, dir, app->cancel))
+    digest_thread(&d);
+  if (digests_finish(&d, e) == ST_OK && !(*v = digests_copy(&d, keep, n)))
+    err_memory(e);
+  digests_free(&d);
+  return e->code;
 }
 
 /* ---- Hooks ---- */
@@ -185,18 +211,19 @@ Status execute(const App *app, const Execution *x, const Compiled *c, RunResult 
     st = e->code;
   meter_end(&h.meter);
   h.report.run = r;
-  h.report.data = NEWN(keep, DataDigest, digests.n + 1);
-  h.report.ndata = h.report.data ? digests.n : 0;
-  if (h.report.data)
-    memcpy((DataDigest *)h.report.data, digests.v, digests.n * sizeof *digests.v);
+  h.report.data = digests_copy(&digests, keep, &h.report.ndata);
   digests_free(&digests);
-  print_warnings(app, c->program, r);
+  if (!x->again)
+    print_warnings(app, c->program, r);
   *report = h.report;
   return st;
 }
 
-/* Memory to use when nothing is said: four fifths of what the machine, or the control group we are in,
- * has. */
+const char *execute_folder(Arena *a, const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? arena_strndup(a, path, slash == path ? 1 : (size_t)(slash - path)) : ".";
+}
+
 uint64_t execute_memory(void) {
   uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE);
   const char *const limit[] = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};

@@ -11,6 +11,7 @@ typedef struct Execution {
   Limits limits;
   const char *path; /* of the program, as given */
   bool loopback, quiet;
+  bool again;       /* its warnings were printed already */
   JitMode jit;
 } Execution;
 
@@ -18,6 +19,18 @@ typedef struct Execution {
  * with digests that live in `keep`. Failures are not printed. */
 Status execute(const App *app, const Execution *x, const Compiled *c, RunResult *r, Report *report,
                Arena *keep, Err *e);
+/* A folder for what is thrown away. aside.c */
+char *aside_folder(Arena *a, Err *e); /* NULL: it cannot be made */
+void aside_remove(const char *dir);
+/* Like execute, but its outputs go to such a folder, which is removed. Paths of c->program are as before
+ * when it returns. */
+Status execute_aside(const App *app, const Execution *x, Compiled *c, RunResult *r, Report *report,
+                     Arena *keep, Err *e);
+/* The digests of the data as they are now: *n, in the order of the source stages. */
+Status execute_data(const App *app, const Program *p, const char *dir, Arena *keep, DataDigest **v,
+                    uint32_t *n, Err *e);
+/* The folder of a program, which the paths in it start from. */
+const char *execute_folder(Arena *a, const char *path);
 /* Memory to use when nothing is said: four fifths of what the machine, or the control group we are in,
  * has. */
 uint64_t execute_memory(void);

@@ -15,6 +15,8 @@ const Command commands[] = {
     {"check", "all diagnostics of a program, no run", cmd_check},
     {"explain", "what is fitted where and in which scan: stages, passes, IR", cmd_explain},
     {"schema", "the `schema` of a data file, or of the sources of a program", cmd_schema},
+    {"verify", "does a program give the same in every way to run it: threads, memory, machine code, passes",
+     cmd_verify},
     {"predict", "score a file with a bundle", cmd_predict},
     {"fmt", "the canonical form of a program", cmd_fmt},
     {"doc", "functions, estimators, metrics, formats, error codes", cmd_doc},

@@ -100,4 +100,9 @@ Status run_program(const Program *p, Executor *x, const Registry *r, const Limit
                    RunResult *out, Err *e);
 void run_free(RunResult *r);
 
+/* digest.c: one digest of what each stage made, at its seq: p->nstage of them, "" where it made nothing.
+ * Equal for all ways to run and compile a program. Of predictions it is that of the file; of a bundle only
+ * that of the model, since the program inside may be written in more ways than one. */
+Status run_digests(const Program *p, const RunResult *r, char (*digest)[DIGEST_HEX], Err *e);
+
 #endif

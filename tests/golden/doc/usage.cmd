@@ -1,1 +1,1 @@
-$ "$CMLC"; echo "[$?]"; "$CMLC" --help; echo "[$?]"; "$CMLC" dok; echo "[$?]"; "$CMLC" version now; echo "[$?]"; for c in run check explain predict fmt version; do "$CMLC" $c --help; echo "[$?]"; done 2>&1
+$ "$CMLC"; echo "[$?]"; "$CMLC" --help; echo "[$?]"; "$CMLC" dok; echo "[$?]"; "$CMLC" version now; echo "[$?]"; for c in run check explain verify predict fmt version; do "$CMLC" $c --help; echo "[$?]"; done 2>&1

@@ -1,0 +1,1 @@
+verify {} --threads 1 --quick

@@ -1,0 +1,1 @@
+$ for o in "" "--only nothing ways.cml" "--only memory --quick ways.cml" "--threads 0 ways.cml" "--memory 1 ways.cml" "--seed x ways.cml" "-p weight ways.cml" "a.cml b.cml" "--skip-pass fold ways.cml" "none.cml" "--help"; do "$CMLC" verify $o 2>&1; echo "[$?]"; done
