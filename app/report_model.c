@@ -24,6 +24,7 @@ typedef struct Column { /* of the table */
 typedef struct Ranked {
   double score;
   uint32_t feature;
+  int digits;
 } Ranked;
 
 typedef struct ModelTable {
@@ -66,7 +67,7 @@ static bool all_zero(const ModelTable *t, uint32_t feature) {
 static void choose_rows(ModelTable *t) {
   uint32_t n = 0;
   for (uint32_t j = 0; j < t->m->d; j++) {
-    Ranked r = {t->nrow < t->m->d ? score_of(t, j) : 0, j};
+    Ranked r = {t->nrow < t->m->d ? score_of(t, j) : 0, j, 5};
     uint32_t at = n;
     if (n == t->nrow && !(r.score > t->row[n - 1].score))
       continue;
@@ -102,17 +103,44 @@ static void print_cell(FILE *out, const char *name, int most, int width, bool le
   fprintf(out, "%*s%s%*s", left ? 0 : pad, "", text, left ? pad : 0, "");
 }
 
-static void print_value(FILE *out, const Column *c, double x, bool whole) {
-  if (c->p && x < 2e-16)
-    fprintf(out, "  %*s", c->width, "<2e-16");
-  else if (isnan(x))
-    fprintf(out, "  %*s", c->width, "null");
-  else if (c->p)
-    fprintf(out, "  %*.3g", c->width, x);
-  else if (whole || x == 0) /* exactly, as l1 makes it */
-    fprintf(out, "  %*.0f", c->width, fabs(x));
+/* A number of the table as text; `digits` where it is too large or too small for five decimals. */
+static void value_text(char out[NUM_MAX], double x, int digits) {
+  if (x == 0) /* exactly, as l1 makes it */
+    strcpy(out, "0");
+  else if (fabs(x) >= 1e5 || fabs(x) < 1e-3)
+    snprintf(out, NUM_MAX, "%.*g", digits, x);
   else
-    fprintf(out, fabs(x) >= 1e5 || (x != 0 && fabs(x) < 1e-3) ? "  %*.5g" : "  %*.5f", c->width, x);
+    snprintf(out, NUM_MAX, "%.5f", x);
+}
+
+static void print_value(FILE *out, const Column *c, double x, bool whole, int digits) {
+  char text[NUM_MAX];
+  if (c->p && x < 2e-16)
+    strcpy(text, "<2e-16");
+  else if (isnan(x))
+    strcpy(text, "null");
+  else if (c->p)
+    snprintf(text, sizeof text, "%.3g", x);
+  else if (whole)
+    snprintf(text, sizeof text, "%.0f", fabs(x));
+  else
+    value_text(text, x, digits);
+  fprintf(out, "  %*s", c->width, text);
+}
+
+/* How many digits tell the centres apart in a feature, where they differ: 5 to 9. */
+static int digits_of(const ModelTable *t, uint32_t feature) {
+  int digits = 5;
+  char a[NUM_MAX], b[NUM_MAX];
+  for (uint32_t i = 0; i < t->ncolumn && i < 10; i++) /* a line has room for no more */
+    for (uint32_t k = 0; k < i; k++)
+      for (double x = t->column[i].v[feature], y = t->column[k].v[feature]; x != y && digits < 9; digits++) {
+        value_text(a, x, digits);
+        value_text(b, y, digits);
+        if (strcmp(a, b) != 0)
+          break;
+      }
+  return digits;
 }
 
 static void print_notes(const ModelTable *t, const Paint *p) {
@@ -149,14 +177,14 @@ static void print_table(const ModelTable *t, const Paint *p) {
   if (t->first) {
     fprintf(p->out, "    %-*s", t->name_width, t->first);
     for (uint32_t k = 0; k < t->shown; k++)
-      print_value(p->out, &t->column[k], t->column[k].first ? *t->column[k].first : NAN, t->range);
+      print_value(p->out, &t->column[k], t->column[k].first ? *t->column[k].first : NAN, t->range, 5);
     fprintf(p->out, "\n");
   }
   for (uint32_t i = 0; i < t->nrow; i++) {
     fprintf(p->out, "    ");
     print_cell(p->out, m->feature[t->row[i].feature], t->name_most, t->name_width, true);
     for (uint32_t k = 0; k < t->shown; k++)
-      print_value(p->out, &t->column[k], t->column[k].v[t->row[i].feature], false);
+      print_value(p->out, &t->column[k], t->column[k].v[t->row[i].feature], false, t->row[i].digits);
     fprintf(p->out, "\n");
   }
   print_notes(t, p);
@@ -200,9 +228,15 @@ static void measure(ModelTable *t) {
   for (uint32_t i = 0; i < t->nrow; i++) {
     int w = report_width(t->m->feature[t->row[i].feature]);
     width = w > width ? w : width;
+    t->row[i].digits = t->range ? digits_of(t, t->row[i].feature) : 5;
   }
   for (uint32_t k = 0; k < t->ncolumn; k++) {
     int w = report_width(t->column[k].name);
+    char text[NUM_MAX];
+    for (uint32_t i = 0; t->range && i < t->nrow; i++) {
+      value_text(text, t->column[k].v[t->row[i].feature], t->row[i].digits);
+      w = (int)strlen(text) > w ? (int)strlen(text) : w;
+    }
     t->column[k].width = w < COLUMN_LEAST ? COLUMN_LEAST : w > COLUMN_MOST ? COLUMN_MOST : w;
     columns = columns < LINE_MOST ? columns + 2 + t->column[k].width : columns;
   }

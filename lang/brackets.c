@@ -17,6 +17,7 @@ typedef struct Brackets {
   uint32_t schema;                 /* the open brace of a schema, or NO_MATE */
   uint32_t stray_line;             /* of the last `{` that opens no block, + 1 */
   bool headless;                   /* in a schema whose brace is missing */
+  bool paired;                     /* up to the next declaration there is a `}` for each `{` */
 } Brackets;
 
 bool opens(int kind) {
@@ -184,12 +185,24 @@ static void close_with(Brackets *b, uint32_t i) {
     b->schema = NO_MATE;
 }
 
-/* A `}`: ends the innermost block. At the margin it ends no `{` that opens none; inside a parenthesis, with
- * more of the line to come, it is a slip of the finger. */
+/* Is there a `}` for each `{` from token i to the next declaration? So it is in what a later version will
+ * know: blocks inside of blocks, wherever their braces stand. */
+static bool are_paired(const Brackets *b, uint32_t i) {
+  uint32_t open = 0;
+  for (uint32_t k = i; k < b->n && !(k > i && starts_declaration(&b->v[k])); k++) {
+    if (b->v[k].kind == TK_RBRACE && !open--)
+      return false;
+    open += b->v[k].kind == TK_LBRACE;
+  }
+  return open == 0;
+}
+
+/* A `}`: ends the innermost block. At the margin it ends no `{` that opens none, if a `}` is missing; inside
+ * a parenthesis, with more of the line to come, it is a slip of the finger. */
 static void close_brace(Brackets *b, uint32_t i) {
   const Tok *t = &b->v[i], *open = innermost(b);
   uint32_t k = b->depth;
-  bool ends_block = at_margin(b->r, t);
+  bool ends_block = at_margin(b->r, t) && !b->paired;
   while (k && (b->v[b->stack[k - 1]].kind != TK_LBRACE || (ends_block && b->mate[b->stack[k - 1]].stray)))
     k--;
   if (k && open->kind != TK_LBRACE && !t[1].first && t[1].kind != TK_EOF && open->line == t->line &&
@@ -220,6 +233,8 @@ static void open_one(Brackets *b, uint32_t i) {
     b->mate[i].stray = true;
     b->stray_line = t->line + 1;
   }
+  if (b->depth == 0)
+    b->paired = t->kind == TK_LBRACE && are_paired(b, i);
   b->stack[b->depth++] = i;
 }
 

@@ -238,7 +238,8 @@ static void check_expect(Ctx *x, const Item *i) {
   Node *n = expr_check(x, i->expr);
   if (type_is_number(n->type.kind)) {
     ctx_error(x, "CML0318", i->expr->span,
-              arena_printf(c->a, "compare it: `expect %s >= 0.7`", source_text(c, i->expr->span)),
+              arena_printf(c->a, "compare it: `expect %s %s`", source_text(c, i->expr->span),
+                           i->expr->kind == E_VS ? "> 0" : ">= 0.7"),
               "an `expect` is true or false, and this is a number");
     return;
   }

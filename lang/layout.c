@@ -265,14 +265,14 @@ static void unknown_at_top(Layout *l, const Tok *t) {
   Reading *r = l->r;
   Span at = tok_span(r, t);
   bool margin = at_margin(l->r, t) && !l->word_alone, known = l->lost || l->word_alone;
-  l->lost |= !margin;
-  if (known && (!margin || t->kind != TK_NAME))
+  bool torn = r->bad_line[t->line]; /* by a stray `"` or `)`, which was told */
+  l->lost |= !margin || torn;
+  if (torn || (known && (!margin || t->kind != TK_NAME)))
     return;
   if ((t->kind != TK_NAME && t->kind != TK_WHERE) || t->quoted) {
-    if (!r->bad_line[t->line])
-      syntax_error(r, "CML0109", at,
-                   "Declarations are param, fn, data, features, model, evaluate, export and use.",
-                   "a declaration should begin here, not %s", tok_shown(r, t));
+    syntax_error(r, "CML0109", at,
+                 "Declarations are param, fn, data, features, model, evaluate, export and use.",
+                 "a declaration should begin here, not %s", tok_shown(r, t));
     return;
   }
   const Word *clause = find_word(data_words, t);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lang/brackets.h"
 #include "lang/syntax.h"
 #include "lang/parse.h"
 
@@ -119,6 +120,14 @@ static const Tok *still_open(const Reading *r, uint32_t at) {
   return NULL;
 }
 
+/* The first token of the entry of token `at`. */
+static const Tok *first_of(const Reading *r, uint32_t at) {
+  const Tok *t = &r->toks.v[at];
+  while (t > r->toks.v && t[-1].entry == r->toks.v[at].entry)
+    t--;
+  return t;
+}
+
 /* How the entry or declaration of token `at` is written, by the word that it begins with; NULL: it has no one
  * form. */
 static const char *form_of(const Reading *r, uint32_t at) {
@@ -150,9 +159,7 @@ static const char *form_of(const Reading *r, uint32_t at) {
       {TK_BUNDLE, "It is written `bundle \"m.cmlm\"`."},
       {TK_PREDICTIONS, "It is written `predictions of data.test keep [id] to \"p.parquet\"`."},
   };
-  const Tok *t = &r->toks.v[at];
-  while (t > r->toks.v && t[-1].entry == r->toks.v[at].entry)
-    t--;
+  const Tok *t = first_of(r, at);
   for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
     if (forms[i].word == t->kind)
       return forms[i].form;
@@ -202,6 +209,13 @@ void unexpected(Reading *r, uint32_t at, const char *const *expected, int n) {
     return;
   }
   const Tok *above = line_above(r, at);
+  const Tok *word = before && tok_is(before, "expect") ? before : t;
+  if (listed(expected, n, "`top`") && tok_is(word, "expect")) {
+    syntax_error(r, "CML0101", tok_span(r, word),
+                 "Write `expect` on a line of its own, below the metrics.",
+                 "`expect` begins an entry, and is no metric");
+    return;
+  }
   if (above)
     remedy = arena_printf(r->arena, "The line above ends with %s, so that this line continues it.",
                           tok_shown(r, above));
@@ -230,6 +244,8 @@ void unexpected(Reading *r, uint32_t at, const char *const *expected, int n) {
     remedy = "It is written `name = expression`.";
   else if (listed(expected, n, "`:`") && n == 1)
     remedy = "A column is written `name: float`.";
+  else if (t->kind == TK_COMMA && first_of(r, at)->kind == TK_EXPECT && !still_open(r, at))
+    remedy = "Join conditions with `and`, or write each behind an `expect` of its own.";
   else if (listed(expected, n, "`top`"))
     remedy = "Metrics are written one a line, or with commas between them: `auc, log_loss by origin top 10`.";
   else if (t->kind == TK_NL || !(listed(expected, n, "`*`") || listed(expected, n, "`[`")))

@@ -665,6 +665,24 @@ static void test_bad_rows(void **state) {
 
 /* Loading never trusts bytes: every cut and every flipped byte of a partial gives an error or a partial
  * that can be freed. */
+/* Whatever is cut off is refused; whatever is changed is refused or taken for something else. */
+static void damage(const Pass *pass, void *open, Buf *saved) {
+  for (size_t n = 0; n < saved->n; n++) {
+    Err ignored = {0};
+    uint8_t *copy = malloc(n + 1);
+    memcpy(copy, saved->p, n);
+    assert_null(pass->load(open, (Bytes){copy, n}, &ignored));
+    free(copy);
+    uint8_t old = saved->p[n];
+    saved->p[n] ^= (uint8_t)(1 + n % 255);
+    err_clear(&ignored);
+    void *odd = pass->load(open, buf_bytes(saved), &ignored);
+    if (odd)
+      pass->free(open, odd);
+    saved->p[n] = old;
+  }
+}
+
 static void test_damaged(void **state) {
   (void)state;
   Data t;
@@ -690,25 +708,69 @@ static void test_damaged(void **state) {
     void *partial = scan_leaf(&t.rows, pass[k], open, 0, 40, at, &e);
     assert_int_equal(pass[k]->save(open, partial, &saved, &e), ST_OK);
     pass[k]->free(open, partial);
-    for (size_t n = 0; n < saved.n; n++) {
-      Err ignored = {0};
-      uint8_t *copy = malloc(n + 1);
-      memcpy(copy, saved.p, n);
-      assert_null(pass[k]->load(open, (Bytes){copy, n}, &ignored));
-      free(copy);
-      uint8_t old = saved.p[n];
-      saved.p[n] ^= (uint8_t)(1 + n % 255);
-      err_clear(&ignored);
-      void *odd = pass[k]->load(open, buf_bytes(&saved), &ignored);
-      if (odd)
-        pass[k]->free(open, odd);
-      saved.p[n] = old;
-    }
+    damage(pass[k], open, &saved);
     pass[k]->close(open);
     buf_free(&par);
     buf_free(&saved);
   }
   drop(&t);
+}
+
+enum { LEAVES = 9, LEAF = 11 };
+
+static void *leaf_of(Classes *t, void *open, uint32_t i) {
+  Err e = {0};
+  uint32_t at[LEAVES * LEAF] = {0};
+  return scan_leaf(&t->rows, &metric_sums, open, i * LEAF, (i + 1) * LEAF, at, &e);
+}
+
+static void *joined(void *open, void *into, void *from) {
+  Err e = {0};
+  assert_int_equal(metric_sums.merge(open, into, from, &e), ST_OK);
+  metric_sums.free(open, from);
+  return into;
+}
+
+/* n leaves as one: from the left, from the right, or by halves. */
+static void *tree_of(Classes *t, void *open, int shape, uint32_t from, uint32_t n) {
+  if (n == 1)
+    return leaf_of(t, open, from);
+  uint32_t left = shape == 0 ? n - 1 : shape == 1 ? 1 : n / 2;
+  return joined(open, tree_of(t, open, shape, from, left), tree_of(t, open, shape, from + left, n - left));
+}
+
+/* Several classes: the same bytes from trees of any shape, where the sums are exact (all weights 1, and
+ * probabilities of few bits); damaged bytes. */
+static void test_class_partials(void **state) {
+  (void)state;
+  static const uint8_t kind[] = {SUM_CLASSES, SUM_TABLE, SUM_TOP, SUM_BRIER, SUM_LOG_LOSS};
+  Classes t;
+  make_classes(&t, 9, LEAVES * LEAF, 4, 0, 1);
+  for (size_t k = 0; k < 3 * sizeof kind; k++) {
+    MetricPar p = {.kind = kind[k / 3], .classes = 4, .size = 2, .target = 1, .slice = -1};
+    p.slice = k % 3 == 1 && p.kind != SUM_TABLE ? 2 : -1;
+    p.groups = k % 3 == 2 ? 5 : 0;
+    Buf par = {0}, first = {0};
+    Err e = {0};
+    metric_par_put(&p, &par);
+    void *open = metric_sums.open(buf_bytes(&par), &e);
+    assert_non_null(open);
+    for (int shape = 0; shape < 3; shape++) {
+      void *all = tree_of(&t, open, shape, 0, LEAVES);
+      Buf saved = {0};
+      assert_int_equal(metric_sums.save(open, all, shape ? &saved : &first, &e), ST_OK);
+      metric_sums.free(open, all);
+      assert_true(!shape || saved.n == first.n);
+      if (shape && p.kind != SUM_LOG_LOSS)
+        assert_memory_equal(saved.p, first.p, first.n);
+      buf_free(&saved);
+    }
+    damage(&metric_sums, open, &first);
+    metric_sums.close(open);
+    buf_free(&par);
+    buf_free(&first);
+  }
+  drop_classes(&t);
 }
 
 int main(void) {
@@ -720,6 +782,7 @@ int main(void) {
       cmocka_unit_test(test_magnitudes),   cmocka_unit_test(test_curve_ranges),
       cmocka_unit_test(test_groups),       cmocka_unit_test(test_slice_types),
       cmocka_unit_test(test_bad_rows),     cmocka_unit_test(test_damaged),
+      cmocka_unit_test(test_class_partials),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

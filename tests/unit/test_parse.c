@@ -252,7 +252,7 @@ static void test_errors(void **state) {
   errors_are("tune m {\n a in [1, 2]\n}\nuse x\nparam p = 1\nallow CML0311 because \"x\"\n",
              "1:1 0111, 6:1 0111");
   errors_are("data d {\n join u on id\n window by u order by d {\n a = 1\n }\n sample 10%\n aggregate by x "
-             "{\n n = count()\n }\n serve { join u }\n group k\n}\n",
+             "{\n n = count()\n}\n serve { join u }\n group k\n}\n",
              "2:2 0111, 3:2 0111, 6:9 0101, 7:2 0111, 10:2 0111");
   errors_are("evaluate m using kfold(5) { auc }\nevaluate m on d { auc vs n, f1\n p = mean(x)\n}\nexport m "
              "{\n onnx \"x\"\n c \"y\"\n}\n",
