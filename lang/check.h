@@ -140,6 +140,8 @@ Span ctx_span(const Ctx *x, Span inner);         /* `inner`, or the call that le
 const char *source_text(const Check *c, Span s); /* the program's own words, on one line */
 Diag *ctx_error(const Ctx *x, const char *code, Span at, const char *remedy, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
+/* What to do about a column of a file that cannot be read, for the reason `why`. */
+const char *source_unread(Check *c, const char *name, const char *why);
 bool type_written(Check *c, const TypeExpr *t, Type *out); /* false: reported */
 Phase phase_written(const TypeExpr *t);
 void local_unused(Check *c, const Local *l); /* warns of a `let` that nothing reads */

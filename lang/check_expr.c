@@ -126,7 +126,7 @@ static Node *unknown_in_data(Ctx *x, const Expr *e, const char *near) {
   const char *why = table_get(&x->data->refused, e->name);
   const Item *later = table_get(&x->data->derive, e->name);
   if (why)
-    ctx_error(x, "CML0204", e->span, "leave it out, or change the column in the file",
+    ctx_error(x, "CML0204", e->span, source_unread(c, e->name, why),
               "the column `%s` of `%s` cannot be read: %s", e->name, data, why);
   else if (later && x->place == AT_DATA && later == x->item)
     ctx_error(x, "CML0204", e->span, "give the derived column a name of its own",

@@ -91,6 +91,18 @@ static void on_invalid(Ctx *x, const SchemaColumn *s, TColumn *col) {
                                                   : INVALID_ERROR;
 }
 
+/* What to do with a column of lists, of which the language has none: DuckDB makes a text of each. */
+static const char *unlist(Check *c, const char *name) {
+  return arena_printf(c->a,
+                      "join its texts in the source, `sql(\"select array_to_string(%s, '|') as %s, .. from "
+                      "'FILE'\")`, and write `split(%s, \"|\")`",
+                      name, name, name);
+}
+
+const char *source_unread(Check *c, const char *name, const char *why) {
+  return why && strstr(why, "list") ? unlist(c, name) : "leave it out, or change the column in the file";
+}
+
 static bool column_type(Check *c, const SchemaColumn *s, Type *t) {
   if (!s->type) {
     diag_add(c->d, SEV_ERROR, "CML0219", s->span, arena_printf(c->a, "write `%s: float`", s->name),
@@ -99,7 +111,12 @@ static bool column_type(Check *c, const SchemaColumn *s, Type *t) {
   }
   if (!type_written(c, s->type, t))
     return false;
-  if (t->kind == TY_LIST || t->kind == TY_VECTOR || t->kind == TY_DURATION) {
+  if (t->kind == TY_LIST) {
+    diag_add(c->d, SEV_ERROR, "CML0219", s->type->span, unlist(c, s->name),
+             "a column holds no list");
+    return false;
+  }
+  if (t->kind == TY_VECTOR || t->kind == TY_DURATION) {
     diag_add(c->d, SEV_ERROR, "CML0219", s->type->span, "read it as int, float or string",
              "columns of type %s are not part of this version", type_name(t->kind));
     return false;
@@ -180,9 +197,10 @@ static void hold_against(Ctx *x, DataInfo *d, const CatColumn *v, uint32_t n, co
       ctx_error(x, "CML0314", col->span, remedy ? remedy : "remove it from the schema",
                 "`%s` has no column `%s`", path, col->name);
     } else if (!file->type) {
-      ctx_error(x, "CML0314", col->span, "leave it out, or change the column in the file",
-                "the column `%s` cannot be read: %s", col->name,
-                file->why ? file->why : "its type is not supported");
+      if (col->type.kind != TY_ERROR)
+        ctx_error(x, "CML0314", col->span, source_unread(c, col->name, file->why),
+                  "the column `%s` cannot be read: %s", col->name,
+                  file->why ? file->why : "its type is not supported");
     } else if (!file->inferred && type_named(file->type, &has)) {
       const char *fix = misfit(col->type.kind, has);
       const char *at = fix ? strstr(fix, "%s") : NULL;

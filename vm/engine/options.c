@@ -73,7 +73,7 @@ const Format engine_formats[] = {
      "Example: `from csv(\"flights/*.csv\", null = [\"\", \"NA\"])`\n"},
     {"json", json_options,
      "Objects, one a line, one behind the other or in one array, also compressed (.gz, .zst).\n"
-     "Objects inside objects are columns with dotted names: `address.city`. Lists cannot be read. Null: null, and a name that is not there.\n"
+     "Objects inside objects are columns with dotted names: `address.city`. Lists cannot be read: `sql` joins them. Null: null, and a name that is not there.\n"
      "Spark: spark.read.json (lines), with multiLine (arrays). pandas: read_json(lines = True). Source: RFC 8259.\n"
      "Example: `from json(\"flights.json\", null = \"\")`\n"},
     {"libsvm", libsvm_options,
