@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "stdlib/linear/linear.h"
 #include "vm/blas.h"
 #include "vm/kernel/dot.h"
@@ -24,11 +25,16 @@
 enum {
   PIECE_DOUBLES = 8192, /* of u: 64 KiB, well inside a usual L2 cache */
   PIECE_ROWS_MIN = 128, /* fewer would keep dsyrk busy with its own output */
+  SAMPLE_ROWS = 256,    /* of a sample, collected from several pieces */
 };
+
+#define SAMPLE_KEY UINT64_C(0x6c696e656172)
 
 typedef struct GradientPar {
   LinLoss loss;
-  bool sparse, hess;
+  bool sparse;
+  LinLook look;
+  uint32_t sample; /* LOOK_SAMPLE: one row of 2^sample */
   uint32_t d;
   double mult[MOMENT_CLASSES];
   double a;
@@ -36,12 +42,13 @@ typedef struct GradientPar {
   const Blas *blas;
 } GradientPar;
 
-/* u8 loss, sparse, hess; u32 d; f64 multipliers, a; then beta, shift, inv */
-void linear_gradient_par(const Space *s, const LinPoint *p, bool hess, Buf *par) {
+/* u8 loss, sparse, look, sample; u32 d; f64 multipliers, a; then beta, shift, inv */
+void linear_gradient_par(const Space *s, const LinPoint *p, LinLook look, Buf *par) {
   size_t n = (size_t)s->d * sizeof(double);
   buf_u8(par, s->loss);
   buf_u8(par, s->sparse);
-  buf_u8(par, hess);
+  buf_u8(par, look);
+  buf_u8(par, look == LOOK_SAMPLE ? (uint8_t)s->sample : 0);
   buf_u32(par, s->d);
   for (int c = 0; c < MOMENT_CLASSES; c++)
     buf_f64(par, s->weight[c]);
@@ -58,18 +65,20 @@ static void *gradient_open(Bytes bytes, Err *e) {
   GradientPar head = {0};
   head.loss = rd_u8(&r) ? LOSS_LOGISTIC : LOSS_SQUARED;
   head.sparse = rd_u8(&r) != 0;
-  head.hess = rd_u8(&r) != 0;
+  uint8_t look = rd_u8(&r);
+  head.look = look == LOOK_HESSIAN || look == LOOK_SAMPLE ? look : LOOK_GRADIENT;
+  head.sample = rd_u8(&r);
   head.d = rd_u32(&r);
   for (int c = 0; c < MOMENT_CLASSES; c++)
     head.mult[c] = rd_f64(&r);
   head.a = rd_f64(&r);
   size_t d = head.d;
   const void *v = rd_take(&r, 3 * d * sizeof(double));
-  if (!rd_done(&r)) {
+  if (!rd_done(&r) || head.sample > 63 || (head.sparse && head.look == LOOK_SAMPLE)) {
     err_set(e, ST_FAULT, "CML0601", NULL, "the parameters of pass linear.gradient are damaged");
     return NULL;
   }
-  if (head.hess && !head.sparse && !(head.blas = blas_get(e)))
+  if (head.look != LOOK_GRADIENT && !head.sparse && !(head.blas = blas_get(e)))
     return NULL;
   GradientPar *p = mem_alloc(sizeof *p + (3 * d + 1) * sizeof(double));
   if (!p) {
@@ -94,21 +103,28 @@ static void gradient_close(void *par) {
 
 /* ---- the partial: an array of doubles ---- */
 
-size_t linear_sums_doubles(uint32_t d, bool hess) {
-  return 4 + (size_t)d + (hess ? d + (size_t)d * ((size_t)d + 1) / 2 : 0);
+size_t linear_sums_doubles(uint32_t d, LinLook look) {
+  size_t n = d, matrix = n * (n + 1) / 2;
+  return 4 + n + (look == LOOK_HESSIAN ? n + matrix : look == LOOK_SAMPLE ? 3 * n + 1 + matrix : 0);
 }
 
-void linear_sums_at(double *v, uint32_t d, bool hess, Sums *out) {
+void linear_sums_at(double *v, uint32_t d, LinLook look, Sums *out) {
   *out = (Sums){.v = v, .loss = v, .margin = v + 1, .g0 = v + 2, .h00 = v + 3, .g = v + 4};
-  if (hess) {
-    out->h = v + 4 + d;
-    out->hess = v + 4 + 2 * (size_t)d;
+  if (look == LOOK_GRADIENT)
+    return;
+  out->h = out->g + d;
+  out->hess = out->h + d;
+  if (look == LOOK_SAMPLE) {
+    out->diag = out->hess;
+    out->sh = out->diag + d;
+    out->s00 = out->sh + d;
+    out->hess = out->s00 + 1;
   }
 }
 
 static size_t gradient_size(const void *par) {
   const GradientPar *p = par;
-  return linear_sums_doubles(p->d, p->hess) * sizeof(double);
+  return linear_sums_doubles(p->d, p->look) * sizeof(double);
 }
 
 static void *gradient_init(const void *par, Err *e) {
@@ -132,7 +148,7 @@ static Status gradient_merge(const void *par, void *left, void *right, Err *e) {
   double *restrict l = left;
   const double *restrict r = right;
   double margin = r[1] < l[1] ? r[1] : l[1];
-  size_t n = linear_sums_doubles(p->d, p->hess);
+  size_t n = linear_sums_doubles(p->d, p->look);
   l[1] = 0; /* no inf + inf below */
   for (size_t i = 0; i < n; i++)
     l[i] += i == 1 ? 0 : r[i];
@@ -242,12 +258,84 @@ static void add_gradient(const double *u, const double *r, uint32_t n, size_t d,
       g[j] += r[i] * u[i * stride + j];
 }
 
-static void scale_rows(double *u, const double *curve, uint32_t n, size_t stride) {
-  for (uint32_t i = 0; i < n; i++) {
-    double s = sqrt(curve[i]);
-    for (size_t j = 0; j < stride; j++)
-      u[i * stride + j] *= s;
+/* h (d) += sum of c_i u_i, diag (d) += sum of c_i u_i^2, in the same order */
+static void add_curvature(const double *u, const double *c, uint32_t n, size_t d, double *restrict h,
+                          double *restrict diag) {
+  size_t stride = d + 1;
+  uint32_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    const double *restrict u0 = u + i * stride, *restrict u1 = u0 + stride, *restrict u2 = u1 + stride,
+                           *restrict u3 = u2 + stride;
+    double c0 = c[i], c1 = c[i + 1], c2 = c[i + 2], c3 = c[i + 3];
+    for (size_t j = 0; j < d; j++) {
+      double v0 = c0 * u0[j], v1 = c1 * u1[j], v2 = c2 * u2[j], v3 = c3 * u3[j];
+      h[j] = (((h[j] + v0) + v1) + v2) + v3;
+      diag[j] = (((diag[j] + v0 * u0[j]) + v1 * u1[j]) + v2 * u2[j]) + v3 * u3[j];
+    }
   }
+  for (; i < n; i++)
+    for (size_t j = 0; j < d; j++) {
+      double v = c[i] * u[i * stride + j];
+      h[j] += v;
+      diag[j] += v * u[i * stride + j];
+    }
+}
+
+typedef struct Gram { /* rows times the root of their curvature, on their way to a matrix of d1 x d1 */
+  double *rows, *matrix;
+  uint32_t n, room;
+} Gram;
+
+static bool gram_new(const GradientPar *p, uint32_t piece, Arena *a, Gram *g) {
+  size_t d1 = (size_t)p->d + 1;
+  *g = (Gram){.room = p->look == LOOK_SAMPLE ? SAMPLE_ROWS : piece};
+  g->rows = arena_alloc64(a, g->room * d1 * sizeof *g->rows);
+  g->matrix = arena_alloc64(a, d1 * d1 * sizeof *g->matrix);
+  return g->rows && g->matrix;
+}
+
+static void gram_flush(const GradientPar *p, Gram *g) {
+  int order = (int)p->d + 1, rows = (int)g->n;
+  double one = 1;
+  if (g->n)
+    p->blas->syrk("L", "N", &order, &rows, &one, g->rows, &order, &one, g->matrix, &order, 1, 1);
+  g->n = 0;
+}
+
+/* Whether a row is in the sample: a matter of its position alone. */
+static bool is_drawn(const GradientPar *p, const Panel *panel, uint32_t row) {
+  uint64_t at = panel->pos + (panel->at ? panel->at[row] : row);
+  return rng_word(SAMPLE_KEY + panel->file, at) >> (64 - p->sample) == 0;
+}
+
+static void gram_add(const GradientPar *p, const Panel *panel, uint32_t from, const double *u,
+                     const double *curve, uint32_t n, Gram *g) {
+  size_t d1 = (size_t)p->d + 1;
+  for (uint32_t i = 0; i < n; i++) {
+    if (p->sample && !is_drawn(p, panel, from + i))
+      continue;
+    double root = sqrt(curve[i]);
+    const double *restrict row = u + i * d1;
+    double *restrict to = g->rows + g->n * d1;
+    for (size_t j = 0; j < d1; j++)
+      to[j] = row[j] * root;
+    if (++g->n == g->room)
+      gram_flush(p, g);
+  }
+}
+
+/* Column-major lower = row-major upper. */
+static void gram_end(const GradientPar *p, Gram *g, Sums *s) {
+  size_t d = p->d, d1 = d + 1;
+  double *restrict hess = s->hess, *restrict h = s->sh ? s->sh : s->h;
+  gram_flush(p, g);
+  for (size_t j = 0; j < d; j++) {
+    const double *restrict row = g->matrix + j * d1;
+    for (size_t k = j; k < d; k++)
+      *hess++ += row[k];
+    h[j] += row[d];
+  }
+  *(s->s00 ? s->s00 : s->h00) += g->matrix[d * d1 + d];
 }
 
 static Status map_dense(const GradientPar *p, const Panel *panel, Sums *s, Ctx *ctx) {
@@ -255,9 +343,10 @@ static Status map_dense(const GradientPar *p, const Panel *panel, Sums *s, Ctx *
   size_t fit = PIECE_DOUBLES / d1 & ~(size_t)7;
   uint32_t piece = fit < PIECE_ROWS_MIN ? PIECE_ROWS_MIN : fit > PANEL_ROWS ? PANEL_ROWS : (uint32_t)fit;
   Rows v;
+  Gram gram = {0};
   double *u = arena_alloc64(ctx->scratch, piece * d1 * sizeof *u);
-  double *gram = p->hess ? arena_alloc64(ctx->scratch, d1 * d1 * sizeof *gram) : NULL;
-  if (!u || (p->hess && !gram) || !rows_new(ctx->scratch, piece, &v))
+  if (!u || !rows_new(ctx->scratch, piece, &v) ||
+      (p->look != LOOK_GRADIENT && !gram_new(p, piece, ctx->scratch, &gram)))
     return err_memory(ctx->err);
   for (uint32_t from = 0; from < panel->n; from += piece) {
     uint32_t n = panel->n - from < piece ? panel->n - from : piece;
@@ -267,23 +356,15 @@ static Status map_dense(const GradientPar *p, const Panel *panel, Sums *s, Ctx *
     loss_rows(p, panel->y + from, n, &v, s);
     *s->g0 += k_sum(v.r, n);
     add_gradient(u, v.r, n, d, s->g);
-    if (p->hess) {
-      int order = (int)d1, rows = (int)n;
-      double one = 1;
-      scale_rows(u, v.curve, n, d1);
-      p->blas->syrk("L", "N", &order, &rows, &one, u, &order, &one, gram, &order, 1, 1);
+    if (p->look == LOOK_SAMPLE) {
+      *s->h00 += k_sum(v.curve, n);
+      add_curvature(u, v.curve, n, d, s->h, s->diag);
     }
+    if (p->look != LOOK_GRADIENT)
+      gram_add(p, panel, from, u, v.curve, n, &gram);
   }
-  if (p->hess) { /* column-major lower = row-major upper */
-    double *restrict hess = s->hess;
-    for (size_t j = 0; j < d; j++) {
-      const double *restrict row = gram + j * d1;
-      for (size_t k = j; k < d; k++)
-        *hess++ += row[k];
-      s->h[j] += row[d];
-    }
-    *s->h00 += gram[d * d1 + d];
-  }
+  if (p->look != LOOK_GRADIENT)
+    gram_end(p, &gram, s);
   return ST_OK;
 }
 
@@ -315,7 +396,7 @@ static Status map_sparse(const GradientPar *p, const Panel *panel, Sums *s, Ctx 
     for (uint32_t k = x->ptr[i] - first; k < x->ptr[i + 1] - first; k++)
       g[col[k]] += r * u[k];
   }
-  if (!p->hess)
+  if (p->look == LOOK_GRADIENT)
     return ST_OK;
   *s->h00 += k_sum(v.curve, n);
   for (uint32_t i = 0; i < n; i++) {
@@ -334,7 +415,7 @@ static Status map_sparse(const GradientPar *p, const Panel *panel, Sums *s, Ctx 
 static Status gradient_map(const void *par, const Panel *panel, void *partial, Ctx *ctx) {
   const GradientPar *p = par;
   Sums s;
-  linear_sums_at(partial, p->d, p->hess, &s);
+  linear_sums_at(partial, p->d, p->look, &s);
   if (panel->n == 0)
     return ST_OK;
   return p->sparse ? map_sparse(p, panel, &s, ctx) : map_dense(p, panel, &s, ctx);

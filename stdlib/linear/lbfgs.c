@@ -23,7 +23,7 @@
 #include "vm/kernel/dot.h"
 #include "vm/kernel/math.h"
 
-enum { MEMORY = 10, SEARCH_MAX = 25 };
+enum { SEARCH_MAX = 25 };
 #define C1 1e-4
 #define C2 0.9
 
@@ -38,9 +38,7 @@ struct Lbfgs {
   double *pg;           /* g, or with kinks the steepest one-sided derivative, 0 for coordinates that are
                          * held */
   double *h0;           /* diagonal of the first inverse Hessian */
-  double *sk[MEMORY], *yk[MEMORY];
-  double rho[MEMORY], gamma;
-  uint32_t npair, newest;
+  Pairs pairs;
   LinPoint out;         /* trial, for the pass */
   double f, slope;      /* at x along dir */
   double t;             /* trial = x + t dir */
@@ -67,24 +65,19 @@ Lbfgs *lbfgs_new(const Space *s, const LinOptions *o, const LinPoint *start, Err
   l->s = s;
   l->o = o;
   l->n = n;
-  l->block = mem_alloc((2 * MEMORY + 8) * n * sizeof(double));
-  if (!l->block) {
+  l->block = mem_alloc(8 * n * sizeof(double));
+  if (!l->block || pairs_new(&l->pairs, n, e) != ST_OK) {
     err_memory(e);
-    mem_free(l);
+    lbfgs_free(l);
     return NULL;
   }
   double *v = l->block;
   double **array[] = {&l->x, &l->g, &l->trial, &l->gt, &l->dir, &l->pg, &l->h0, &l->out.beta};
   for (size_t i = 0; i < sizeof array / sizeof *array; i++, v += n)
     *array[i] = v;
-  for (int i = 0; i < MEMORY; i++) {
-    l->sk[i] = v, v += n;
-    l->yk[i] = v, v += n;
-  }
   /* start->a is for u; at beta = 0 it is the same here */
   memcpy(l->trial, start->beta, (n - 1) * sizeof(double));
   l->trial[n - 1] = start->a + (s->intercept ? k_dot(start->beta, s->center, n - 1) : 0);
-  l->gamma = 1;
   set_out(l);
   return l;
 }
@@ -93,6 +86,7 @@ void lbfgs_free(Lbfgs *l) {
   if (!l)
     return;
   mem_free(l->block);
+  pairs_free(&l->pairs);
   mem_free(l->r.objective);
   mem_free(l);
 }
@@ -128,29 +122,16 @@ static void find_slopes(Lbfgs *l) {
     l->pg[j] = l->s->kinks ? one_sided(l, j) : l->g[j];
 }
 
-/* dir = -H pg by the two loops; slope. */
+/* dir = -H pg; slope. */
 static void find_direction(Lbfgs *l) {
   size_t n = l->n;
-  double alpha[MEMORY];
-  double *restrict q = l->dir;
+  double *restrict q = l->dir, gamma = l->pairs.count ? l->pairs.gamma : 1;
   for (size_t i = 0; i < n; i++)
     q[i] = -l->pg[i];
-  for (uint32_t k = 0; k < l->npair; k++) {
-    uint32_t p = (l->newest + MEMORY - k) % MEMORY;
-    const double *restrict y = l->yk[p];
-    alpha[k] = l->rho[p] * k_dot(l->sk[p], q, n);
-    for (size_t i = 0; i < n; i++)
-      q[i] -= alpha[k] * y[i];
-  }
+  pairs_before(&l->pairs, q);
   for (size_t i = 0; i < n; i++)
-    q[i] *= l->gamma * l->h0[i];
-  for (uint32_t k = l->npair; k-- > 0;) {
-    uint32_t p = (l->newest + MEMORY - k) % MEMORY;
-    const double *restrict s = l->sk[p];
-    double beta = alpha[k] - l->rho[p] * k_dot(l->yk[p], q, n);
-    for (size_t i = 0; i < n; i++)
-      q[i] += beta * s[i];
-  }
+    q[i] *= gamma * l->h0[i];
+  pairs_after(&l->pairs, q);
   for (size_t i = 0; i < n && l->s->kinks; i++)
     q[i] = l->pg[i] == 0 ? 0 : q[i];
   l->slope = k_dot(l->pg, q, n);
@@ -171,20 +152,7 @@ static double step_size(const Lbfgs *l) {
 /* Keeps the pair (trial - x, gt - g) and moves to trial. */
 static void move(Lbfgs *l, double f) {
   size_t n = l->n;
-  uint32_t p = l->npair ? (l->newest + 1) % MEMORY : 0;
-  for (size_t i = 0; i < n; i++) {
-    l->sk[p][i] = l->trial[i] - l->x[i];
-    l->yk[p][i] = l->gt[i] - l->g[i];
-  }
-  double sy = k_dot(l->sk[p], l->yk[p], n), yhy = 0;
-  for (size_t i = 0; i < n; i++)
-    yhy += l->yk[p][i] * l->h0[i] * l->yk[p][i];
-  if (sy > 0 && yhy > 0 && sy > 1e-14 * yhy) {
-    l->rho[p] = 1 / sy;
-    l->gamma = sy / yhy;
-    l->newest = p;
-    l->npair += l->npair < MEMORY;
-  }
+  pairs_add(&l->pairs, l->x, l->trial, l->g, l->gt, l->h0);
   memcpy(l->x, l->trial, n * sizeof(double));
   memcpy(l->g, l->gt, n * sizeof(double));
   l->f = f;
@@ -218,8 +186,7 @@ static Status go_on(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
   find_slopes(l);
   find_direction(l);
   if (!(l->slope < 0)) { /* memory of no use any more, or a zero gradient */
-    l->npair = 0;
-    l->gamma = 1;
+    pairs_forget(&l->pairs);
     find_direction(l);
   }
   double size = step_size(l);

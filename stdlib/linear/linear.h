@@ -98,6 +98,7 @@ typedef struct Space { /* the coordinates, made from Moments; d entries each */
   double *lo, *hi;         /* bounds of beta_j */
   bool kinks;              /* there is an l1 or a bound: the objective is not smooth */
   bool offset;             /* the last column's coefficient stays as it starts */
+  uint32_t sample;         /* LOOK_SAMPLE takes one row of 2^sample; 0: it does not pay */
 } Space;
 
 static inline bool linear_moves(const Space *s, uint32_t j) { /* has column j a coefficient to find? */
@@ -107,7 +108,11 @@ static inline bool linear_moves(const Space *s, uint32_t j) { /* has column j a 
 /* Is there no best point, since f could be multiplied by any number? `beta` separates the classes. */
 bool linear_unbounded(const Space *s, const LinOptions *o, const double *beta, double margin);
 
-/* totals over rows, without penalty; one array, in this order; h and hess with a Hessian only */
+/* What a pass finds at a point: loss and gradient; the Hessian too; or the Hessian of a sample of the rows,
+ * with its diagonal and the intercept's row over all of them. */
+typedef enum { LOOK_GRADIENT, LOOK_HESSIAN, LOOK_SAMPLE } LinLook;
+
+/* totals over rows, without penalty; one array, in this order; from h on with a Hessian only */
 typedef struct Sums {
   double *v;
   double *loss;   /* sum of w loss */
@@ -117,6 +122,8 @@ typedef struct Sums {
   double *h00;    /* d2 loss / d a2 */
   double *g;      /* d loss / d beta */
   double *h;      /* d2 loss / d a d beta */
+  double *diag;   /* LOOK_SAMPLE: d2 loss / d beta_j2; then s00 and sh, of the sample as hess is */
+  double *s00, *sh;
   double *hess;   /* upper triangle by rows: (j, k >= j) at linear_tri(d, j) + k */
 } Sums;
 
@@ -124,11 +131,11 @@ typedef struct Sums {
 static inline size_t linear_tri(size_t d, size_t j) {
   return j * (2 * d - j - 1) / 2;
 }
-size_t linear_sums_doubles(uint32_t d, bool hess);
-void linear_sums_at(double *v, uint32_t d, bool hess, Sums *out);
+size_t linear_sums_doubles(uint32_t d, LinLook look);
+void linear_sums_at(double *v, uint32_t d, LinLook look, Sums *out);
 
 extern const Pass linear_gradient;
-void linear_gradient_par(const Space *s, const LinPoint *p, bool hess, Buf *par);
+void linear_gradient_par(const Space *s, const LinPoint *p, LinLook look, Buf *par);
 
 /* ---- products.c: squares of the data along some directions ---- */
 
@@ -176,6 +183,28 @@ typedef struct QuadraticEnd {
  * the start. */
 Status descent_solve(const Quadratic *q, double *x, QuadraticEnd *end, Err *e);
 
+/* ---- pairs.c: steps and what the gradient changed along them ---- */
+
+enum { PAIRS_MOST = 10 };
+
+typedef struct Pairs {
+  size_t n;
+  double *block;
+  double rho[PAIRS_MOST], alpha[PAIRS_MOST];
+  double gamma;            /* with a diagonal: the scale that suits the last pair */
+  uint32_t count, newest;
+} Pairs;
+
+Status pairs_new(Pairs *p, size_t n, Err *e);
+void pairs_free(Pairs *p);
+void pairs_forget(Pairs *p);
+/* From (x0, g0) to (x1, g1); a pair without curvature is left out. h0: the diagonal, or NULL. */
+void pairs_add(Pairs *p, const double *x0, const double *x1, const double *g0, const double *g1,
+               const double *h0);
+/* v = -g, pairs_before(v), v = (first guess of the inverse) v, pairs_after(v): the direction. */
+void pairs_before(Pairs *p, double *v);
+void pairs_after(const Pairs *p, double *v);
+
 /* Lower Cholesky of an order x order matrix in place; adds a little to the diagonal when rounding made it
  * indefinite. `copy` is scratch of the same size. False: not positive at all. */
 bool linear_cholesky(const Blas *blas, double *a, double *copy, uint32_t order);
@@ -198,8 +227,8 @@ typedef struct Lbfgs Lbfgs;
 
 /* `names` for warnings; all pointers must outlive the solver. The first point to evaluate is `start`. */
 Newton *newton_new(const Space *s, const LinOptions *o, char *const *names, const LinPoint *start, Err *e);
-typedef enum { NEED_HESSIAN, NEED_GRADIENT, NEED_PRODUCTS } NewtonNeed;
-NewtonNeed newton_need(const Newton *n);
+bool newton_asks_products(const Newton *n); /* else newton_look */
+LinLook newton_look(const Newton *n);
 Status newton_ask_products(Newton *n, Buf *par, Err *e);          /* parameters of linear.products */
 /* its result; next is the first Hessian again */
 Status newton_products(Newton *n, const double *products, Err *e);

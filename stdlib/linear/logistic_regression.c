@@ -33,7 +33,7 @@ static const Option options[] = {
      "A bundle to start from, by names of features: the same model as without, sooner. Relative to the program's folder."},
     {"solver", OPT_ENUM, 0, 0, 0, "auto|newton|lbfgs", "auto: newton up to 4096 columns, lbfgs above."},
     {"max_iterations", OPT_INT, 1000, 1, 1e6, NULL,
-     "Most iterations; newton needs 4 to 10, lbfgs may need hundreds."},
+     "Most iterations; newton needs 4 to 20, lbfgs may need hundreds."},
     {"tolerance", OPT_FLOAT, 1e-8, 0, 1, NULL,
      "Converged when the next step changes no standardised coefficient by more than this times the largest (at least 1)."},
     {0},
@@ -62,7 +62,8 @@ static const char doc[] =
     "elements, the others being free. They are of the coefficients of features as they are, standardised or not.\n"
     "\n"
     "Method.  Newton's method from the constant model up to 4096 columns (with several classes:\n"
-    "coefficients; with l1 or bounds proximal: each step by coordinate descent and active sets, to the conditions of\n"
+    "coefficients; of many dense rows the second derivatives are taken of a sample, and the gradient of all of them;\n"
+    "with l1 or bounds proximal: each step by coordinate descent and active sets, to the conditions of\n"
     "optimality); above, L-BFGS (OWL-QN). Features that are\n"
     "combinations of others are allowed: without a penalty the solution of least norm on the standardised scale\n"
     "is taken and a warning names them. Classes that can be separated have no finite solution without a penalty:\n"

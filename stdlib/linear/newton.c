@@ -24,7 +24,16 @@
  *   4. near the solution the old factor serves for new gradients (the pass is cheaper without a Hessian).
  *      For squared loss this is the iterative refinement of the normal equations (A. Bjoerck, "Numerical
  *      Methods for Least Squares Problems", 1996, section 2.9), which gives back the digits that squaring
- *      lost. */
+ *      lost.
+ *      Of many dense columns it begins early: the steps and what the gradient changed along them improve on
+ *      the factor (pairs.c: L-BFGS that starts from it), and a new one is asked for where two passes in a
+ *      row do not halve what is left;
+ *   5. with many more rows than columns the factor comes from a sample of the rows (LOOK_SAMPLE): R. Byrd, G.
+ *      Chin, W. Neveitt, J. Nocedal, "On the use of stochastic Hessian information in optimization methods
+ *      for machine learning", SIAM J. Optim. 21 (2011). The gradient is of all rows, so that the solution is
+ *      the same. A bad condition is the sample's, too, and does no harm. What the sample does not show
+ *      (columns that are not 0 in a few rows, a few rows of great weight) shows in slow or bad steps, and
+ *      from then on the Hessian is of all rows. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -36,6 +45,13 @@
 
 #define ARMIJO 1e-4
 #define CHORD 1e-4 /* a step as small: keep the factor */
+#define NEAR 0.25  /* the same where pairs improve on it: the step changes f by as much, in the mean */
+enum {
+  PAIRED_WIDTH = 64, /* from here on a pass with a Hessian costs several without */
+  SLOW_MOST = 2,     /* passes in a row that do not halve what is left: a new Hessian, of all rows */
+  DRAWN_MOST = 12,   /* Hessians of samples; then of all rows */
+  HALVINGS = 4,      /* the same for steps that are too long */
+};
 
 struct Newton {
   const Space *s;
@@ -52,6 +68,16 @@ struct Newton {
   bool started;
   uint32_t halvings, flat;
   double size;       /* of the last step; relative */
+  /* the tail: an old or drawn factor, and pairs; arrays of m + 1, the intercept last; (x0, g0): the point
+   * before */
+  Pairs pairs;
+  double *tail;      /* these five */
+  double *grad, *dir, *x0, *g0, *x;
+  bool drawing;      /* Hessians are of a sample */
+  bool kept;         /* the factor is of an earlier point */
+  bool again;        /* the same point comes back, with a Hessian */
+  uint32_t drawn, slow;
+  double change;     /* by the last step, in f: root of the mean square */
   /* the factor */
   bool have_factor;
   double *a;         /* m x m: A, then its Cholesky factor (lower) */
@@ -106,8 +132,14 @@ Newton *newton_new(const Space *s, const LinOptions *o, char *const *names, cons
   n->h = take(m, sizeof(double));
   n->g = take(m, sizeof(double));
   n->model = take(s->kinks ? 5 * m : 0, sizeof(double));
-  if (n->a && n->scale && n->h && n->g && n->model)
-    return n;
+  n->tail = take(5 * (m + 1), sizeof(double));
+  if (!n->a || !n->scale || !n->h || !n->g || !n->model || !n->tail || pairs_new(&n->pairs, m + 1, e))
+    goto memory;
+  double **array[] = {&n->grad, &n->dir, &n->x0, &n->g0, &n->x};
+  for (size_t i = 0; i < sizeof array / sizeof *array; i++)
+    *array[i] = n->tail + i * (m + 1);
+  n->drawing = s->sample > 0;
+  return n;
 memory:
   err_memory(e);
   newton_free(n);
@@ -130,13 +162,19 @@ void newton_free(Newton *n) {
   mem_free(n->basis);
   mem_free(n->reduced);
   mem_free(n->tmp);
+  mem_free(n->tail);
+  pairs_free(&n->pairs);
   rank_free(&n->look);
   mem_free(n->r.objective);
   mem_free(n);
 }
 
-NewtonNeed newton_need(const Newton *n) {
-  return n->look.ask && !n->rank_known ? NEED_PRODUCTS : n->have_factor ? NEED_GRADIENT : NEED_HESSIAN;
+bool newton_asks_products(const Newton *n) {
+  return n->look.ask && !n->rank_known;
+}
+
+LinLook newton_look(const Newton *n) {
+  return n->have_factor ? LOOK_GRADIENT : n->drawing ? LOOK_SAMPLE : LOOK_HESSIAN;
 }
 
 const LinPoint *newton_point(const Newton *n) {
@@ -150,28 +188,62 @@ SolveResult *newton_result(Newton *n) {
 
 /* ---- the matrix ---- */
 
-/* Fills both triangles of A, scale and h from the sums. */
-static void build_matrix(Newton *n, const Sums *at) {
+/* The upper triangle of H' by rows; `v` becomes its diagonal. */
+static void copy_hessian(Newton *n, const Sums *at, double *v) {
   uint32_t m = n->m;
   double w = n->s->total;
-  n->h00 = *at->h00 / w;
-  for (uint32_t i = 0; i < m; i++)
-    n->h[i] = n->s->intercept ? at->h[n->active[i]] / w : 0;
   for (uint32_t i = 0; i < m; i++) {
-    uint32_t j = n->active[i];
-    const double *row = at->hess + linear_tri(n->s->d, j);
+    const double *row = at->hess + linear_tri(n->s->d, n->active[i]);
     double hi = n->s->intercept && n->h00 > 0 ? n->h[i] / n->h00 : 0;
     for (uint32_t k = i; k < m; k++)
       n->a[(size_t)i * m + k] = row[n->active[k]] / w - hi * n->h[k];
-    double diagonal = n->a[(size_t)i * m + i] + n->s->penalty[j];
+    v[i] = n->a[(size_t)i * m + i];
+  }
+}
+
+/* The same of a sample: the diagonal is of all rows, the correlations are the sample's. A column that the
+ * sample says nothing of is taken for independent. */
+static void copy_sample(Newton *n, const Sums *at, double *v) {
+  uint32_t m = n->m;
+  double w = n->s->total;
+  bool centred = n->s->intercept && *at->s00 > 0;
+  for (uint32_t i = 0; i < m; i++) {
+    uint32_t j = n->active[i];
+    const double *row = at->hess + linear_tri(n->s->d, j);
+    double si = centred ? at->sh[j] / *at->s00 : 0;
+    for (uint32_t k = i; k < m; k++)
+      n->a[(size_t)i * m + k] = row[n->active[k]] - si * at->sh[n->active[k]];
+    double all = at->diag[j] / w - (n->s->intercept && n->h00 > 0 ? n->h[i] * n->h[i] / n->h00 : 0);
+    double drawn = n->a[(size_t)i * m + i];
+    v[i] = all > 0 ? all : 0;
+    n->scale[i] = drawn > 1e-12 * row[j] && drawn > 1e-280 ? sqrt(v[i] / drawn) : 0;
+  }
+  for (uint32_t i = 0; i < m; i++)
+    for (uint32_t k = i; k < m; k++)
+      n->a[(size_t)i * m + k] *= n->scale[i] * n->scale[k];
+}
+
+/* Fills both triangles of A, scale and h from the sums. */
+static void build_matrix(Newton *n, const Sums *at) {
+  uint32_t m = n->m;
+  double *v = n->g; /* scratch until the next step */
+  n->h00 = *at->h00 / n->s->total;
+  for (uint32_t i = 0; i < m; i++)
+    n->h[i] = n->s->intercept ? at->h[n->active[i]] / n->s->total : 0;
+  if (at->diag)
+    copy_sample(n, at, v);
+  else
+    copy_hessian(n, at, v);
+  for (uint32_t i = 0; i < m; i++) {
+    double diagonal = v[i] + n->s->penalty[n->active[i]];
     /* 0: nothing is known of this direction, stay */
     n->scale[i] = diagonal > 1e-280 ? 1 / sqrt(diagonal) : 0;
   }
   for (uint32_t i = 0; i < m; i++) {
     for (uint32_t k = i + 1; k < m; k++) {
-      double v = n->a[(size_t)i * m + k] * (n->scale[i] * n->scale[k]);
-      n->a[(size_t)i * m + k] = v;
-      n->a[(size_t)k * m + i] = v;
+      double c = n->a[(size_t)i * m + k] * (n->scale[i] * n->scale[k]);
+      n->a[(size_t)i * m + k] = c;
+      n->a[(size_t)k * m + i] = c;
     }
     n->a[(size_t)i * m + i] = 1;
   }
@@ -223,6 +295,10 @@ Status newton_products(Newton *n, const double *products, Err *e) {
 static Status build_factor(Newton *n, const Sums *at, Err *e) {
   uint32_t m = n->m;
   build_matrix(n, at);
+  pairs_forget(&n->pairs);
+  n->kept = false;
+  n->slow = 0;
+  n->drawn += n->drawing;
   if (n->s->kinks) { /* the matrix itself is what is needed */
     n->have_factor = true;
     return ST_OK;
@@ -231,6 +307,10 @@ static Status build_factor(Newton *n, const Sums *at, Err *e) {
     Status st = rank_look(&n->look, n->a, m, n->s->rows, e);
     if (st)
       return st;
+    if (n->drawing && n->look.candidates > 0) { /* all rows decide */
+      rank_free(&n->look);
+      return ST_OK;
+    }
     if (n->look.ask)
       return ST_OK;
     st = keep_basis(n, e);
@@ -301,47 +381,72 @@ static double kink_change(const Newton *n, const double *from, const double *to)
   return sum;
 }
 
-/* Gradient and step at n->at; slope becomes the derivative of the objective along the step (with l1: the
- * change of the linear part, which bounds it). */
-static Status find_step(Newton *n, const Sums *at, Err *e) {
+/* grad at n->at; with a factor that was kept, what it changed since the point before becomes a pair. */
+static void find_gradient(Newton *n, const Sums *at) {
   uint32_t m = n->m;
-  double w = n->s->total, ga = *at->g0 / w;
-  bool eliminate = n->s->intercept && n->h00 > 0;
-  double slope = 0;
+  double w = n->s->total;
   for (uint32_t i = 0; i < m; i++) {
     uint32_t j = n->active[i];
-    double g = at->g[j] / w + n->s->penalty[j] * n->at.beta[j];
-    n->step[j] = g; /* kept for the slope */
-    n->g[i] = -(g - (eliminate ? n->h[i] * (ga / n->h00) : 0)) * n->scale[i];
+    n->grad[i] = at->g[j] / w + n->s->penalty[j] * n->at.beta[j];
+    n->x[i] = n->at.beta[j];
   }
-  int im = (int)m, ik = (int)n->rank, one = 1, info = 0;
+  n->grad[m] = n->s->intercept ? *at->g0 / w : 0;
+  n->x[m] = n->at.a;
+  if (n->kept && n->s->loss == LOSS_LOGISTIC && !n->s->kinks && !n->basis)
+    pairs_add(&n->pairs, n->x0, n->x, n->g0, n->grad, NULL);
+  memcpy(n->x0, n->x, (m + 1) * sizeof *n->x);
+  memcpy(n->g0, n->grad, (m + 1) * sizeof *n->x);
+}
+
+/* n->g, minus the gradient in the coordinates z = beta / scale, becomes the step in them. */
+static Status solve(Newton *n, Err *e) {
+  int im = (int)n->m, ik = (int)n->rank, one = 1, info = 0;
   double unit = 1, zero = 0;
   if (n->basis && n->rank > 0) {
-    double *y = n->tmp + (size_t)m * n->rank;
+    double *y = n->tmp + (size_t)n->m * n->rank;
     n->blas->gemv("T", &im, &ik, &unit, n->basis, &im, n->g, &one, &zero, y, &one, 1);
     n->blas->potrs("L", &ik, &one, n->reduced, &ik, y, &ik, &info, 1);
     n->blas->gemv("N", &im, &ik, &unit, n->basis, &im, y, &one, &zero, n->g, &one, 1);
   } else if (n->basis) {
-    memset(n->g, 0, m * sizeof *n->g);
+    memset(n->g, 0, n->m * sizeof *n->g);
   } else if (n->s->kinks) {
-    Status st = model_step(n, e);
-    if (st)
-      return st;
-  } else if (m > 0) {
+    return model_step(n, e);
+  } else if (n->m > 0) {
     n->blas->potrs("L", &im, &one, n->a, &im, n->g, &im, &info, 1);
   }
-  double shift = 0;
+  return ST_OK;
+}
+
+/* Gradient and step at n->at; slope becomes the derivative of the objective along the step (with l1: the
+ * change of the linear part, which bounds it). */
+static Status find_step(Newton *n, const Sums *at, Err *e) {
+  uint32_t m = n->m;
+  bool eliminate = n->s->intercept && n->h00 > 0;
+  double slope = 0, shift = 0, *dir = n->dir;
+  find_gradient(n, at);
+  for (uint32_t i = 0; i <= m; i++)
+    dir[i] = -n->grad[i];
+  pairs_before(&n->pairs, dir);
+  for (uint32_t i = 0; i < m; i++)
+    n->g[i] = (dir[i] - (eliminate ? n->h[i] * (dir[m] / n->h00) : 0)) * n->scale[i];
+  Status st = solve(n, e);
+  if (st)
+    return st;
+  for (uint32_t i = 0; i < m; i++) {
+    dir[i] = n->g[i] * n->scale[i];
+    shift += n->h[i] * dir[i];
+  }
+  dir[m] = eliminate ? (dir[m] - shift) / n->h00 : 0;
+  pairs_after(&n->pairs, dir);
   for (uint32_t i = 0; i < m; i++) {
     uint32_t j = n->active[i];
-    double step = n->g[i] * n->scale[i];
-    slope += n->step[j] * step;
-    shift += n->h[i] * step;
-    n->step[j] = step;
+    slope += n->grad[i] * dir[i];
+    n->step[j] = dir[i];
     if (!n->s->kinks)
-      n->goal[j] = n->at.beta[j] + step;
+      n->goal[j] = n->at.beta[j] + dir[i];
   }
-  n->step_a = eliminate ? -(ga + shift) / n->h00 : 0;
-  n->slope = slope + (n->s->intercept ? ga * n->step_a : 0) + kink_change(n, n->at.beta, n->goal);
+  n->step_a = dir[m];
+  n->slope = slope + n->grad[m] * n->step_a + kink_change(n, n->at.beta, n->goal);
   return ST_OK;
 }
 
@@ -423,9 +528,25 @@ static bool is_flat(Newton *n, double size, double gain) {
   return true;
 }
 
+/* What the pass at the next point brings: is the factor good for one more step? */
+static void choose_look(Newton *n, double size) {
+  const Space *s = n->s;
+  bool pairs = s->loss == LOSS_LOGISTIC && !s->kinks && !n->basis && !s->sparse &&
+               (n->drawing || s->d >= PAIRED_WIDTH);
+  double change = n->slope < 0 && n->h00 > 0 ? sqrt(-n->slope / n->h00) : 0;
+  bool keep = s->loss == LOSS_SQUARED || (size <= CHORD && size <= 0.1 * n->size);
+  if (pairs) {
+    n->slow = n->kept && change > 0.5 * n->change ? n->slow + 1 : 0;
+    keep = change <= NEAR && n->slow < SLOW_MOST;
+    n->drawing = n->drawing && n->slow < SLOW_MOST && n->drawn < DRAWN_MOST;
+  }
+  n->change = change;
+  n->have_factor = n->have_factor && keep;
+  n->kept = n->have_factor;
+}
+
 /* The point reached is n->at with f; is it the end? Otherwise the next trial is set. */
 static Status go_on(Newton *n, const Sums *at, SolveState *state, Err *e) {
-  bool logistic = n->s->loss == LOSS_LOGISTIC;
   *state = SOLVE_DONE;
   if (linear_unbounded(n->s, n->o, n->at.beta, *at->margin)) {
     snprintf(n->r.why, sizeof n->r.why, "%s", linear_separated);
@@ -440,7 +561,8 @@ static Status go_on(Newton *n, const Sums *at, SolveState *state, Err *e) {
              n->r.iterations);
     return ST_OK;
   }
-  if (size <= n->o->tolerance)
+  /* a drawn Hessian may overrate a direction and call a step short that is not */
+  if (size <= n->o->tolerance * (n->drawing ? 0.1 : 1))
     return last_step(n, size, gain, e);
   if (is_flat(n, size, gain))
     return ST_OK;
@@ -450,7 +572,7 @@ static Status go_on(Newton *n, const Sums *at, SolveState *state, Err *e) {
              "Raise max_iterations, or add l2", n->r.iterations, size);
     return ST_OK;
   }
-  n->have_factor = n->have_factor && (!logistic || (size <= CHORD && size <= 0.1 * n->size));
+  choose_look(n, size);
   n->size = size;
   n->halvings = 0;
   set_trial(n, 1);
@@ -468,6 +590,14 @@ static double objective(const Newton *n, const Sums *at) {
   return f;
 }
 
+/* The next pass brings a Hessian at the point reached. */
+static void look_again(Newton *n, SolveState *state) {
+  set_trial(n, 0);
+  n->have_factor = false;
+  n->again = true;
+  *state = SOLVE_MORE;
+}
+
 /* The trial, with objective f, does not improve enough: a shorter step. */
 static void shorten(Newton *n, double f, SolveState *state) {
   double t = 0.5 * n->t;
@@ -475,7 +605,12 @@ static void shorten(Newton *n, double f, SolveState *state) {
     t = -n->slope * n->t * n->t / (2 * (f - n->f - n->slope * n->t));
     t = t < 0.1 * n->t ? 0.1 * n->t : t < 0.5 * n->t ? t : 0.5 * n->t;
   }
-  if (++n->halvings > 30) {
+  if (++n->halvings > HALVINGS && (n->drawing || n->pairs.count > 0)) { /* a better direction */
+    n->drawing = false;
+    look_again(n, state);
+    return;
+  }
+  if (n->halvings > 30) {
     n->r.converged = n->size <= 1e-6;
     if (!n->r.converged)
       snprintf(n->r.why, sizeof n->r.why,
@@ -502,17 +637,28 @@ bool newton_curvature(Newton *n, const Sums *at, Curvature *out) {
 Status newton_step(Newton *n, const Sums *at, SolveState *state, Err *e) {
   double f = objective(n, at);
   *state = SOLVE_DONE;
-  if (n->started && !(f <= n->f + ARMIJO * n->t * n->slope + 16 * DBL_EPSILON * fabs(n->f))) {
+  if (n->started && !n->again && !(f <= n->f + ARMIJO * n->t * n->slope + 16 * DBL_EPSILON * fabs(n->f))) {
     shorten(n, f, state);
     return ST_OK;
   }
   accept(n, f);
+  if (n->started && !n->again) {
+    n->r.iterations++;
+    Status st = solve_record(&n->r, f, e);
+    if (st)
+      return st;
+  }
   if (!n->have_factor) {
     Status st = build_factor(n, at, e);
     if (st)
       return st;
-    if (newton_need(n) == NEED_PRODUCTS) {
+    if (newton_asks_products(n)) {
       *state = SOLVE_MORE;
+      return ST_OK;
+    }
+    if (!n->have_factor && n->drawing) {
+      n->drawing = false;
+      look_again(n, state);
       return ST_OK;
     }
     if (!n->have_factor) {
@@ -521,12 +667,7 @@ Status newton_step(Newton *n, const Sums *at, SolveState *state, Err *e) {
       return ST_OK;
     }
   }
-  if (n->started) {
-    n->r.iterations++;
-    Status st = solve_record(&n->r, f, e);
-    if (st)
-      return st;
-  }
+  n->again = false;
   Status st = go_on(n, at, state, e);
   n->started = true;
   return st;
