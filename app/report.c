@@ -99,11 +99,12 @@ static void print_confusion(FILE *out, const MetricValue *v) {
 
 /* A line for each class; names of any length and script. */
 static void print_table(FILE *out, const MetricValue *v, const Model *m) {
-  int first = report_width("(unseen)");
+  const char *corner = v->table_column ? "" : "true \\ predicted";
+  int first = report_width(*corner ? corner : "(unseen)");
   for (uint32_t i = 0; i < m->nclass; i++)
     first = report_width(m->class[i]) > first ? report_width(m->class[i]) : first;
   for (uint32_t i = 0; i <= v->table_rows; i++) {
-    const char *name = i == 0 ? "" : i <= m->nclass ? m->class[i - 1] : "(unseen)";
+    const char *name = i == 0 ? corner : i <= m->nclass ? m->class[i - 1] : "(unseen)";
     fprintf(out, "    %s%*s", name, first - report_width(name), "");
     for (uint32_t k = 0; k < v->table_columns; k++) {
       const char *column = v->table_column ? v->table_column[k] : m->class[k];

@@ -61,6 +61,9 @@ typedef struct Sel {      /* rows row[0..n), or 0..n-1 where row is NULL */
 
 void src_put(Buf *b, const AggSrc *s);
 void src_get(Rd *r, AggSrc *s);
+/* Parameters that are a u32 count n and, from byte `head` on, n items of `size` bytes. Written as u64 n,
+ * then items of at least `least` bytes, each taken by `get` (false: not valid). mem_free closes them. */
+void *par_items(Bytes in, size_t head, size_t size, uint32_t least, bool (*get)(Rd *, void *), Err *e);
 Status par_bad(Err *e);   /* parameters that no driver of ours wrote */
 
 /* Rows where `where` holds, the fold is seen, argument and weight are there. A negative or infinite

@@ -12,6 +12,7 @@
  *
  * No free lunch at the end: near the maximum the likelihood is flat, and lambdas closer than about 1e-8
  * cannot be told apart in doubles. */
+#include <stddef.h>
 #include <string.h>
 
 #include "vm/agg/parts.h"
@@ -53,35 +54,19 @@ static double lambda_at(const Item *it, uint32_t k) {
   return it->lo + (it->hi - it->lo) * k / (POINTS - 1);
 }
 
-static void *open_par(Bytes in, Err *e) {
-  Rd r = rd_of(in);
-  uint64_t n = rd_count(&r, 53);
-  Par *p = mem_alloc(sizeof *p + (size_t)n * sizeof *p->item);
-  if (!p) {
-    err_memory(e);
-    return NULL;
-  }
-  p->n = (uint32_t)n;
-  bool good = n < UINT32_MAX;
-  for (uint32_t i = 0; good && i < p->n; i++) {
-    Item *it = &p->item[i];
-    it->fn = (AggFn)rd_u8(&r);
-    src_get(&r, &it->src);
-    it->points = rd_u32(&r);
-    it->centre = rd_f64(&r);
-    it->lo = rd_f64(&r);
-    it->hi = rd_f64(&r);
-    good = (it->fn == FN_BOX_COX || it->fn == FN_YEO_JOHNSON) && (it->points == 0 || it->points == POINTS);
-  }
-  if (good && rd_done(&r))
-    return p;
-  mem_free(p);
-  par_bad(e);
-  return NULL;
+static bool get_item(Rd *r, void *item) {
+  Item *it = item;
+  it->fn = (AggFn)rd_u8(r);
+  src_get(r, &it->src);
+  it->points = rd_u32(r);
+  it->centre = rd_f64(r);
+  it->lo = rd_f64(r);
+  it->hi = rd_f64(r);
+  return (it->fn == FN_BOX_COX || it->fn == FN_YEO_JOHNSON) && (it->points == 0 || it->points == POINTS);
 }
 
-static void close_par(void *par) {
-  mem_free(par);
+static void *open_par(Bytes in, Err *e) {
+  return par_items(in, offsetof(Par, item), sizeof(Item), 53, get_item, e);
 }
 
 static size_t partial_size(const void *par) {
@@ -234,7 +219,7 @@ static void *load(const void *par, Bytes in, Err *e) {
   return p;
 }
 
-const Pass pass_power = {"agg.power", RED_TREE, open_par, close_par, partial_size, init,
+const Pass pass_power = {"agg.power", RED_TREE, open_par, mem_free, partial_size, init,
                          map,         merge,    save,     load,      free_partial};
 
 /* ---- The search ---- */
@@ -340,6 +325,6 @@ Status powers_take(Powers *p, const Buf *out, uint32_t nout, Err *e) {
   if (sum)
     free_partial(par, sum);
   if (par)
-    close_par(par);
+    mem_free(par);
   return e->code;
 }

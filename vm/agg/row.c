@@ -26,6 +26,26 @@ void src_get(Rd *r, AggSrc *s) {
   s->col = rd_u32(r);
 }
 
+void *par_items(Bytes in, size_t head, size_t size, uint32_t least, bool (*get)(Rd *, void *), Err *e) {
+  Rd r = rd_of(in);
+  uint64_t n = rd_count(&r, least);
+  char *p = mem_alloc(head + (size_t)n * size);
+  if (!p) {
+    err_memory(e);
+    return NULL;
+  }
+  uint32_t count = (uint32_t)n;
+  memcpy(p, &count, sizeof count);
+  bool good = n < UINT32_MAX;
+  for (size_t i = 0; good && i < n; i++)
+    good = get(&r, p + head + i * size);
+  if (good && rd_done(&r))
+    return p;
+  mem_free(p);
+  par_bad(e);
+  return NULL;
+}
+
 Status par_bad(Err *e) {
   return err_set(e, ST_FAULT, "CML0601", NULL,
                  "the parameters or a partial result of an aggregate are damaged");

@@ -5,6 +5,7 @@
  * Inside a leaf the values that an aggregate sees go to eight lanes in turn, so that neither panels nor
  * nulls between them matter and the machine has eight independent sums; lanes are folded when leaves
  * merge: ((0+4)+(2+6))+((1+5)+(3+7)). */
+#include <stddef.h>
 #include <string.h>
 
 #include "vm/agg/parts.h"
@@ -34,31 +35,16 @@ struct Scalar {
   Acc acc[];
 };
 
-static void *open_par(Bytes in, Err *e) {
-  Rd r = rd_of(in);
-  uint64_t n = rd_count(&r, 25);
-  Par *p = mem_alloc(sizeof *p + (size_t)n * sizeof *p->item);
-  if (!p) {
-    err_memory(e);
-    return NULL;
-  }
-  p->n = (uint32_t)n;
-  bool good = n < UINT32_MAX;
-  for (uint32_t i = 0; good && i < p->n; i++) {
-    uint8_t k = rd_u8(&r);
-    good = k < STATE_N;
-    p->item[i].kind = (StateKind)k;
-    src_get(&r, &p->item[i].src);
-  }
-  if (good && rd_done(&r))
-    return p;
-  mem_free(p);
-  par_bad(e);
-  return NULL;
+static bool get_item(Rd *r, void *item) {
+  Item *it = item;
+  uint8_t k = rd_u8(r);
+  it->kind = (StateKind)k;
+  src_get(r, &it->src);
+  return k < STATE_N;
 }
 
-static void close_par(void *par) {
-  mem_free(par);
+static void *open_par(Bytes in, Err *e) {
+  return par_items(in, offsetof(Par, item), sizeof(Item), 25, get_item, e);
 }
 
 static size_t size_of(const Par *p) {
@@ -314,5 +300,5 @@ static void free_partial(const void *par, void *partial) {
   mem_free(partial);
 }
 
-const Pass pass_scalar = {"agg.scalar", RED_TREE, open_par, close_par, partial_size, init,
+const Pass pass_scalar = {"agg.scalar", RED_TREE, open_par, mem_free, partial_size, init,
                           map,          merge,    save,     load,      free_partial};

@@ -4,6 +4,7 @@
  * Each element has a state as a number has (state.c) and takes the rows one after the other, so that
  * panels have no influence. A row whose vector is null is skipped. Widths are learned with fitted values,
  * and so known with the first row only. */
+#include <stddef.h>
 #include <string.h>
 
 #include "vm/agg/parts.h"
@@ -24,31 +25,16 @@ static bool kind_good(uint8_t k) {
          k == STATE_FMAX;
 }
 
-static void *open_par(Bytes in, Err *e) {
-  Rd r = rd_of(in);
-  uint64_t n = rd_count(&r, 25);
-  Par *p = mem_alloc(sizeof *p + (size_t)n * sizeof *p->item);
-  if (!p) {
-    err_memory(e);
-    return NULL;
-  }
-  p->n = (uint32_t)n;
-  bool good = n < UINT32_MAX;
-  for (uint32_t i = 0; good && i < p->n; i++) {
-    uint8_t k = rd_u8(&r);
-    good = kind_good(k);
-    p->item[i].kind = (StateKind)k;
-    src_get(&r, &p->item[i].src);
-  }
-  if (good && rd_done(&r))
-    return p;
-  mem_free(p);
-  par_bad(e);
-  return NULL;
+static bool get_item(Rd *r, void *item) {
+  Item *it = item;
+  uint8_t k = rd_u8(r);
+  it->kind = (StateKind)k;
+  src_get(r, &it->src);
+  return kind_good(k);
 }
 
-static void close_par(void *par) {
-  mem_free(par);
+static void *open_par(Bytes in, Err *e) {
+  return par_items(in, offsetof(Par, item), sizeof(Item), 25, get_item, e);
 }
 
 static size_t partial_size(const void *par) { /* of a hundred elements; the true width is not known yet */
@@ -196,7 +182,7 @@ static void *load(const void *par, Bytes in, Err *e) {
   return NULL;
 }
 
-const Pass pass_vector = {"agg.vector", RED_TREE, open_par, close_par, partial_size, init,
+const Pass pass_vector = {"agg.vector", RED_TREE, open_par, mem_free, partial_size, init,
                           map,          merge,    save,     load,      free_partial};
 
 Status vector_fitted(AggFn fn, StateKind k, const VectorItem *v, Fitted *out, bool *none, Err *e) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pass "agg.vocab": what ungrouped aggregates make of strings: categories and mode count levels, min and
  * max keep one string. Exact in any order. Levels are compared bytewise. */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,30 +21,15 @@ static bool counts(AggFn fn) {
   return fn == FN_MODE || fn == FN_CATEGORIES;
 }
 
-static void *open_par(Bytes in, Err *e) {
-  Rd r = rd_of(in);
-  uint64_t n = rd_count(&r, 25);
-  Par *p = mem_alloc(sizeof *p + (size_t)n * sizeof *p->item);
-  if (!p) {
-    err_memory(e);
-    return NULL;
-  }
-  p->n = (uint32_t)n;
-  bool good = n < UINT32_MAX;
-  for (uint32_t i = 0; good && i < p->n; i++) {
-    p->item[i].fn = (AggFn)rd_u8(&r);
-    good = counts(p->item[i].fn) || p->item[i].fn == FN_MIN_STR || p->item[i].fn == FN_MAX_STR;
-    src_get(&r, &p->item[i].src);
-  }
-  if (good && rd_done(&r))
-    return p;
-  mem_free(p);
-  par_bad(e);
-  return NULL;
+static bool get_item(Rd *r, void *item) {
+  Item *it = item;
+  it->fn = (AggFn)rd_u8(r);
+  src_get(r, &it->src);
+  return counts(it->fn) || it->fn == FN_MIN_STR || it->fn == FN_MAX_STR;
 }
 
-static void close_par(void *par) {
-  mem_free(par);
+static void *open_par(Bytes in, Err *e) {
+  return par_items(in, offsetof(Par, item), sizeof(Item), 25, get_item, e);
 }
 
 static size_t partial_size(const void *par) {
@@ -233,7 +219,7 @@ static void *load(const void *par, Bytes in, Err *e) {
   return NULL;
 }
 
-const Pass pass_vocab = {"agg.vocab", RED_EXACT, open_par, close_par, partial_size, init,
+const Pass pass_vocab = {"agg.vocab", RED_EXACT, open_par, mem_free, partial_size, init,
                          map,         merge,     save,     load,      free_partial};
 
 /* ---- Results ---- */
