@@ -80,6 +80,7 @@ typedef struct MetricInfo {
   uint32_t groups;          /* 0, or: no slice; values are the whole, then the whole without each group of
                              * rows */
   uint64_t rows;            /* rows of the part that is evaluated (for choosing how, never what) */
+  uint64_t memory;          /* bytes that the run may use (the same); 0: not limited */
 } MetricInfo;
 
 typedef struct MetricValue {

@@ -68,22 +68,22 @@ Status auc_begin(const MetricInfo *i, uint64_t most, Iter **out, Err *e) {
 
 static Status begin_auc(const Metric *m, const MetricInfo *i, Iter **out, Err *e) {
   (void)m;
-  return auc_begin(i, CURVE_HELD, out, e);
+  return auc_begin(i, curve_held(i), out, e);
 }
 
 static Status begin_pr_auc(const Metric *m, const MetricInfo *i, Iter **out, Err *e) {
   const CurvePar c = {.kind = CURVE_PRECISION};
-  return curve_begin(m, i, &c, CURVE_HELD, out, e);
+  return curve_begin(m, i, &c, curve_held(i), out, e);
 }
 
 static Status begin_ks(const Metric *m, const MetricInfo *i, Iter **out, Err *e) {
   const CurvePar c = {.kind = CURVE_KS};
-  return curve_begin(m, i, &c, CURVE_HELD, out, e);
+  return curve_begin(m, i, &c, curve_held(i), out, e);
 }
 
 static Status begin_top(const Metric *m, const MetricInfo *i, Iter **out, Err *e) {
   const CurvePar c = {.kind = CURVE_TOP, .top = option_num(i->option, i->noption, "top")};
-  return curve_begin(m, i, &c, CURVE_HELD, out, e);
+  return curve_begin(m, i, &c, curve_held(i), out, e);
 }
 
 static Status finish_auc(Iter *it, MetricValue **v, uint32_t *n, Err *e) {
@@ -112,15 +112,16 @@ const Metric metric_auc = {
     .scalar = true,
     .maximize = true,
     .option = no_options,
-    .doc = "Area under the ROC curve.\n"
-           "It is the share of pairs of a positive and a negative row, weighted, in which the positive has the\n"
-           "higher score; ties count half. Exact. From 0 to 1 (best); 0.5 is chance.\n"
-           "Undefined where one class is missing.\n"
-           "scikit-learn: roc_auc_score. Spark: areaUnderROC.\n"
-           "Source: J. Hanley, B. McNeil, Radiology 143 (1982).\n"
-           "\n"
-           "    auc, auc by origin top 10\n"
-           "    expect auc >= 0.7\n",
+    .doc =
+        "Area under the ROC curve.\n"
+        "It is the share of pairs of a positive and a negative row, weighted, in which the positive has the\n"
+        "higher score; ties count half. Exact. From 0 to 1 (best); 0.5 is chance.\n"
+        "Undefined where one class is missing.\n"
+        "scikit-learn: roc_auc_score. Spark: areaUnderROC.\n"
+        "Source: J. Hanley, B. McNeil, Radiology 143 (1982).\n"
+        "\n"
+        "    auc, auc by origin top 10\n"
+        "    expect auc >= 0.7\n",
     .begin = begin_auc,
     .finish = finish_auc,
 };
@@ -131,15 +132,17 @@ const Metric metric_pr_auc = {
     .scalar = true,
     .maximize = true,
     .option = no_options,
-    .doc = "Average precision: the area under the curve of precision over recall, by steps.\n"
-           "It is the sum over distinct scores s, from above, of the recall that s adds times the precision of\n"
-           "`score >= s`, weighted. Exact. From the share of positives (chance) to 1 (best).\n"
-           "Undefined where no row is positive.\n"
-           "scikit-learn: average_precision_score. Spark's areaUnderPR joins the same points by straight lines, from\n"
-           "the first precision at recall 0, which is too hopeful where scores are few.\n"
-           "Source: J. Davis, M. Goadrich, ICML 2006.\n"
-           "\n"
-           "    expect pr_auc >= 0.4\n",
+    .doc =
+        "Average precision: the area under the curve of precision over recall, by steps.\n"
+        "It is the sum over distinct scores s, from above, of the recall that s adds times the precision of\n"
+        "`score >= s`, weighted. Exact. From the share of positives (chance) to 1 (best).\n"
+        "Undefined where no row is positive.\n"
+        "scikit-learn: average_precision_score. Spark's areaUnderPR joins the same points by straight lines, "
+        "from\n"
+        "the first precision at recall 0, which is too hopeful where scores are few.\n"
+        "Source: J. Davis, M. Goadrich, ICML 2006.\n"
+        "\n"
+        "    expect pr_auc >= 0.4\n",
     .begin = begin_pr_auc,
     .finish = finish_pr_auc,
 };
@@ -167,12 +170,14 @@ const Metric metric_lift = {
     .scalar = true,
     .maximize = true,
     .option = top_options,
-    .doc = "How many times as many positives the rows with the highest scores have as all rows.\n"
-           "lift(top = 10%) is gain(top = 10%) / 10%: 1 is chance. At most 1 / top and 1 / (share of positives). Where\n"
-           "equal scores are cut, the share of them that fits counts, as on average over all orders. Weighted.\n"
-           "Undefined where no row is positive.\n"
-           "\n"
-           "    lift, lift(top = 1%)\n",
+    .doc =
+        "How many times as many positives the rows with the highest scores have as all rows.\n"
+        "lift(top = 10%) is gain(top = 10%) / 10%: 1 is chance. At most 1 / top and 1 / (share of "
+        "positives). Where\n"
+        "equal scores are cut, the share of them that fits counts, as on average over all orders. Weighted.\n"
+        "Undefined where no row is positive.\n"
+        "\n"
+        "    lift, lift(top = 1%)\n",
     .begin = begin_top,
     .finish = finish_lift,
 };
@@ -184,8 +189,10 @@ const Metric metric_gain = {
     .maximize = true,
     .option = top_options,
     .doc = "Share of all positives that the rows with the highest scores hold (captured response).\n"
-           "gain(top = 10%) of 0.4: the tenth of the rows with the highest scores holds 40 % of the positives; chance\n"
-           "is 0.1. From 0 to 1 (best). Where equal scores are cut, the share of them that fits counts. Weighted.\n"
+           "gain(top = 10%) of 0.4: the tenth of the rows with the highest scores holds 40 % of the "
+           "positives; chance\n"
+           "is 0.1. From 0 to 1 (best). Where equal scores are cut, the share of them that fits counts. "
+           "Weighted.\n"
            "Undefined where no row is positive.\n"
            "\n"
            "    gain(top = 20%)\n",

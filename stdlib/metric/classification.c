@@ -166,7 +166,8 @@ const Metric metric_log_loss = {
     .scalar = true,
     .option = no_options,
     .doc = "Mean of minus the natural logarithm of the probability given to the true class, weighted.\n"
-           "From 0 (best) to 36.04. Probabilities are kept within 2^-52 of 0 and 1, as scikit-learn's log_loss does.\n"
+           "From 0 (best) to 36.04. Probabilities are kept within 2^-52 of 0 and 1, as scikit-learn's "
+           "log_loss does.\n"
            "scikit-learn: log_loss. Spark: logLoss (which clips at 1e-15).\n"
            "Source: I. J. Good, Journal of the Royal Statistical Society B 14 (1952).\n"
            "\n"
@@ -254,11 +255,12 @@ const Metric metric_confusion = {
     .tasks = TASK_BIT(TASK_BINARY),
     .scalar = false,
     .option = threshold_options,
-    .doc = "Weights of true negatives, false positives, false negatives and true positives at the threshold;\n"
-           "counts without weights.\n"
-           "scikit-learn: confusion_matrix. A table, so it cannot be expected or sliced.\n"
-           "\n"
-           "    confusion(threshold = 0.3)\n",
+    .doc =
+        "Weights of true negatives, false positives, false negatives and true positives at the threshold;\n"
+        "counts without weights.\n"
+        "scikit-learn: confusion_matrix. A table, so it cannot be expected or sliced.\n"
+        "\n"
+        "    confusion(threshold = 0.3)\n",
     .begin = begin_cells,
     .finish = finish_confusion,
 };
@@ -316,7 +318,8 @@ const Metric metric_mcc = {
     .maximize = true,
     .option = threshold_options,
     .doc = "Matthews correlation coefficient of outcome and prediction at the threshold, weighted.\n"
-           "(tp tn - fp fn) / sqrt((tp + fp) (tp + fn) (tn + fp) (tn + fn)), from -1 to 1 (best); 0 is chance, and what is\n"
+           "(tp tn - fp fn) / sqrt((tp + fp) (tp + fn) (tn + fp) (tn + fn)), from -1 to 1 (best); 0 is "
+           "chance, and what is\n"
            "said where all rows are predicted alike. Undefined where one class is missing.\n"
            "scikit-learn: matthews_corrcoef.\n"
            "Source: B. Matthews, Biochimica et Biophysica Acta 405 (1975).\n"
@@ -331,10 +334,13 @@ const Metric metric_ece = {
     .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .option = bins_options,
-    .doc = "Mean distance of probability and share of positives, over ranges of the probability of equal width.\n"
-           "sum over ranges of (weight of range / weight of all) * |share of positives - mean probability|. A probability\n"
+    .doc = "Mean distance of probability and share of positives, over ranges of the probability of equal "
+           "width.\n"
+           "sum over ranges of (weight of range / weight of all) * |share of positives - mean probability|. "
+           "A probability\n"
            "that lies on an edge belongs to the upper range. From 0 (best: calibrated) to 1.\n"
-           "Source: M. Naeini, G. Cooper, M. Hauskrecht, AAAI 2015; C. Guo et al., ICML 2017 (there of the predicted class).\n"
+           "Source: M. Naeini, G. Cooper, M. Hauskrecht, AAAI 2015; C. Guo et al., ICML 2017 (there of the "
+           "predicted class).\n"
            "\n"
            "    expected_calibration_error(bins = 20)\n",
     .begin = begin_bins,
@@ -346,8 +352,10 @@ const Metric metric_mce = {
     .tasks = TASK_BIT(TASK_BINARY),
     .scalar = true,
     .option = bins_options,
-    .doc = "Greatest distance of probability and share of positives, over ranges of the probability of equal width.\n"
-           "The worst range of expected_calibration_error; ranges of few rows make it large. From 0 (best) to 1.\n"
+    .doc = "Greatest distance of probability and share of positives, over ranges of the probability of equal "
+           "width.\n"
+           "The worst range of expected_calibration_error; ranges of few rows make it large. From 0 (best) "
+           "to 1.\n"
            "Source: M. Naeini, G. Cooper, M. Hauskrecht, AAAI 2015.\n"
            "\n"
            "    max_calibration_error\n",

@@ -201,11 +201,18 @@ Status auc_begin(const MetricInfo *i, uint64_t most, Iter **out, Err *e);
 double best_objective(const CurvePar *c, const Sweep *s); /* threshold.c; NaN: undefined */
 enum {
 #ifdef CML_HOSTILE
-  CURVE_HELD = 50,
+  CURVE_HELD = 50, CURVE_LEAST = 50,
 #else
-  CURVE_HELD = 4000000,
+  CURVE_HELD = 4000000, CURVE_LEAST = 200000,
 #endif
+  CURVE_BYTES = 72, /* of a score that is held: in a list, in one that it is merged into, saved */
 };
+
+/* Scores that a metric may hold at once: in an eighth of the memory. */
+static inline uint64_t curve_held(const MetricInfo *i) {
+  uint64_t n = i->memory ? i->memory / 8 / CURVE_BYTES : CURVE_HELD;
+  return n > CURVE_HELD ? CURVE_HELD : n < CURVE_LEAST ? CURVE_LEAST : n;
+}
 
 /* ---- The metrics ---- */
 extern const Metric metric_auc, metric_pr_auc, metric_ks, metric_lift, metric_gain, metric_best_threshold;

@@ -201,7 +201,8 @@ FINISH(confusion)
 
 static const Option average_options[] = {
     {"average", OPT_ENUM, AVERAGE_MACRO, 0, 2, "macro|weighted|micro",
-     "macro: the mean over classes. weighted: by the weight of the rows of each. micro: of all rows, which is accuracy."},
+     "macro: the mean over classes. weighted: by the weight of the rows of each. micro: of all rows, which "
+     "is accuracy."},
     {0},
 };
 static const Option top_options[] = {
@@ -210,8 +211,9 @@ static const Option top_options[] = {
 };
 
 #define UNSEEN "A class that the training rows had not is never predicted, so such a row is wrong.\n"
-#define ABSENT \
-  "Classes that occur in no row, neither as truth nor as prediction, are left out; where a class has no value, 0 is taken.\n"
+#define ABSENT                                                                                               \
+  "Classes that occur in no row, neither as truth nor as prediction, are left out; where a class has no "    \
+  "value, 0 is taken.\n"
 
 const Metric multiclass_accuracy = {
     .name = "accuracy",
@@ -234,7 +236,8 @@ const Metric multiclass_log_loss = {
     .scalar = true,
     .option = no_options,
     .doc = "Mean of minus the natural logarithm of the probability given to the true class, weighted.\n"
-           "From 0 (best) to 36.04. Probabilities are kept within 2^-52 of 0 and 1; a class that the training rows had not\n"
+           "From 0 (best) to 36.04. Probabilities are kept within 2^-52 of 0 and 1; a class that the "
+           "training rows had not\n"
            "has 2^-52.\n"
            "scikit-learn: log_loss. Spark: logLoss (which clips at 1e-15).\n"
            "\n"
@@ -249,7 +252,8 @@ const Metric multiclass_brier = {
     .scalar = true,
     .option = no_options,
     .doc = "Mean over rows of the sum over classes of (probability - outcome)^2, weighted: G. Brier, 1950.\n"
-           "The outcome is 1 for the true class, else 0; a class that the training rows had not has the probability 0.\n"
+           "The outcome is 1 for the true class, else 0; a class that the training rows had not has the "
+           "probability 0.\n"
            "From 0 (best) to 2.\n"
            "scikit-learn: brier_score_loss (scale_by_half=False).\n"
            "\n"
@@ -279,13 +283,15 @@ const Metric multiclass_mcc = {
     .scalar = true,
     .maximize = true,
     .option = no_options,
-    .doc = "Matthews correlation coefficient of true and predicted class, weighted, for any number of classes.\n"
-           "At most 1 (best); 0 is chance, and what is said where all rows are predicted alike. Undefined where the rows have\n"
-           "one class only.\n"
-           "scikit-learn: matthews_corrcoef.\n"
-           "Source: J. Gorodkin, Computational Biology and Chemistry 28 (2004).\n"
-           "\n"
-           "    mcc\n",
+    .doc =
+        "Matthews correlation coefficient of true and predicted class, weighted, for any number of classes.\n"
+        "At most 1 (best); 0 is chance, and what is said where all rows are predicted alike. Undefined where "
+        "the rows have\n"
+        "one class only.\n"
+        "scikit-learn: matthews_corrcoef.\n"
+        "Source: J. Gorodkin, Computational Biology and Chemistry 28 (2004).\n"
+        "\n"
+        "    mcc\n",
     .begin = begin_classes,
     .finish = finish_mcc,
 };
@@ -342,9 +348,9 @@ const Metric multiclass_top_k = {
     .maximize = true,
     .option = top_options,
     .doc = "Share of the weight of rows whose class is among the k most probable.\n"
-           "From 0 to 1 (best); k = 1 is accuracy. Of equal probabilities the first class counts as the more probable\n"
-           "(scikit-learn takes the last).\n" UNSEEN
-           "scikit-learn: top_k_accuracy_score.\n"
+           "From 0 to 1 (best); k = 1 is accuracy. Of equal probabilities the first class counts as the more "
+           "probable\n"
+           "(scikit-learn takes the last).\n" UNSEEN "scikit-learn: top_k_accuracy_score.\n"
            "\n"
            "    top_k_accuracy(k = 3)\n",
     .begin = begin_top,
@@ -357,9 +363,11 @@ const Metric multiclass_per_class = {
     .scalar = false,
     .option = no_options,
     .doc = "Precision, recall and f1 of each class, and the weight of its rows (support).\n"
-           "null where nothing is predicted to be the class, or nothing is it. Rows of classes that the training rows had not\n"
+           "null where nothing is predicted to be the class, or nothing is it. Rows of classes that the "
+           "training rows had not\n"
            "are one line more, (unseen).\n"
-           "scikit-learn: classification_report, precision_recall_fscore_support. A table, so it cannot be expected or sliced.\n"
+           "scikit-learn: classification_report, precision_recall_fscore_support. A table, so it cannot be "
+           "expected or sliced.\n"
            "\n"
            "    per_class\n",
     .begin = begin_classes,
@@ -409,12 +417,12 @@ static void rest_free(Iter *it) {
 }
 
 static Status rest_begin(RestIter *a, Err *e) {
-  uint64_t most = a->info.rows ? CURVE_HELD / a->info.rows : a->classes;
+  uint64_t most = a->info.rows ? curve_held(&a->info) / a->info.rows : a->classes;
   Status st = ST_OK;
   a->from = a->to;
   for (; a->to < a->classes && !st && (a->to == a->from || a->to - a->from < most); a->to++) {
     const CurvePar c = {.kind = CURVE_AUC, .against_rest = true, .class = a->to};
-    st = curve_begin(a->metric, &a->info, &c, CURVE_HELD, &a->one[a->to], e);
+    st = curve_begin(a->metric, &a->info, &c, curve_held(&a->info), &a->one[a->to], e);
   }
   return st;
 }
@@ -519,7 +527,8 @@ const Metric multiclass_auc = {
     .maximize = true,
     .option = auc_options,
     .doc = "Area under the ROC curve of each class against all others, averaged over classes. Exact.\n"
-           "From 0 to 1 (best); 0.5 is chance. Classes that do not occur are left out; undefined where only one does.\n"
+           "From 0 to 1 (best); 0.5 is chance. Classes that do not occur are left out; undefined where only "
+           "one does.\n"
            "Many rows and classes take several scans.\n"
            "scikit-learn: roc_auc_score(multi_class=\"ovr\", average=...).\n"
            "Source: F. Provost, P. Domingos, CeDER working paper 00-04 (2000).\n"

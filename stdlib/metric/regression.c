@@ -68,7 +68,7 @@ static void median_value(const CurvePar *c, const Sweep *s, MetricValue *v) {
 
 static Status begin_median(const Metric *m, const MetricInfo *i, Iter **out, Err *e) {
   const CurvePar c = {.kind = CURVE_MEDIAN};
-  return curve_begin(m, i, &c, CURVE_HELD, out, e);
+  return curve_begin(m, i, &c, curve_held(i), out, e);
 }
 
 static Status finish_median(Iter *it, MetricValue **v, uint32_t *n, Err *e) {
@@ -144,7 +144,8 @@ const Metric metric_r2 = {
     .maximize = true,
     .option = no_options,
     .doc = "1 less the ratio of squared errors to squared deviations of the target from its weighted mean.\n"
-           "1 - sum((y - f)^2) / sum((y - mean(y))^2). 1 is best, 0 is as good as the mean, and it can be negative.\n"
+           "1 - sum((y - f)^2) / sum((y - mean(y))^2). 1 is best, 0 is as good as the mean, and it can be "
+           "negative.\n"
            "Undefined where the target is constant.\n"
            "scikit-learn: r2_score. Spark: r2.\n"
            "\n"
@@ -162,7 +163,8 @@ const Metric metric_explained_variance = {
     .doc = "1 less the ratio of the variance of the errors to that of the target, weighted.\n"
            "As r2, but a constant error costs nothing: 1 - var(y - f) / var(y). 1 is best.\n"
            "Undefined where the target is constant.\n"
-           "scikit-learn: explained_variance_score. (Spark's explainedVariance is another thing: that of the predictions.)\n"
+           "scikit-learn: explained_variance_score. (Spark's explainedVariance is another thing: that of the "
+           "predictions.)\n"
            "\n"
            "    explained_variance\n",
     .begin = begin_explained,
@@ -189,7 +191,8 @@ const Metric metric_mape = {
     .scalar = true,
     .option = no_options,
     .doc = "Weighted mean of absolute errors as shares of the absolute target.\n"
-           "mean(|y - f| / max(|y|, 2^-52)), from 0 (best): 0.1 is 10 %. Targets of 0 make it huge, as in scikit-learn; use\n"
+           "mean(|y - f| / max(|y|, 2^-52)), from 0 (best): 0.1 is 10 %. Targets of 0 make it huge, as in "
+           "scikit-learn; use\n"
            "mae there.\n"
            "scikit-learn: mean_absolute_percentage_error.\n"
            "\n"
@@ -203,12 +206,13 @@ const Metric metric_quantile_loss = {
     .tasks = TASK_BIT(TASK_REGRESSION),
     .scalar = true,
     .option = quantile_options,
-    .doc = "Pinball loss: what a predicted quantile q of the target is measured by, weighted.\n"
-           "mean(q (y - f) where y >= f, (1 - q) (f - y) elsewhere), from 0 (best). With q = 0.5 half of mae.\n"
-           "scikit-learn: mean_pinball_loss(alpha=q).\n"
-           "Source: R. Koenker, G. Bassett, Econometrica 46 (1978).\n"
-           "\n"
-           "    quantile_loss(q = 0.9)\n",
+    .doc =
+        "Pinball loss: what a predicted quantile q of the target is measured by, weighted.\n"
+        "mean(q (y - f) where y >= f, (1 - q) (f - y) elsewhere), from 0 (best). With q = 0.5 half of mae.\n"
+        "scikit-learn: mean_pinball_loss(alpha=q).\n"
+        "Source: R. Koenker, G. Bassett, Econometrica 46 (1978).\n"
+        "\n"
+        "    quantile_loss(q = 0.9)\n",
     .begin = begin_pinball,
     .finish = finish_mean,
 };
@@ -219,7 +223,8 @@ const Metric metric_median_absolute_error = {
     .scalar = true,
     .option = no_options,
     .doc = "Weighted median of absolute errors, exact, in units of the target. 0 is best.\n"
-           "The error that half of the weight stays below; between two values their middle. Outliers do not move it.\n"
+           "The error that half of the weight stays below; between two values their middle. Outliers do not "
+           "move it.\n"
            "scikit-learn: median_absolute_error.\n"
            "\n"
            "    median_absolute_error\n",
@@ -247,7 +252,8 @@ const Metric metric_msle = {
     .scalar = true,
     .option = no_options,
     .doc = "Weighted mean of squared differences of log(1 + target) and log(1 + prediction). 0 is best.\n"
-           "For counts and amounts, where ratios matter. Undefined where a target or a prediction is -1 or less.\n"
+           "For counts and amounts, where ratios matter. Undefined where a target or a prediction is -1 or "
+           "less.\n"
            "scikit-learn: mean_squared_log_error.\n"
            "\n"
            "    msle\n",
@@ -261,7 +267,8 @@ const Metric metric_rmsle = {
     .scalar = true,
     .option = no_options,
     .doc = "Root of msle.\n"
-           "About the relative error, where it is small. 0 is best. Undefined where a target or a prediction is -1 or less.\n"
+           "About the relative error, where it is small. 0 is best. Undefined where a target or a prediction "
+           "is -1 or less.\n"
            "scikit-learn: root_mean_squared_log_error.\n"
            "\n"
            "    rmsle\n",

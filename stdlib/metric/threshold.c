@@ -41,7 +41,7 @@ static Status begin(const Metric *m, const MetricInfo *i, Iter **out, Err *e) {
                       .what = (int)option_num(i->option, i->noption, "of"),
                       .false_positive = option_num(i->option, i->noption, "false_positive"),
                       .false_negative = option_num(i->option, i->noption, "false_negative")};
-  return curve_begin(m, i, &c, CURVE_HELD, out, e);
+  return curve_begin(m, i, &c, curve_held(i), out, e);
 }
 
 static Status finish(Iter *it, MetricValue **v, uint32_t *n, Err *e) {
@@ -50,7 +50,8 @@ static Status finish(Iter *it, MetricValue **v, uint32_t *n, Err *e) {
 
 static const Option options[] = {
     {"of", OPT_ENUM, 0, 0, 5, "f1|accuracy|balanced_accuracy|mcc|youden|cost",
-     "What is to be best. youden: recall less the share of negatives predicted positive. cost: the mean cost, least."},
+     "What is to be best. youden: recall less the share of negatives predicted positive. cost: the mean "
+     "cost, least."},
     {"false_positive", OPT_FLOAT, 1, 0, 1e100, NULL,
      "Of cost: what a negative row predicted positive costs."},
     {"false_negative", OPT_FLOAT, 1, 0, 1e100, NULL,
@@ -64,9 +65,12 @@ const Metric metric_best_threshold = {
     .scalar = true,
     .option = options,
     .doc = "The threshold at which a metric is best on these rows.\n"
-           "All distinct scores are tried, exactly and weighted; of several that are equally good, the highest. More\n"
-           "than 1 where it is best to predict nothing positive. Undefined where the metric is, at every threshold.\n"
-           "A model's own threshold is chosen like this by its option `threshold = best(f1, on = d.valid)`; on the rows\n"
+           "All distinct scores are tried, exactly and weighted; of several that are equally good, the "
+           "highest. More\n"
+           "than 1 where it is best to predict nothing positive. Undefined where the metric is, at every "
+           "threshold.\n"
+           "A model's own threshold is chosen like this by its option `threshold = best(f1, on = d.valid)`; "
+           "on the rows\n"
            "that are evaluated it would be seen with the answers at hand, so there it is only shown.\n"
            "scikit-learn: TunedThresholdClassifierCV (which tries some thresholds by cross-validation).\n"
            "\n"

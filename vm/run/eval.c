@@ -221,7 +221,8 @@ static Status begin_metric(Run *r, uint32_t stage, const IrMetric *q, bool other
                      .model = f->model,
                      .slice = q->by ? out_of(&s->prog, OUT_COLUMN, q->by) : -1,
                      .groups = q->vs ? PAIRED_GROUPS : 0,
-                     .rows = rows};
+                     .rows = rows,
+                     .memory = r->lim->memory};
   Status st = m->begin(m, &info, it, e);
   mem_free(option);
   return st;
