@@ -268,11 +268,12 @@ static Status save(const void *par, const void *partial, Buf *out, Err *e) {
   return out->bad ? err_memory(e) : ST_OK;
 }
 
-static bool counts(const double *c) { /* of the lanes: they are made integers again */
+/* Of the lanes, and of all: they are made integers and numbers again. */
+static bool counts(const Acc *a) {
   for (uint32_t l = 0; l < LANES; l++)
-    if (!(c[l] >= 0 && c[l] <= 0x1p53))
+    if (!(a->c[l] >= 0 && a->c[l] <= 0x1p53))
       return false;
-  return true;
+  return a->n <= UINT64_C(1) << 53;
 }
 
 static void *load(const void *par, Bytes in, Err *e) {
@@ -287,7 +288,7 @@ static void *load(const void *par, Bytes in, Err *e) {
   if (in.n)
     memcpy(s->acc, in.p, in.n);
   for (uint32_t i = 0; i < q->n; i++)
-    if (q->item[i].kind == STATE_VAR && !counts(s->acc[i].c)) {
+    if (q->item[i].kind == STATE_VAR && !counts(&s->acc[i])) {
       mem_free(s);
       par_bad(e);
       return NULL;

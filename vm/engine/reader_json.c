@@ -449,7 +449,7 @@ static bool set(Rows *x, uint32_t k, JsonKind kind, const char *s, uint32_t n) {
 }
 
 static bool same_name(const char *want, const char *name, uint32_t n) {
-  return strncmp(want, name, n) == 0 && want[n] == 0;
+  return strlen(want) == n && memcmp(want, name, n) == 0; /* a name may hold NULs */
 }
 
 static bool keep(void *ctx, const char *name, uint32_t nname, JsonKind kind, const char *s, uint32_t n) {

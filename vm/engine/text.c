@@ -210,7 +210,7 @@ static bool bad_text(Draft *b, uint32_t k, uint32_t at, Text t) {
 static inline bool is_null_text(const TextOptions *o, Text t) {
   for (uint32_t i = 0; i < o->null.n; i++) {
     const char *s = o->null.v[i];
-    if (*s == (t.n ? *t.s : 0) && strncmp(s, t.s, t.n) == 0 && s[t.n] == 0)
+    if (*s == (t.n ? *t.s : 0) && strlen(s) == t.n && memcmp(s, t.s, t.n) == 0) /* it may hold NULs */
       return true;
   }
   return false;
