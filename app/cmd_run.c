@@ -92,6 +92,7 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
                                      .memory = execute_memory(),
                                      .cancel = app->cancel},
                           .path = path,
+                          .digests = args_get(args, "--json") != NULL,
                           .quiet = args_get(args, "--quiet") != NULL},
                   .json = args_get(args, "--json"),
                   .features = features ? UINT32_MAX : REPORT_FEATURES};

@@ -12,7 +12,7 @@
 #include "vm/bundle.h"
 #include "vm/engine.h"
 
-/* ---- Digests of the data: SHA-256 of the files, computed beside the run ---- */
+/* ---- Digests of the data: SHA-256 of the files, computed beside the run where someone wants them ---- */
 
 typedef struct Digests {
   pthread_t thread;
@@ -74,8 +74,16 @@ static bool digests_open(Digests *d, const Program *p, const char *dir, const at
   return d->v;
 }
 
-static void digests_start(Digests *d, const Program *p, const char *dir, const atomic_bool *cancel) {
-  if (!digests_open(d, p, dir, cancel))
+static bool makes_bundle(const Program *p) {
+  for (uint32_t i = 0; i < p->nstage; i++)
+    if (p->stage[i].kind == STAGE_BUNDLE)
+      return true;
+  return false;
+}
+
+static void digests_start(Digests *d, bool wanted, const Program *p, const char *dir,
+                          const atomic_bool *cancel) {
+  if (!digests_open(d, p, dir, cancel) || !wanted)
     return;
   if (pthread_create(&d->thread, NULL, digest_thread, d) != 0)
     err_set(&d->err, ST_RESOURCE, "CML0504", "Raise the limit on threads, or end other programs.",
@@ -191,7 +199,7 @@ Status execute(const App *app, const Execution *x, const Compiled *c, RunResult 
   Hooks h = {.app = app, .digests = &digests};
   h.report = (Report){.program = c->program, .registry = app->registry, .run = r, .path = x->path};
   compile_digest(c, h.report.digest);
-  digests_start(&digests, c->program, x->limits.dir, app->cancel);
+  digests_start(&digests, x->digests || makes_bundle(c->program), c->program, x->limits.dir, app->cancel);
   mem_keep(x->limits.memory / KEEP_PART < KEEP_MOST ? x->limits.memory / KEEP_PART : KEEP_MOST);
   meter_start(&h.meter, app, x->quiet, "start");
   RunHooks hooks = {.ctx = &h, .begin = on_begin, .bundle = on_bundle, .progress = &h.meter.progress};

@@ -11,6 +11,7 @@ typedef struct Execution {
   Limits limits;
   const char *path; /* of the program, as given */
   bool loopback, quiet;
+  bool digests;     /* the report is to have the digests of the data; bundles have them always */
   bool again;       /* its warnings were printed already */
   JitMode jit;
 } Execution;
