@@ -97,7 +97,10 @@ const Pass *home_pass(const Registry *r, const char *name) {
   return NULL;
 }
 
-uint64_t home_engine_share(const Limits *l) {
-  uint64_t share = l->memory / 4, most = UINT64_C(512) << 20;
-  return share < most ? share : most;
+uint64_t home_memory(const Limits *l) {
+  enum { MB = 1 << 20 };
+  uint64_t share = l->memory / 4;
+  share = share > 512 * MB ? 512 * MB : share < 64 * MB ? 64 * MB : share;
+  share += 104 * MB;
+  return l->memory > share + 16 * MB ? l->memory - share : 16 * MB;
 }

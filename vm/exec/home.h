@@ -26,6 +26,8 @@ Status home_rows_stage(const Home *h, Stages of, uint32_t *rows, Err *e);
 Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e);
 Status home_writer(const Home *h, uint32_t stage, const char *path, Writer **out, Err *e);
 const Pass *home_pass(const Registry *r, const char *name); /* NULL: unknown */
-uint64_t home_engine_share(const Limits *l); /* memory that is the data engine's: a quarter, at most 512 MB */
+/* Memory that is left for us: without a quarter for the data engine, 64 MB at least and 512 MB at most; 64 MB
+ * that it takes beyond that (row groups that it decompresses); 40 MB of code. Not less than 16 MB. */
+uint64_t home_memory(const Limits *l);
 
 #endif

@@ -287,7 +287,7 @@ static void *work(void *arg) {
 static uint32_t worker_count(const Local *l, const Scan *s, size_t partials) {
   const Program *p = l->home.p;
   uint32_t n = l->home.lim.threads;
-  uint64_t free_bytes = l->home.lim.memory - home_engine_share(&l->home.lim);
+  uint64_t free_bytes = home_memory(&l->home.lim) / 2; /* the other half: blocks and matrices that are kept */
   const Stage *rows = &p->stage[s->rows_stage];
   uint64_t cols = p->stage[rows->from].ncolumn + rows->prog.nout;
   for (uint32_t i = 0; i < s->of.n; i++)
@@ -588,12 +588,11 @@ static Status local_open(Executor *x, Bytes text, const Registry *r, const Limit
   if (st)
     return st;
   l->opened = true;
-  uint64_t left = l->home.lim.memory - home_engine_share(&l->home.lim);
   l->worker = mem_alloc(l->home.lim.threads * sizeof *l->worker);
   if (!l->worker)
     return err_memory(e);
   /* the other half: blocks in flight, partials, libraries */
-  return store_init(&l->store, l->home.p->nstage, left / 2, e);
+  return store_init(&l->store, l->home.p->nstage, home_memory(&l->home.lim) / 2, e);
 }
 
 static Status local_put(Executor *x, uint32_t id, Bytes value, Err *e) {
