@@ -29,6 +29,7 @@
 enum {
   ROUNDS = 3,
   PART_EACH = 128,                /* rows of the part for each candidate */
+  DRAWS_EACH = 20,                /* rows for each draw of a round, at least, beyond */
   DRAWS_MIN = 200, DRAWS_MAX = 1500, /* of a round; candidates should be many also where k is small */
   ALL_ROWS = 4096,                /* up to so many rows, and */
   ALL_CELLS = 1 << 20,            /* so many numbers, all rows are candidates */
@@ -157,7 +158,8 @@ static uint64_t purpose(const ClusterFit *f, const char *what, uint32_t number) 
 
 static uint32_t round_draws(const ClusterFit *f) {
   double each = (double)f->rows * (f->space.d + 1.0) * (ROUNDS * (ROUNDS + 1) / 2.0),
-         extra = DRAW_WORK / each;
+         extra = DRAW_WORK / each, most_extra = (double)f->rows / DRAWS_EACH;
+  extra = extra < most_extra ? extra : most_extra;
   uint64_t least = extra > DRAWS_MAX ? DRAWS_MAX : extra < DRAWS_MIN ? DRAWS_MIN : (uint64_t)extra;
   uint64_t n = 2 * (uint64_t)f->k > least ? 2 * (uint64_t)f->k : least;
   uint64_t most = f->space.d ? CLUSTER_CELLS_MAX / f->space.d : n;

@@ -15,7 +15,7 @@
 
 enum { DISTANCES = 1 << 23 }; /* of candidates from candidates that are kept: 64 MiB */
 enum { TRIALS_MAX = 200, LLOYD_MAX = 100, TURNS_MAX = 6, POOL = 8 };
-#define TRIAL_WORK 4e8 /* of trial_work: nanoseconds, about */
+#define TRIAL_WORK 2e8 /* of trial_work: nanoseconds, about */
 
 /* ---- candidates ---- */
 
@@ -244,10 +244,12 @@ static Status improve(Trial *t, uint32_t k, const double *c, double *inertia, Er
   return st;
 }
 
-/* Nanoseconds of a trial, about; a function of sizes alone. */
+/* Nanoseconds of a trial, about; a function of sizes alone. Distances between candidates are looked up, as
+ * far as there is room for them. */
 static double trial_work(double n, double k, double d, double draws) {
-  double pair = 10 + 0.3 * d, step = 60 + 0.06 * k * d + d;
-  return n * (20 * step + k * draws * pair + (4 * k + 10) * pair) + 1;
+  double step = 40 + 0.05 * k * d + d, kept = n * n > DISTANCES ? DISTANCES / (n * n) : 1;
+  double look = 1.5 + (1 - kept) * (5 + 0.3 * d);
+  return n * (20 * step + k * draws * look + (3 * k + 10) * (look + 1.5)) + 1;
 }
 
 static bool trial_new(Trial *t, const ClusterSpace *s, const ClusterPoints *p, uint32_t k) {
