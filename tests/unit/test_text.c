@@ -189,6 +189,85 @@ static void test_counts(void **state) {
       try_counts(widths[i], copies);
 }
 
+/* A text of n characters, most of them ASCII, and its words with | between them, one character at a time. */
+static uint32_t make_text(Kit *k, uint64_t seed, uint32_t n, uint32_t min, char **text, const char **want) {
+  static const uint32_t other[] = {0xc4, 0xe4, 0x17f, 0x130, 0x23a, 0x4e2d, 0x1d11e, 0x1f600, 0x2014, 0x212a};
+  static const char ascii[] = "abcXYZ019_ .,@[`{/:\x7f-"; /* and 0 */
+  char *t = *text = NEWN(&k->a, char, 4 * n + 1), *w = NEWN(&k->a, char, 8 * n + 2), *from = w, *to = w;
+  uint32_t chars = 0, rare = seed % 3 ? 97 : 5;
+  *want = w;
+  for (uint32_t i = 0; i <= n; i++) {
+    uint64_t x = rng_word(seed, i);
+    uint32_t c = x % rare == 0 ? other[x / rare % 10] : x % 3 ? 'a' + x / 3 % 26 : (uint8_t)ascii[x / 3 % 22];
+    t += i < n ? utf8_put(t, c) : 0;
+    if (i < n && unicode_is_word(c)) {
+      to += utf8_put(to, unicode_lower(c));
+      chars++;
+      continue;
+    }
+    if (chars >= min) {
+      *to++ = '|';
+      from = to;
+    }
+    to = from;
+    chars = 0;
+  }
+  to[to > w ? -1 : 0] = 0;
+  return (uint32_t)(t - *text);
+}
+
+static void same_rows(const Col *a, const Col *b, uint32_t r) {
+  uint32_t n = a->ptr[r + 1] - a->ptr[r];
+  assert_int_equal(b->ptr[r + 1] - b->ptr[r], n);
+  for (uint32_t i = 0; i < n; i++) {
+    assert_int_equal(a->el[a->ptr[r] + i], b->el[b->ptr[r] + i]);
+    assert_true(a->f[a->ptr[r] + i] == b->f[b->ptr[r] + i]);
+  }
+}
+
+/* Words that are only counted are not written: the counts are those of words that are. */
+static void try_counted(uint64_t seed, uint32_t longest, uint32_t min) {
+  static const char *levels[] = {"a", "b", "_", "ab", "x9", "\xc3\xa4", "zz"};
+  Kit *k = kit_new();
+  const char *list[ROWS], *want[ROWS];
+  uint32_t len[ROWS];
+  for (uint32_t r = 0; r < ROWS; r++) {
+    char *text;
+    len[r] = make_text(k, seed + r, (uint32_t)(rng_word(seed, ~r) % (longest + 1)), min, &text, &want[r]);
+    list[r] = text;
+  }
+  Col c = {.type = IR_STR, .dict = kit_dict(k, list, len, ROWS), .code = NEWN(&k->a, uint32_t, PANEL_ROWS)};
+  for (uint32_t r = 0; r < ROWS; r++)
+    c.code[r] = r;
+  uint32_t text = kit_col(k, c), n = kit_i64(k, 1 << 20), no = kit_b(k, false), yes = kit_b(k, true);
+  uint32_t shown = tokens(k, text, true, min), voc = kit_vocab(k, levels, 7);
+  for (uint32_t alone = 0; alone < 2; alone++) {
+#define WORDS (alone ? tokens(k, text, true, min) : shown)
+    kit_out(k, STEP(k, OP_TF_STRS, WORDS, n, no, no), "tf");
+    kit_out(k, STEP(k, OP_TF_STRS, WORDS, kit_i64(k, 5), no, yes), "few");
+    kit_out(k, STEP(k, OP_HASHED_STRS, WORDS, n, yes), "signed");
+    kit_out(k, STEP(k, OP_COUNT_VECTOR_STRS, WORDS, voc, no, no), "known");
+  }
+  kit_out(k, shown, "words");
+  Interp *t = kit_interp(k, NULL);
+  Col out[9];
+  RowErrors errors;
+  kit_run(k, t, ROWS, out, NULL, &errors);
+  for (uint32_t r = 0; r < ROWS; r++) {
+    assert_string_equal(words(k, &out[8], r), want[r]);
+    for (uint32_t o = 0; o < 4; o++)
+      same_rows(&out[o], &out[o + 4], r);
+  }
+  interp_free(t);
+  kit_free(k);
+}
+
+static void test_counted(void **state) {
+  (void)state;
+  for (uint64_t seed = 0; seed < 40; seed++)
+    try_counted(seed * 100, seed < 30 ? 40 + 20 * (uint32_t)seed : 9000, 1 + seed % 3);
+}
+
 static void test_vocabulary(void **state) {
   (void)state;
   static const char *levels[] = {"a", "cat", "the", "x"};
@@ -338,8 +417,8 @@ static void test_wrong(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_tokenize),   cmocka_unit_test(test_lists),      cmocka_unit_test(test_counts),
-      cmocka_unit_test(test_vocabulary), cmocka_unit_test(test_arithmetic), cmocka_unit_test(test_hashed),
-      cmocka_unit_test(test_wrong),
+      cmocka_unit_test(test_counted),    cmocka_unit_test(test_vocabulary), cmocka_unit_test(test_arithmetic),
+      cmocka_unit_test(test_hashed),     cmocka_unit_test(test_wrong),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -172,6 +172,27 @@ static Status compute_constants(Interp *t, Err *e) {
   return ST_OK;
 }
 
+static bool counts_words(uint32_t op) {
+  return op == OP_TF_STRS || op == OP_HASHED_STRS || op == OP_COUNT_VECTOR_STRS;
+}
+
+/* Words that are only counted are never written. */
+static void find_counted(Interp *t) {
+  const RowProg *p = t->p;
+  for (uint32_t i = 0; i < p->nval; i++) {
+    uint32_t words = counts_words(p->val[i].op) ? p->val[i].arg[0] : i, uses = 0;
+    if (p->val[words].op != OP_TOKENIZE_STR)
+      continue;
+    for (uint32_t j = words + 1; j < p->nval; j++)
+      for (uint32_t k = 0; k < p->val[j].narg; k++)
+        uses += p->val[j].arg[k] == words;
+    for (uint32_t k = 0; k < p->nout; k++)
+      uses += p->out[k].val == words;
+    if (uses == 1 && words != i)
+      t->step[words].counts = &t->step[i];
+  }
+}
+
 Status interp_new(const RowProg *p, const Env *env, const char *const *input, uint32_t ninput, Interp **out,
                   Err *e) {
   *out = NULL;
@@ -225,6 +246,7 @@ Status interp_new(const RowProg *p, const Env *env, const char *const *input, ui
       c->constant &= !c->is_hot && !c->is_sparse;
     }
   }
+  find_counted(t);
   st = st == ST_OK ? interp_layout(t, e) : st;
   if (st == ST_OK)
     st = compute_constants(t, e);

@@ -52,6 +52,7 @@ struct Step {
   const Fitted *fitted;  /* $i, where the op names one */
   void *state;           /* made by the step's prepare function */
   void (*drop)(void *state);
+  const Step *counts;    /* tokenize: the step that counts the words by key, if nothing else reads them */
   struct Interp *t;
 };
 

@@ -2,8 +2,8 @@
 /* Sparse rows: how often each word of a list comes, by hash (tf, hashed) or by its place in a vocabulary
  * (count_vector).
  *
- * A row is made in three steps: the element of each word, as a key; the keys sorted; equal ones counted.
- * Entries so ascend, and there is no table as wide as the vector.
+ * A row is made in three steps: the element of each word, as a key (tokenize makes these itself where it
+ * can); the keys sorted; equal ones counted. Entries so ascend, and there is no table as wide as the vector.
  *
  * The element of a word in n: with h = hash_bytes(HASH_WORDS, word), floor((h >> 32) * n / 2^32); its
  * sign, where asked for, is - where the lowest bit of h is set. K. Weinberger, A. Dasgupta, J. Langford,
@@ -14,17 +14,19 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "vm/kernel/math.h"
-#include "vm/interp/op.h"
+#include "vm/interp/words.h"
 
 enum {
-  HASH_WORDS = 1,
-  FEW = 24,        /* keys that are sorted by insertion */
+  FEW = 12,        /* keys that are sorted by insertion alone */
+  SPREAD = 11,     /* so many bits of keys are sorted by their upper bits first, */
+  CROWD = 64,      /*   unless so many have the same */
   DIGIT = 9,       /* bits of a digit of the other sort */
   COUNTS = 64,     /* logarithms that are kept */
 };
 
 typedef struct Sparse {
-  uint32_t *key, *spare;
+  uint32_t *in;          /* keys in the order of the words, where tokenize did not make them */
+  uint32_t *key, *spare; /* sorted ones, and one more */
   size_t cap;
   Map index;         /* count_vector of a constant vocabulary: word -> element */
   const Map *levels; /* that, or the one of the fitted vocabulary */
@@ -34,6 +36,7 @@ typedef struct Sparse {
 
 static void sparse_drop(void *state) {
   Sparse *w = state;
+  mem_free(w->in);
   mem_free(w->key);
   mem_free(w->spare);
   map_free(&w->index);
@@ -89,13 +92,14 @@ static bool keys_room(Step *s, Sparse *w, size_t n) {
   if (n <= w->cap)
     return true;
   size_t cap = n + n / 2 + 256;
-  uint32_t *a = mem_realloc(w->key, cap * sizeof *a);
-  w->key = a ? a : w->key;
-  uint32_t *b = mem_realloc(w->spare, cap * sizeof *b);
-  w->spare = b ? b : w->spare;
-  if (!a || !b) {
-    step_memory(s);
-    return false;
+  uint32_t **all[] = {&w->in, &w->key, &w->spare};
+  for (int k = 0; k < 3; k++) {
+    uint32_t *p = mem_realloc(*all[k], (cap + 1) * sizeof *p);
+    if (!p) {
+      step_memory(s);
+      return false;
+    }
+    *all[k] = p;
   }
   w->cap = cap;
   return true;
@@ -112,34 +116,63 @@ static void insert_keys(uint32_t *k, uint32_t n) {
   }
 }
 
-/* Keys below 2^bits, digit by digit from the lowest. */
-static void sort_keys(Sparse *w, uint32_t n, uint32_t bits) {
-  if (n <= FEW) {
-    insert_keys(w->key, n);
-    return;
+static uint32_t bits_of(uint64_t n) { /* of numbers below n */
+  uint32_t b = 0;
+  while (b < 63 && UINT64_C(1) << b < n)
+    b++;
+  return b;
+}
+
+/* Keys of hashes lie evenly: as many buckets as there are keys, by the upper bits, leave little for the
+ * insertion. False: too many in one. */
+static bool spread_keys(Sparse *w, const uint32_t *in, uint32_t n, uint32_t bits) {
+  uint16_t at[1 << SPREAD], sum = 0, most = 0;
+  uint32_t b = bits_of(n), shift = bits > b ? bits - b : 0;
+  memset(at, 0, sizeof *at << b);
+  for (uint32_t i = 0; i < n; i++)
+    at[in[i] >> shift]++;
+  for (uint32_t d = 0; d < UINT32_C(1) << b; d++) {
+    uint16_t count = at[d];
+    most = count > most ? count : most;
+    at[d] = sum;
+    sum = (uint16_t)(sum + count);
   }
+  if (most > CROWD)
+    return false;
+  for (uint32_t i = 0; i < n; i++)
+    w->key[at[in[i] >> shift]++] = in[i];
+  insert_keys(w->key, n);
+  return true;
+}
+
+/* Digit by digit from the lowest. */
+static void sort_digits(Sparse *w, const uint32_t *in, uint32_t n, uint32_t bits) {
   for (uint32_t shift = 0; shift < bits; shift += DIGIT) {
     uint32_t at[1 << DIGIT] = {0}, sum = 0;
     for (uint32_t i = 0; i < n; i++)
-      at[w->key[i] >> shift & ((1 << DIGIT) - 1)]++;
+      at[in[i] >> shift & ((1 << DIGIT) - 1)]++;
     for (uint32_t d = 0; d < 1 << DIGIT; d++) {
       uint32_t count = at[d];
       at[d] = sum;
       sum += count;
     }
     for (uint32_t i = 0; i < n; i++)
-      w->spare[at[w->key[i] >> shift & ((1 << DIGIT) - 1)]++] = w->key[i];
+      w->spare[at[in[i] >> shift & ((1 << DIGIT) - 1)]++] = in[i];
     uint32_t *t = w->key;
-    w->key = w->spare;
+    in = w->key = w->spare;
     w->spare = t;
   }
 }
 
-static uint32_t bits_of(uint64_t n) { /* of numbers below n */
-  uint32_t b = 0;
-  while (b < 63 && UINT64_C(1) << b < n)
-    b++;
-  return b;
+/* n > 0 keys below 2^bits to w->key, and one behind them that is another than the last. */
+static void sort_keys(Sparse *w, const uint32_t *in, uint32_t n, uint32_t bits) {
+  if (n <= FEW || bits == 0) {
+    memcpy(w->key, in, n * sizeof *in);
+    insert_keys(w->key, n);
+  } else if (n > 1 << SPREAD || !spread_keys(w, in, n, bits)) {
+    sort_digits(w, in, n, bits);
+  }
+  w->key[n] = ~w->key[n - 1];
 }
 
 /* ---- Rows ---- */
@@ -156,15 +189,19 @@ static double value_of(const Step *s, const Sparse *w, uint32_t count) {
   return x + 1;
 }
 
-/* The sorted keys as entries from `to` on; where the next row begins. */
+/* The sorted keys as entries from `to` on; where the next row begins. Each key writes the entry of its run
+ * again: a run's length cannot be foreseen, and a wrong guess would cost more. */
 static uint32_t put_counts(Step *s, const Sparse *w, uint32_t n, uint32_t to) {
   const uint32_t *k = w->key;
-  for (uint32_t i = 0; i < n;) {
-    uint32_t from = i;
-    while (i < n && k[i] == k[from])
-      i++;
-    s->out->el[to] = k[from];
-    s->out->f[to++] = value_of(s, w, i - from);
+  uint32_t count = 0, *el = s->out->el;
+  double *f = s->out->f;
+  for (uint32_t i = 0; i < n; i++) {
+    bool last = k[i] != k[i + 1];
+    count++;
+    el[to] = k[i];
+    f[to] = count < COUNTS ? w->value[count] : value_of(s, w, count);
+    to += last;
+    count = last ? 0 : count;
   }
   return to;
 }
@@ -187,54 +224,56 @@ static uint32_t element(uint64_t h, uint32_t width) {
   return (uint32_t)((h >> 32) * width >> 32);
 }
 
-/* Most words have 8 bytes or less: hash_bytes for these, in line. */
-static inline uint64_t hash_of(Str word) {
-  uint64_t w;
-  if (word.n > 8 || word.n == 0)
-    return hash_bytes(HASH_WORDS, word.p, word.n);
-  if (word.n >= 4) {
-    uint32_t a, b;
-    memcpy(&a, word.p, 4);
-    memcpy(&b, word.p + word.n - 4, 4);
-    w = a | (uint64_t)b << (8 * (word.n - 4));
-  } else {
-    const unsigned char *p = (const unsigned char *)word.p;
-    w = p[0] | (uint64_t)p[word.n / 2] << (8 * (word.n / 2)) | (uint64_t)p[word.n - 1] << (8 * (word.n - 1));
-  }
-  return hash_word(hash_word(hash_mix(HASH_WORDS + UINT64_C(0x9e3779b97f4a7c15)), w), word.n);
+static uint32_t key_of(uint64_t h, uint32_t width, bool sign) {
+  uint32_t k = element(h, width);
+  return sign ? k << 1 | (uint32_t)(h & 1) : k;
 }
 
-/* tf and hashed of lists, count_vector: words to keys. */
+uint32_t sparse_keys(const Step *s, const TextWords *x, uint32_t n, uint32_t *key) {
+  const Sparse *w = s->state;
+  uint32_t m = 0;
+  if (!w->levels) {
+    words_keys(x, n, s->out->width, is_signed(s), key);
+    return n;
+  }
+  for (uint32_t i = 0; i < n; i++) {
+    int64_t level = map_find(w->levels, x->low + x->at[2 * i], x->at[2 * i + 1] - x->at[2 * i]);
+    if (level >= 0)
+      key[m++] = (uint32_t)level;
+  }
+  return m;
+}
+
+/* The same of words from elsewhere. */
 static uint32_t keys_of_row(const Step *s, Sparse *w, const Col *c, uint32_t r) {
   uint32_t n = 0, width = s->out->width;
   bool sign = is_signed(s);
   for (uint32_t i = c->ptr[r]; i < c->ptr[r + 1]; i++) {
     Str word = dict_at(c->dict, c->code[i]);
-    if (w->levels) {
-      int64_t at = map_find(w->levels, word.p, word.n);
-      if (at >= 0)
-        w->key[n++] = (uint32_t)at;
-      continue;
-    }
-    uint64_t h = hash_of(word);
-    uint32_t k = element(h, width);
-    w->key[n++] = sign ? k << 1 | (uint32_t)(h & 1) : k;
+    int64_t level = w->levels ? map_find(w->levels, word.p, word.n) : 0;
+    if (level >= 0)
+      w->in[n++] = w->levels ? (uint32_t)level : key_of(hash_bytes(HASH_WORDS, word.p, word.n), width, sign);
   }
   return n;
 }
 
+/* tf and hashed of lists, count_vector. */
 static void count_words(Step *s) {
   Sparse *w = s->state;
   const Col *c = s->arg[0];
+  bool keys = s->t->step[s->v->arg[0]].counts == s;
   uint32_t to = 0, bits = bits_of((uint64_t)s->out->width << is_signed(s));
   if (!step_entries(s, c->ptr[s->n] - c->ptr[0]))
     return;
   for (uint32_t r = 0; r < s->n; r++) {
+    uint32_t n = c->ptr[r + 1] - c->ptr[r];
     s->out->ptr[r] = to;
-    if (!keys_room(s, w, c->ptr[r + 1] - c->ptr[r]))
+    if (!keys_room(s, w, n))
       return;
-    uint32_t n = keys_of_row(s, w, c, r);
-    sort_keys(w, n, bits);
+    n = keys ? n : keys_of_row(s, w, c, r);
+    if (!n)
+      continue;
+    sort_keys(w, keys ? c->code + c->ptr[r] : w->in, n, bits);
     to = is_signed(s) ? put_signed(s, w, n, to) : put_counts(s, w, n, to);
   }
   s->out->ptr[s->n] = to;
@@ -258,8 +297,10 @@ static const uint64_t *hashes(Step *s, const Col *c) {
   Sparse *w = s->state;
   if (dictmap_stale(s, &w->map, c->dict, sizeof(uint64_t))) {
     uint64_t *h = w->map.table;
-    for (uint32_t i = 0; i < c->dict->n; i++)
-      h[i] = hash_of(dict_at(c->dict, i));
+    for (uint32_t i = 0; i < c->dict->n; i++) {
+      Str x = dict_at(c->dict, i);
+      h[i] = hash_bytes(HASH_WORDS, x.p, x.n);
+    }
   }
   return w->map.table;
 }

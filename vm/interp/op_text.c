@@ -5,7 +5,9 @@
  * Texts are taken row by row, never by dictionary entry: they rarely repeat. The words of a panel lie one
  * behind the other in a dictionary that is written anew for each panel and belongs to the step (refs 0),
  * each word as often as it comes: there is no look-up, and nothing is allocated once the buffers are large
- * enough. Rows with a null have no words. */
+ * enough. Rows with a null have no words.
+ * Where nothing but a step that counts words reads those of tokenize (Step.counts), they are not written at
+ * all: it is given the key of each. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1 /* memmem */
 #endif
@@ -13,8 +15,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
-#include "base/unicode.h"
-#include "vm/interp/op.h"
+#include "vm/interp/words.h"
 
 enum { GRAM_MOST = 100 };
 
@@ -22,6 +23,7 @@ typedef struct Words { /* the dictionary that a step writes, and what it looks w
   Dict dict;
   size_t cap, cap_off; /* bytes; offsets */
   Map set;             /* remove: the words to leave out */
+  TextWords found;     /* tokenize: in one text */
 } Words;
 
 static void words_drop(void *state) {
@@ -29,6 +31,7 @@ static void words_drop(void *state) {
   mem_free(w->dict.off);
   mem_free(w->dict.bytes);
   map_free(&w->set);
+  words_free(&w->found);
   mem_free(w);
 }
 
@@ -102,60 +105,19 @@ static void number(Step *s) {
 
 /* ---- tokenize ---- */
 
-/* 0 for ASCII characters that are in no word, 1 for bytes above; else the character, in lower case. */
-static void ascii_table(uint8_t t[256], bool lower) {
-  for (uint32_t c = 0; c < 256; c++)
-    t[c] = c >= 0x80 ? 1 : !unicode_is_word(c) ? 0 : (uint8_t)(lower ? unicode_lower(c) : c);
-}
-
-typedef struct Scan {
-  const uint8_t *table;
-  bool lower;
-  uint32_t min; /* characters of a word at least */
-} Scan;
-
-/* The words of one text, behind those that are there. There is room for twice its bytes, and for a word
- * from every character. */
-static void scan_text(const Scan *x, Str a, Dict *d) {
-  const char *p = a.p, *end = a.p + a.n;
-  char *out = d->bytes + d->off[d->n], *word = out;
-  uint32_t chars = 0;
-  for (;;) {
-    bool last = p == end; /* the end counts as a character that is in no word */
-    uint8_t c = last ? 0 : x->table[(uint8_t)*p];
-    if (c > 1) {
-      *out++ = (char)c;
-      chars++;
-      p++;
-      continue;
-    }
-    if (c == 1) {
-      uint32_t n, code = utf8_at(p, end, &n);
-      p += n;
-      if (unicode_is_word(code)) {
-        out += utf8_put(out, x->lower ? unicode_lower(code) : code);
-        chars++;
-        continue;
-      }
-    } else {
-      p += !last;
-    }
-    if (chars && chars >= x->min) {
-      d->off[++d->n] = (uint32_t)(out - d->bytes);
-      word = out;
-    }
-    out = word;
-    chars = 0;
-    if (last)
-      return;
+/* The words found, behind those that are there. There is room. */
+static void put_found(Dict *d, const TextWords *x, uint32_t n) {
+  uint32_t to = d->off[d->n];
+  for (uint32_t i = 0; i < n; i++) {
+    const char *p = x->low + x->at[2 * i];
+    uint32_t bytes = x->at[2 * i + 1] - x->at[2 * i];
+    for (uint32_t k = 0; k < bytes; k += 16)
+      memcpy(d->bytes + to + k, p + k, 16);
+    d->off[++d->n] = to += bytes;
   }
 }
 
-void step_TOKENIZE_STR(Step *s) {
-  uint8_t table[256];
-  int64_t min = step_const(s, 2);
-  Scan x = {table, step_const(s, 1) != 0, min < 1 ? 1 : min > INT32_MAX ? INT32_MAX : (uint32_t)min};
-  ascii_table(table, x.lower);
+static void tokenize_words(Step *s, bool lower, uint32_t min) {
   Words *w = s->state;
   if (!begin(s))
     return;
@@ -163,13 +125,44 @@ void step_TOKENIZE_STR(Step *s) {
     s->out->ptr[r] = w->dict.n;
     if (step_is_null(s->out, r))
       continue;
-    Str a = col_str(s->arg[0], r);
-    if (!room(s, 2 * (size_t)a.n, a.n))
+    int64_t n = words_find(&w->found, col_str(s->arg[0], r), lower, min);
+    if (n < 0)
+      step_memory(s);
+    if (n < 0 || !room(s, words_bytes(&w->found, (uint32_t)n) + 16, (size_t)n))
       return;
-    scan_text(&x, a, &w->dict);
+    put_found(&w->dict, &w->found, (uint32_t)n);
   }
   s->out->ptr[s->n] = w->dict.n;
   number(s);
+}
+
+/* For a step that counts words: what it makes of each, instead of the words. */
+static void tokenize_keys(Step *s, bool lower, uint32_t min) {
+  Words *w = s->state;
+  uint32_t to = 0;
+  if (!begin(s))
+    return;
+  for (uint32_t r = 0; r < s->n; r++) {
+    s->out->ptr[r] = to;
+    if (step_is_null(s->out, r))
+      continue;
+    int64_t n = words_find(&w->found, col_str(s->arg[0], r), lower, min);
+    if (n < 0)
+      step_memory(s);
+    if (n < 0 || !step_entries(s, (uint64_t)to + (uint64_t)n))
+      return;
+    to += sparse_keys(s->counts, &w->found, (uint32_t)n, s->out->code + to);
+  }
+  s->out->ptr[s->n] = to;
+}
+
+void step_TOKENIZE_STR(Step *s) {
+  int64_t c = step_const(s, 2);
+  uint32_t min = c < 1 ? 1 : c > INT32_MAX ? INT32_MAX : (uint32_t)c;
+  if (s->counts)
+    tokenize_keys(s, step_const(s, 1) != 0, min);
+  else
+    tokenize_words(s, step_const(s, 1) != 0, min);
 }
 
 /* ---- split ---- */
