@@ -39,6 +39,7 @@ typedef struct LinFit {
   double freedom;            /* of Student's t; 0: normal */
   Newton *newton;
   Lbfgs *lbfgs;
+  Heavy heavy;
 } LinFit;
 
 Status solve_record(SolveResult *r, double objective, Err *e) {
@@ -252,7 +253,34 @@ static Status make_space(LinFit *f, const Moments *m, LinPoint *start, Err *e) {
   return st;
 }
 
-static Status start_solver(LinFit *f, const LinPoint *start, Err *e) {
+/* The columns of logistic loss that most rows have, of equal ones the first; rising. */
+static Status find_heavy(LinFit *f, const Moments *m, Err *e) {
+  const Space *s = &f->space;
+  uint32_t n = 0, *column = arena_alloc(&f->arena, ((size_t)f->d + 1) * sizeof *column);
+  if (!column)
+    return err_memory(e);
+  double least = 16, most = s->rows;
+  for (int i = 0; i < 64 && least < most; i++) { /* the number of rows above which there are few enough */
+    double middle = floor((least + most) / 2);
+    n = 0;
+    for (uint32_t j = 0; j < f->d; j++)
+      n += linear_moves(s, j) && m->stored[j] >= middle;
+    if (n <= HEAVY_MOST)
+      most = middle;
+    else
+      least = middle + 1;
+  }
+  n = 0;
+  for (uint32_t j = 0; j < f->d && n < HEAVY_MOST; j++)
+    if (linear_moves(s, j) && m->stored[j] >= most)
+      column[n++] = j;
+  f->heavy = (Heavy){.n = n, .column = column};
+  while (n && f->heavy.sample < 4 && ldexp(s->rows, -(int)f->heavy.sample - 1) >= 24.0 * n)
+    f->heavy.sample++;
+  return ST_OK;
+}
+
+static Status start_solver(LinFit *f, const Moments *m, const LinPoint *start, Err *e) {
   LinSolver solver = f->o.solver;
   if (solver == SOLVER_AUTO)
     solver = f->d <= NEWTON_WIDTH ? SOLVER_NEWTON : SOLVER_LBFGS;
@@ -260,11 +288,25 @@ static Status start_solver(LinFit *f, const LinPoint *start, Err *e) {
     return err_set(e, ST_PROGRAM, "CML0330", "Write solver = lbfgs, or leave it out.",
                    "model `%s` has %u feature columns; solver newton takes at most %d", f->name, f->d,
                    NEWTON_WIDTH_MAX);
+  if (solver == SOLVER_LBFGS && f->sparse && f->loss == LOSS_LOGISTIC && !f->space.kinks) {
+    Status st = find_heavy(f, m, e);
+    if (st)
+      return st;
+  }
   if (solver == SOLVER_NEWTON)
     f->newton = newton_new(&f->space, &f->o, f->feature, start, e);
   else
-    f->lbfgs = lbfgs_new(&f->space, &f->o, start, e);
+    f->lbfgs = lbfgs_new(&f->space, &f->o, f->heavy.n ? &f->heavy : NULL, start, e);
   return f->newton || f->lbfgs ? ST_OK : e->code;
+}
+
+/* L-BFGS over sparse rows has a pass of its own. */
+static bool is_wide(const LinFit *f) {
+  return f->lbfgs && f->sparse;
+}
+
+static const Heavy *curvature_of(const LinFit *f) {
+  return lbfgs_wants_curvature(f->lbfgs) ? &f->heavy : NULL;
 }
 
 static LinLook look_of(const LinFit *f) {
@@ -273,7 +315,8 @@ static LinLook look_of(const LinFit *f) {
 
 static Status ask(LinFit *f, Jobs *jobs, Err *e) {
   bool products = f->wait != WAIT_CURVATURE && f->newton && newton_asks_products(f->newton);
-  Job *job = jobs_add(jobs, products ? &linear_products : &linear_gradient);
+  const Pass *pass = products ? &linear_products : is_wide(f) ? &linear_wide : &linear_gradient;
+  Job *job = jobs_add(jobs, pass);
   if (!job)
     return err_memory(e);
   if (f->wait == WAIT_CURVATURE) {
@@ -283,8 +326,11 @@ static Status ask(LinFit *f, Jobs *jobs, Err *e) {
   f->wait = WAIT_SUMS;
   if (products)
     return newton_ask_products(f->newton, &job->par, e);
-  linear_gradient_par(&f->space, f->newton ? newton_point(f->newton) : lbfgs_point(f->lbfgs), look_of(f),
-                      &job->par);
+  if (is_wide(f))
+    linear_wide_par(&f->space, lbfgs_point(f->lbfgs), curvature_of(f), &job->par);
+  else
+    linear_gradient_par(&f->space, f->newton ? newton_point(f->newton) : lbfgs_point(f->lbfgs), look_of(f),
+                        &job->par);
   return job->par.bad ? err_memory(e) : ST_OK;
 }
 
@@ -311,7 +357,7 @@ static Status take_moments(LinFit *f, Bytes result, Err *e) {
   if (!st)
     st = make_space(f, m, &start, e);
   if (!st)
-    st = start_solver(f, &start, e);
+    st = start_solver(f, m, &start, e);
   linear_moments.free(p, m);
   linear_moments.close(p);
   return st;
@@ -383,11 +429,18 @@ static Status begin_errors(LinFit *f, Err *e) {
 
 static Status take_sums(LinFit *f, const Buf *result, Err *e) {
   LinLook look = look_of(f);
-  if (result->n != linear_sums_doubles(f->d, look) * sizeof(double))
-    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.gradient for model `%s` is damaged",
-                   f->name);
+  const Heavy *h = is_wide(f) ? curvature_of(f) : NULL;
+  size_t n = is_wide(f) ? linear_wide_doubles(f->d, h) : linear_sums_doubles(f->d, look);
+  if (result->n != n * sizeof(double))
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass %s for model `%s` is damaged",
+                   is_wide(f) ? linear_wide.name : linear_gradient.name, f->name);
   Sums sums;
-  linear_sums_at((double *)(void *)result->p, f->d, look, &sums);
+  if (is_wide(f)) {
+    linear_wide_at((double *)(void *)result->p, f->d, h, &sums);
+    linear_wide_scale(&f->space, h, &sums);
+  } else {
+    linear_sums_at((double *)(void *)result->p, f->d, look, &sums);
+  }
   SolveState state = SOLVE_DONE;
   Status st = f->newton ? newton_step(f->newton, &sums, &state, e) : lbfgs_step(f->lbfgs, &sums, &state, e);
   if (!st && state == SOLVE_DONE)

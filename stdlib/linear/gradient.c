@@ -3,11 +3,7 @@
  * the rows.
  *
  * Per row: f = a + sum_j beta_j u_j, the loss, r = d loss / d f and D = d2 loss / d f2 (both times the
- * weight). Then g += r u, and hess += D u u' with u extended by a 1 for the intercept.
- *
- *   squared   loss = (y - f)^2 / 2    r = f - y       D = 1
- *   logistic  t = f for y = 0, -f for y = 1: loss = log(1 + e^t), q = sigmoid(t) (the probability given to
- *             the wrong class), r = q or -q, D = q (1 - q). Nothing cancels however sure the model is.
+ * weight). Then g += r u, and hess += D u u' with u extended by a 1 for the intercept (loss.c: r and D).
  *
  * Dense panels are copied into u in pieces that stay in the cache; rows of a piece are scaled by sqrt(D) and
  * OpenBLAS forms their Gram matrix (dsyrk: measured 1.2 to 1.7 times a kernel of our own from 8 to 500
@@ -175,58 +171,6 @@ static void *gradient_load(const void *par, Bytes in, Err *e) {
   return v;
 }
 
-/* ---- loss ---- */
-
-typedef struct Rows { /* what one panel (or piece) of n rows needs; each n */
-  double *w, *f, *t, *r, *curve;
-} Rows;
-
-static bool rows_new(Arena *a, uint32_t n, Rows *out) {
-  size_t each = ((size_t)n + 7) & ~(size_t)7;
-  double *v = arena_alloc64(a, (5 * each + 8) * sizeof *v);
-  *out = (Rows){v, v + each, v + 2 * each, v + 3 * each, v + 4 * each};
-  return v != NULL;
-}
-
-/* From w, f and y: r and curve (= D), both weighted; adds to loss and margin. t is scratch. */
-static void loss_rows(const GradientPar *p, const double *y, uint32_t n, Rows *v, Sums *s) {
-  double *restrict f = v->f, *restrict t = v->t, *restrict r = v->r, *restrict curve = v->curve;
-  const double *restrict w = v->w;
-  if (p->loss == LOSS_SQUARED) {
-    for (uint32_t i = 0; i < n; i++) {
-      double q = f[i] - y[i];
-      t[i] = w[i] * (0.5 * q * q);
-      r[i] = w[i] * q;
-      curve[i] = w[i];
-    }
-    *s->loss += k_sum(t, n);
-    return;
-  }
-  double margin = *s->margin;
-  for (uint32_t i = 0; i < n; i++) {
-    t[i] = y[i] == 1 ? -f[i] : f[i];
-    double m = w[i] > 0 ? -t[i] : INFINITY;
-    margin = m < margin ? m : margin;
-  }
-  *s->margin = margin;
-  k_sigmoid(t, r, n);
-  k_softplus(t, t, n);
-  for (uint32_t i = 0; i < n; i++) {
-    double q = r[i];
-    t[i] *= w[i];
-    curve[i] = w[i] * (q * (1 - q));
-    r[i] = w[i] * (y[i] == 1 ? -q : q);
-  }
-  *s->loss += k_sum(t, n);
-}
-
-static void weigh_rows(const GradientPar *p, const Panel *panel, uint32_t from, uint32_t n, double *w) {
-  for (uint32_t i = 0; i < n; i++) {
-    double weight = panel->weight ? panel->weight[from + i] : 1;
-    w[i] = p->loss == LOSS_LOGISTIC ? weight * p->mult[panel->y[from + i] == 1] : weight;
-  }
-}
-
 /* ---- dense ---- */
 
 /* u (n x d1, d1 = d + 1): the rows of x, shifted and scaled, then a 1 */
@@ -342,18 +286,18 @@ static Status map_dense(const GradientPar *p, const Panel *panel, Sums *s, Ctx *
   size_t d = p->d, d1 = d + 1;
   size_t fit = PIECE_DOUBLES / d1 & ~(size_t)7;
   uint32_t piece = fit < PIECE_ROWS_MIN ? PIECE_ROWS_MIN : fit > PANEL_ROWS ? PANEL_ROWS : (uint32_t)fit;
-  Rows v;
+  LossRows v;
   Gram gram = {0};
   double *u = arena_alloc64(ctx->scratch, piece * d1 * sizeof *u);
-  if (!u || !rows_new(ctx->scratch, piece, &v) ||
+  if (!u || !loss_rows_new(ctx->scratch, piece, &v) ||
       (p->look != LOOK_GRADIENT && !gram_new(p, piece, ctx->scratch, &gram)))
     return err_memory(ctx->err);
   for (uint32_t from = 0; from < panel->n; from += piece) {
     uint32_t n = panel->n - from < piece ? panel->n - from : piece;
     fill_piece(p, panel->x->a + from * d, n, u);
     k_gemv_rows(u, n, d1, p->beta, 0, v.f);
-    weigh_rows(p, panel, from, n, v.w);
-    loss_rows(p, panel->y + from, n, &v, s);
+    loss_weigh(p->loss, p->mult, panel, from, n, v.w);
+    loss_rows(p->loss, panel->y + from, n, &v, s);
     *s->g0 += k_sum(v.r, n);
     add_gradient(u, v.r, n, d, s->g);
     if (p->look == LOOK_SAMPLE) {
@@ -374,9 +318,9 @@ static Status map_sparse(const GradientPar *p, const Panel *panel, Sums *s, Ctx 
   const Matrix *x = panel->x;
   uint32_t n = panel->n, first = x->ptr[0];
   const uint32_t *col = x->col + first;
-  Rows v;
+  LossRows v;
   double *u = arena_alloc64(ctx->scratch, ((size_t)x->ptr[n] - first + 1) * sizeof *u);
-  if (!u || !rows_new(ctx->scratch, n, &v))
+  if (!u || !loss_rows_new(ctx->scratch, n, &v))
     return err_memory(ctx->err);
   for (uint32_t i = 0; i < n; i++) {
     double f = p->a;
@@ -387,8 +331,8 @@ static Status map_sparse(const GradientPar *p, const Panel *panel, Sums *s, Ctx 
     }
     v.f[i] = f;
   }
-  weigh_rows(p, panel, 0, n, v.w);
-  loss_rows(p, panel->y, n, &v, s);
+  loss_weigh(p->loss, p->mult, panel, 0, n, v.w);
+  loss_rows(p->loss, panel->y, n, &v, s);
   *s->g0 += k_sum(v.r, n);
   double *g = s->g;
   for (uint32_t i = 0; i < n; i++) {

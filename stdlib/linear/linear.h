@@ -3,8 +3,8 @@
  * flow.
  *
  *   rows --moments.c--> Moments --fit.c--> Space
- *   Space, a point --gradient.c--> Sums --newton.c | lbfgs.c--> the next point, ... --fit.c, inference.c-->
- *   Model
+ *   Space, a point --gradient.c, wide.c--> Sums --newton.c, lbfgs.c--> the next point, ...
+ *   --fit.c, inference.c--> Model
  *
  * The problem, with W = sum of the weights w_i (class weights included):
  *
@@ -137,6 +137,33 @@ void linear_sums_at(double *v, uint32_t d, LinLook look, Sums *out);
 extern const Pass linear_gradient;
 void linear_gradient_par(const Space *s, const LinPoint *p, LinLook look, Buf *par);
 
+/* ---- wide.c: the pass of L-BFGS over sparse rows ---- */
+
+enum { HEAVY_MOST = 1024 };
+
+typedef struct Heavy { /* the columns that most rows have; their products are of one row of 2^sample */
+  uint32_t n;
+  uint32_t *column;    /* rising */
+  uint32_t sample;
+} Heavy;
+
+/* h: with curvature, or NULL. Sums: with it diag, s00, sh and hess, the last two of the heavy columns. */
+extern const Pass linear_wide;
+void linear_wide_par(const Space *s, const LinPoint *p, const Heavy *h, Buf *par);
+size_t linear_wide_doubles(uint32_t d, const Heavy *h);
+void linear_wide_at(double *v, uint32_t d, const Heavy *h, Sums *out);
+void linear_wide_scale(const Space *s, const Heavy *h, Sums *at); /* what the pass sums is by x: now by u */
+
+/* ---- loss.c ---- */
+
+typedef struct LossRows { /* what one panel (or piece) of n rows needs; each n */
+  double *w, *f, *t, *r, *curve;
+} LossRows;
+bool loss_rows_new(Arena *a, uint32_t n, LossRows *out);
+void loss_weigh(LinLoss loss, const double *mult, const Panel *panel, uint32_t from, uint32_t n, double *w);
+/* From w, f and y: r and curve (= D), both weighted; adds to loss and margin. t is scratch. */
+void loss_rows(LinLoss loss, const double *y, uint32_t n, LossRows *v, Sums *s);
+
 /* ---- products.c: squares of the data along some directions ---- */
 
 enum { PRODUCTS_MAX = 64 };
@@ -191,16 +218,18 @@ typedef struct Pairs {
   size_t n;
   double *block;
   double rho[PAIRS_MOST], alpha[PAIRS_MOST];
-  double gamma;            /* with a diagonal: the scale that suits the last pair */
+  double gamma;            /* the scale of the first guess that suits the last pair */
   uint32_t count, newest;
 } Pairs;
 
 Status pairs_new(Pairs *p, size_t n, Err *e);
 void pairs_free(Pairs *p);
 void pairs_forget(Pairs *p);
-/* From (x0, g0) to (x1, g1); a pair without curvature is left out. h0: the diagonal, or NULL. */
-void pairs_add(Pairs *p, const double *x0, const double *x1, const double *g0, const double *g1,
-               const double *h0);
+/* From (x0, g0) to (x1, g1). What the gradient changed, until the next call; NULL: no curvature, no pair. */
+const double *pairs_add(Pairs *p, const double *x0, const double *x1, const double *g0, const double *g1);
+/* yhy: of that change, by the first guess of the inverse, whose scale becomes gamma; with too little
+ * curvature the pair is dropped. */
+void pairs_weigh(Pairs *p, double yhy);
 /* v = -g, pairs_before(v), v = (first guess of the inverse) v, pairs_after(v): the direction. */
 void pairs_before(Pairs *p, double *v);
 void pairs_after(const Pairs *p, double *v);
@@ -238,7 +267,9 @@ Status newton_step(Newton *n, const Sums *at, SolveState *state, Err *e);
 SolveResult *newton_result(Newton *n);
 void newton_free(Newton *n);
 
-Lbfgs *lbfgs_new(const Space *s, const LinOptions *o, const LinPoint *start, Err *e);
+/* h: the heavy columns of sparse data, or NULL: its first guess of the inverse Hessian is a diagonal. */
+Lbfgs *lbfgs_new(const Space *s, const LinOptions *o, const Heavy *h, const LinPoint *start, Err *e);
+bool lbfgs_wants_curvature(const Lbfgs *l);
 const LinPoint *lbfgs_point(const Lbfgs *l); /* in u, like Newton's */
 Status lbfgs_step(Lbfgs *l, const Sums *at, SolveState *state, Err *e);
 SolveResult *lbfgs_result(Lbfgs *l);

@@ -27,7 +27,8 @@ static const Option options[] = {
     {"solver", OPT_ENUM, 0, 0, 0, "auto|newton|lbfgs", "auto: newton up to 4096 columns, lbfgs above."},
     {"max_iterations", OPT_INT, 1000, 1, 1e6, NULL, "Most iterations; newton needs 2 or 3 here."},
     {"tolerance", OPT_FLOAT, 1e-8, 0, 1, NULL,
-     "Converged when the next step changes no standardised coefficient by more than this times the largest."},
+     "Converged when the next step changes no standardised coefficient by more than this times the largest;\n"
+     "      where auto chose lbfgs, also when it would lower the objective by less than a tenth of this, relatively."},
     {0},
 };
 

@@ -35,7 +35,8 @@ static const Option options[] = {
     {"max_iterations", OPT_INT, 1000, 1, 1e6, NULL,
      "Most iterations; newton needs 4 to 20, lbfgs may need hundreds."},
     {"tolerance", OPT_FLOAT, 1e-8, 0, 1, NULL,
-     "Converged when the next step changes no standardised coefficient by more than this times the largest (at least 1)."},
+     "Converged when the next step changes no standardised coefficient by more than this times the largest (at least 1);\n"
+     "      where auto chose lbfgs, also when it would lower the objective by less than a tenth of this, relatively."},
     {0},
 };
 

@@ -185,7 +185,7 @@ static Status start_lbfgs(MultFit *f, Err *e) {
       s->l1[v] = f->o.l1 * f->scale[v % f->m1];
     }
   }
-  f->lbfgs = lbfgs_new(s, &f->o, &start, e);
+  f->lbfgs = lbfgs_new(s, &f->o, NULL, &start, e);
   return f->lbfgs ? ST_OK : e->code;
 }
 

@@ -393,7 +393,7 @@ static void find_gradient(Newton *n, const Sums *at) {
   n->grad[m] = n->s->intercept ? *at->g0 / w : 0;
   n->x[m] = n->at.a;
   if (n->kept && n->s->loss == LOSS_LOGISTIC && !n->s->kinks && !n->basis)
-    pairs_add(&n->pairs, n->x0, n->x, n->g0, n->grad, NULL);
+    pairs_add(&n->pairs, n->x0, n->x, n->g0, n->grad);
   memcpy(n->x0, n->x, (m + 1) * sizeof *n->x);
   memcpy(n->g0, n->grad, (m + 1) * sizeof *n->x);
 }

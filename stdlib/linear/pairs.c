@@ -34,8 +34,7 @@ static uint32_t slot_of(const Pairs *p, uint32_t age) { /* 0: the newest */
   return (p->newest + PAIRS_MOST - age) % PAIRS_MOST;
 }
 
-void pairs_add(Pairs *p, const double *x0, const double *x1, const double *g0, const double *g1,
-               const double *h0) {
+const double *pairs_add(Pairs *p, const double *x0, const double *x1, const double *g0, const double *g1) {
   uint32_t slot = p->count ? (p->newest + 1) % PAIRS_MOST : 0;
   double *restrict s = step_of(p, slot), *restrict y = change_of(p, slot);
   size_t n = p->n;
@@ -43,15 +42,23 @@ void pairs_add(Pairs *p, const double *x0, const double *x1, const double *g0, c
     s[i] = x1[i] - x0[i];
     y[i] = g1[i] - g0[i];
   }
-  double sy = k_dot(s, y, n), yhy = 0;
-  for (size_t i = 0; i < n && h0; i++)
-    yhy += y[i] * h0[i] * y[i];
-  if (!(sy > 0) || (h0 && !(yhy > 0 && sy > 1e-14 * yhy)))
-    return;
+  double sy = k_dot(s, y, n);
+  if (!(sy > 0))
+    return NULL;
   p->rho[slot] = 1 / sy;
-  p->gamma = h0 ? sy / yhy : 1;
   p->newest = slot;
   p->count += p->count < PAIRS_MOST;
+  return y;
+}
+
+void pairs_weigh(Pairs *p, double yhy) {
+  double sy = 1 / p->rho[p->newest];
+  if (yhy > 0 && sy > 1e-14 * yhy) {
+    p->gamma = sy / yhy;
+    return;
+  }
+  p->newest = (p->newest + PAIRS_MOST - 1) % PAIRS_MOST; /* the slot it took held the oldest */
+  p->count--;
 }
 
 void pairs_before(Pairs *p, double *restrict q) {
