@@ -25,7 +25,7 @@ static const Option options[] = {
     {"from", OPT_STRING, 0, 0, 0, NULL,
      "A bundle to start from, by names of features: the same model as without, sooner. Relative to the program's folder."},
     {"solver", OPT_ENUM, 0, 0, 0, "auto|newton|lbfgs", "auto: newton up to 4096 columns, lbfgs above."},
-    {"max_iterations", OPT_INT, 1000, 1, 1e6, NULL, "Most iterations; newton needs 2 or 3 here."},
+    {"max_iterations", OPT_INT, 1000, 1, 1e6, NULL, "Most iterations; newton needs 1 to 3 here."},
     {"tolerance", OPT_FLOAT, 1e-8, 0, 1, NULL,
      "Converged when the next step changes no standardised coefficient by more than this times the largest;\n"
      "      where auto chose lbfgs, also when it would lower the objective by less than a tenth of this, relatively."},

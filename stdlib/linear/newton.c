@@ -24,7 +24,7 @@
  *   4. near the solution the old factor serves for new gradients (the pass is cheaper without a Hessian).
  *      For squared loss this is the iterative refinement of the normal equations (A. Bjoerck, "Numerical
  *      Methods for Least Squares Problems", 1996, section 2.9), which gives back the digits that squaring
- *      lost.
+ *      lost. Where it lost none the first step is the last, and the rows are not looked at again.
  *      Of many dense columns it begins early: the steps and what the gradient changed along them improve on
  *      the factor (pairs.c: L-BFGS that starts from it), and a new one is asked for where two passes in a
  *      row do not halve what is left;
@@ -46,7 +46,9 @@
 #define ARMIJO 1e-4
 #define CHORD 1e-4 /* a step as small: keep the factor */
 #define NEAR 0.25  /* the same where pairs improve on it: the step changes f by as much, in the mean */
+#define CLEAR 1e-4 /* squares of the data that lose no more than this are as good as the data */
 enum {
+  PIVOT_WIDTH = 1024, /* up to here a factoring is cheaper than a pass */
   PAIRED_WIDTH = 64, /* from here on a pass with a Hessian costs several without */
   SLOW_MOST = 2,     /* passes in a row that do not halve what is left: a new Hessian, of all rows */
   DRAWN_MOST = 12,   /* Hessians of samples; then of all rows */
@@ -506,6 +508,53 @@ static Status last_step(Newton *n, double size, double gain, Err *e) {
   return solve_record(&n->r, n->f, e);
 }
 
+/* The least pivot of A, 1 - R^2 of a column against those before it; 0: not known. */
+static double least_pivot(const Newton *n) {
+  size_t m = n->m;
+  double least = 1;
+  const double *factor = n->a;
+  double *copy = NULL;
+  if (n->basis || (n->s->kinks && m > PIVOT_WIDTH))
+    return 0;
+  if (n->s->kinks) { /* there is no factor yet */
+    int size = (int)m, info = 0;
+    copy = take(m * m, sizeof *copy);
+    if (!copy)
+      return 0;
+    memcpy(copy, n->a, m * m * sizeof *copy);
+    n->blas->potrf("L", &size, copy, &size, &info, 1);
+    factor = copy;
+    least = info == 0 ? least : 0;
+  }
+  for (size_t i = 0; i < m && least > 0; i++) {
+    double pivot = factor[i * m + i] * factor[i * m + i];
+    least = pivot < least ? pivot : least;
+  }
+  mem_free(copy);
+  return least;
+}
+
+/* The objective of squared loss behind the step, from the matrix alone, or NaN where the rows must be asked:
+ * squaring has cost digits, or what is left of the loss is small against what it was. */
+static double quadratic_value(const Newton *n) {
+  double bend = 0, row = 0, f;
+  size_t m = n->m;
+  if (n->s->loss != LOSS_SQUARED || n->kept || !(least_pivot(n) >= CLEAR))
+    return NAN;
+  if (n->s->kinks) { /* n->g: the step in z, in which the matrix is A */
+    for (size_t i = 0; i < m; i++) {
+      bend += n->g[i] * k_dot(n->a + i * m, n->g, m);
+      row += n->h[i] * n->dir[i];
+    }
+    f = n->f + n->slope + 0.5 * bend;
+    if (n->s->intercept && n->h00 > 0) /* what the eliminated intercept adds */
+      f += n->step_a * row + 0.5 * n->h00 * n->step_a * n->step_a + 0.5 * row * row / n->h00;
+  } else {
+    f = n->f + 0.5 * n->slope;
+  }
+  return f >= CLEAR * n->f ? f : NAN;
+}
+
 /* Three times in a row: the objective cannot be improved by what can be measured, and steps do not shrink. */
 static bool is_flat(Newton *n, double size, double gain) {
   /* coefficients may grow for ever */
@@ -564,6 +613,9 @@ static Status go_on(Newton *n, const Sums *at, SolveState *state, Err *e) {
   /* a drawn Hessian may overrate a direction and call a step short that is not */
   if (size <= n->o->tolerance * (n->drawing ? 0.1 : 1))
     return last_step(n, size, gain, e);
+  double f = quadratic_value(n);
+  if (f == f)
+    return last_step(n, size, n->f - f, e);
   if (is_flat(n, size, gain))
     return ST_OK;
   if (n->r.iterations >= n->o->max_iterations) {
