@@ -137,6 +137,8 @@ static uint32_t typical_scans(const Registry *r, const Stage *s) {
   return SOME_SCANS;
 }
 
+enum { SAMPLE_HOLDS = 32768 }; /* values of which quantiles need no second scan: vm/agg/sample.c */
+
 static bool is_quantile(const IrAgg *a) {
   return !a->nkey && (!strncmp(a->op, "median", 6) || !strncmp(a->op, "quantile", 8));
 }
@@ -151,7 +153,7 @@ static void of_scan(const Program *p, const Registry *r, const Stage *s, const E
   out->bytes = out->rows * columns_bytes(&p->stage[s->from]);
   out->scans = 1;
   for (uint32_t i = 0; i < s->nagg; i++)
-    if (is_quantile(&s->agg[i]))
+    if (is_quantile(&s->agg[i]) && out->rows > SAMPLE_HOLDS)
       out->scans = 2;
   if (s->kind == STAGE_TRAIN) {
     out->scans = typical_scans(r, s);

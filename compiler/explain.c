@@ -129,8 +129,8 @@ static void explain_fit(Explain *x, const Stage *s) {
   for (uint32_t i = 0; i < s->nexpect; i++)
     buf_printf(x->o, "    expect %s\n", s->expect[i].text);
   if (more)
-    buf_text(x->o, "    exact quantiles: one more scan collects the candidates of all of them (more above "
-                   "2^16 equal key prefixes)\n");
+    buf_text(x->o, "    exact quantiles: one more scan collects the candidates of all of them, where they "
+                   "have more than 32,768 values\n");
   buf_text(x->o, "\n");
 }
 

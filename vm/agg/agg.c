@@ -2,9 +2,10 @@
 /* Aggregates: the table of them, and the Iter that fits all of a stage.
  *
  * agg_begin sorts the aggregates of a stage into plans: one job of "agg.scalar", one of "agg.vocab", of
- * "agg.vector" and of "agg.covariance" for vectors, one of "agg.histogram" for all ungrouped
- * quantiles, one of "agg.table" for each tuple of keys (by fold or not), one of "agg.collect_by" for grouped
- * quantiles of each tuple. They all run in the first scan; only ungrouped quantiles ask for more (order.c).
+ * "agg.vector" and of "agg.covariance" for vectors, one of "agg.table" for each tuple of keys (by fold or
+ * not), one of "agg.collect_by" for grouped quantiles of each tuple. They all run in the first scan;
+ * ungrouped quantiles (order.c) and power transforms (power.c) have jobs of their own in it, and ask for
+ * more scans.
  * agg_finish makes fitted values.
  *
  * Corners: aggregates skip nulls. NaN makes a sum, mean or variance NaN; in min, max and quantiles it
@@ -85,7 +86,7 @@ const AggOp *agg_op(const char *name) {
 
 const Pass *const agg_passes[] = {&pass_scalar,  &pass_vocab,      &pass_table,    &pass_histogram,
                                   &pass_collect, &pass_collect_by, &pass_vector,   &pass_covariance,
-                                  &pass_power,   &pass_terms,      &pass_nonzeros, NULL};
+                                  &pass_power,   &pass_terms,      &pass_nonzeros, &pass_sample, NULL};
 
 /* ---- Plans ---- */
 
@@ -94,9 +95,11 @@ typedef struct Agg {
   AggFn fn;
   AggSrc src;
   bool folded;   /* needs states by fold */
-  uint32_t plan; /* number of its plan */
+  uint32_t plan; /* number of its plan, or NO_PLAN: it asks for jobs of its own */
   uint32_t at;   /* its number there; ungrouped quantiles: its column */
 } Agg;
+
+enum { NO_PLAN = UINT32_MAX };
 
 typedef struct Plan { /* a job of the first round */
   const Pass *pass;
@@ -132,7 +135,7 @@ static const Pass *pass_of(const Agg *x) {
   if (x->fn == FN_DISTINCT)
     return &pass_table;
   if (is_quantile(x->fn))
-    return x->a->nkey ? &pass_collect_by : &pass_histogram;
+    return x->a->nkey ? &pass_collect_by : &pass_sample;
   if (x->fn == FN_MIN_STR || x->fn == FN_MAX_STR || x->fn == FN_MODE || x->fn == FN_CATEGORIES)
     return &pass_vocab;
   if (x->fn == FN_BOX_COX || x->fn == FN_YEO_JOHNSON)
@@ -216,10 +219,6 @@ static Status write_plan(AggIter *it, uint32_t p, Err *e) {
   Plan *plan = &it->plan[p];
   const Agg *first = &it->agg[plan->first];
   Buf *b = &plan->par;
-  if (plan->pass == &pass_histogram) {
-    orders_first(&it->orders, b);
-    return b->bad ? err_memory(e) : ST_OK;
-  }
   if (plan->pass == &pass_table)
     buf_u32(b, first->folded ? it->folds : 1);
   if ((first->a->nkey || first->fn == FN_DISTINCT) && put_keys(it, first, b, e))
@@ -239,34 +238,54 @@ static Status write_plan(AggIter *it, uint32_t p, Err *e) {
   return b->bad ? err_memory(e) : ST_OK;
 }
 
-static Status make_plans(AggIter *it, Err *e) {
-  for (uint32_t i = 0; i < it->s->nagg; i++) {
-    Agg *x = &it->agg[i];
-    if (resolve(it, x, &it->s->agg[i], e))
-      return e->code;
-    const Pass *pass = pass_of(x);
-    uint32_t p = 0;
-    if (pass == &pass_power) { /* asks for its own jobs */
-      x->plan = UINT32_MAX;
-      if (powers_add(&it->powers, x->fn, &x->src, &x->at, e))
-        return e->code;
-      continue;
-    }
-    if (pass == &pass_covariance && !blas_get(e)) /* before workers run: loading sets the environment */
-      return e->code;
-    while (p < it->nplan && !(it->plan[p].pass == pass && same_keys(x, &it->agg[it->plan[p].first])))
-      p++;
-    if (p == it->nplan)
-      it->plan[it->nplan++] = (Plan){.pass = pass, .first = i};
-    x->plan = p;
-    x->at = it->plan[p].n++;
-    if (pass == &pass_histogram) {
-      int64_t col = orders_col(&it->orders, &x->src, e);
-      if (col < 0)
-        return e->code;
-      x->at = (uint32_t)col;
-    }
+/* q of the k-th quantile of an aggregate, k from 1. */
+static double q_of(const Agg *x, uint32_t k) {
+  if (x->fn == FN_GRID)
+    return (double)(k - 1) / (x->a->par - 1);
+  return x->fn == FN_MEDIAN ? 0.5 : x->fn == FN_QUANTILE ? x->a->par : (double)k / x->a->par;
+}
+
+static uint32_t q_count(const Agg *x) {
+  return x->fn == FN_GRID ? (uint32_t)x->a->par : x->fn == FN_QUANTILES ? (uint32_t)x->a->par - 1 : 1;
+}
+
+static Status want_quantiles(AggIter *it, Agg *x, Err *e) {
+  int64_t col = orders_col(&it->orders, &x->src, e);
+  x->plan = NO_PLAN;
+  x->at = (uint32_t)col;
+  for (uint32_t k = 1; col >= 0 && k <= q_count(x); k++)
+    if (orders_want(&it->orders, x->at, q_of(x, k), e))
+      break;
+  return e->code;
+}
+
+static Status make_plan(AggIter *it, uint32_t i, Err *e) {
+  Agg *x = &it->agg[i];
+  if (resolve(it, x, &it->s->agg[i], e))
+    return e->code;
+  const Pass *pass = pass_of(x);
+  uint32_t p = 0;
+  if (pass == &pass_power) {
+    x->plan = NO_PLAN;
+    return powers_add(&it->powers, x->fn, &x->src, &x->at, e);
   }
+  if (pass == &pass_sample)
+    return want_quantiles(it, x, e);
+  if (pass == &pass_covariance && !blas_get(e)) /* before workers run: loading sets the environment */
+    return e->code;
+  while (p < it->nplan && !(it->plan[p].pass == pass && same_keys(x, &it->agg[it->plan[p].first])))
+    p++;
+  if (p == it->nplan)
+    it->plan[it->nplan++] = (Plan){.pass = pass, .first = i};
+  x->plan = p;
+  x->at = it->plan[p].n++;
+  return ST_OK;
+}
+
+static Status make_plans(AggIter *it, Err *e) {
+  for (uint32_t i = 0; i < it->s->nagg; i++)
+    if (make_plan(it, i, e))
+      return e->code;
   for (uint32_t p = 0; p < it->nplan; p++)
     if (write_plan(it, p, e))
       return e->code;
@@ -283,60 +302,24 @@ static void release(Plan *p) {
   p->open = p->partial = NULL;
 }
 
-/* q of the k-th quantile of an aggregate, k from 1. */
-static double q_of(const Agg *x, uint32_t k) {
-  if (x->fn == FN_GRID)
-    return (double)(k - 1) / (x->a->par - 1);
-  return x->fn == FN_MEDIAN ? 0.5 : x->fn == FN_QUANTILE ? x->a->par : (double)k / x->a->par;
-}
-
-static uint32_t q_count(const Agg *x) {
-  return x->fn == FN_GRID ? (uint32_t)x->a->par : x->fn == FN_QUANTILES ? (uint32_t)x->a->par - 1 : 1;
-}
-
-/* What the first histogram says: numbers of values, then the bins of ranks. */
-static Status start_orders(AggIter *it, Plan *p, Err *e) {
-  const Hist *h = p->partial;
-  if (orders_count(&it->orders, h, e))
-    return e->code;
-  for (uint32_t i = 0; i < it->s->nagg; i++) {
-    const Agg *x = &it->agg[i];
-    if (x->plan == UINT32_MAX || it->plan[x->plan].pass != &pass_histogram || !it->orders.col[x->at].n)
-      continue;
-    for (uint32_t k = 1; k <= q_count(x); k++)
-      if (orders_want(&it->orders, x->at, q_of(x, k), e))
-        return e->code;
-  }
-  return orders_place(&it->orders, h, e);
-}
-
-static Status take_first(AggIter *it, const Buf *out, uint32_t nout, Err *e) {
-  if (nout != it->nplan)
-    return par_bad(e);
-  for (uint32_t p = 0; p < nout; p++) {
+static Status take_first(AggIter *it, const Buf *out, Err *e) {
+  for (uint32_t p = 0; p < it->nplan; p++) {
     Plan *plan = &it->plan[p];
     plan->open = plan->pass->open(buf_bytes(&plan->par), e);
     plan->partial = plan->open ? plan->pass->load(plan->open, buf_bytes(&out[p]), e) : NULL;
     if (!plan->partial)
       return e->code;
-    if (plan->pass == &pass_histogram) {
-      if (start_orders(it, plan, e))
-        return e->code;
-      release(plan); /* half a megabyte a column */
-    }
   }
   return ST_OK;
 }
 
 static Status ask(AggIter *it, Jobs *jobs, Err *e) {
+  for (uint32_t p = 0; it->round == 1 && p < it->nplan; p++)
+    if (add_job(jobs, it->plan[p].pass, &it->plan[p].par, e))
+      return e->code;
   uint32_t before = jobs->n;
-  if (it->round == 1) {
-    for (uint32_t p = 0; p < it->nplan; p++)
-      if (add_job(jobs, it->plan[p].pass, &it->plan[p].par, e))
-        return e->code;
-  } else if (orders_ask(&it->orders, jobs, e)) {
+  if (orders_ask(&it->orders, jobs, e))
     return e->code;
-  }
   it->norder = jobs->n - before;
   return powers_ask(&it->powers, jobs, e);
 }
@@ -344,11 +327,14 @@ static Status ask(AggIter *it, Jobs *jobs, Err *e) {
 static Status next(Iter *base, const Buf *out, uint32_t nout, Jobs *jobs, Err *e) {
   AggIter *it = (AggIter *)base;
   if (it->round++) {
-    if (nout < it->norder)
+    uint32_t nplan = it->round == 2 ? it->nplan : 0;
+    if (nout < nplan + it->norder)
       return par_bad(e);
-    Status st =
-        it->round == 2 ? take_first(it, out, it->norder, e) : orders_take(&it->orders, out, it->norder, e);
-    if (st || powers_take(&it->powers, out + it->norder, nout - it->norder, e))
+    if (nplan && take_first(it, out, e))
+      return e->code;
+    out += nplan;
+    if (orders_take(&it->orders, out, it->norder, e) ||
+        powers_take(&it->powers, out + it->norder, nout - nplan - it->norder, e))
       return e->code;
   }
   return ask(it, jobs, e);
@@ -471,15 +457,13 @@ static Status finish_power(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
 }
 
 static Status finish_one(const AggIter *it, const Agg *x, Fitted *f, Err *e) {
-  if (x->plan == UINT32_MAX)
-    return finish_power(it, x, f, e);
+  if (x->plan == NO_PLAN)
+    return is_quantile(x->fn) ? finish_quantiles(it, x, f, e) : finish_power(it, x, f, e);
   const Plan *p = &it->plan[x->plan];
   const IrAgg *a = x->a;
   uint32_t variants = a->crossfit ? 1 + it->folds : 1;
   Sees sees = {.leave_out = a->leave_out, .forward = it->forward};
   bool bad = false;
-  if (p->pass == &pass_histogram)
-    return finish_quantiles(it, x, f, e);
   if (p->pass == &pass_scalar)
     return finish_scalar(x, p, f, e);
   if (p->pass == &pass_collect_by)
@@ -529,8 +513,8 @@ Status agg_finish(Iter *base, Fitted **fitted, Err *e) {
   for (uint32_t i = 0; i < it->s->nagg; i++)
     fitted[i] = NULL;
   for (uint32_t i = 0; i < it->s->nagg && !e->code; i++) {
-    const Plan *p = it->agg[i].plan == UINT32_MAX ? NULL : &it->plan[it->agg[i].plan];
-    if (p && p->pass != &pass_histogram && !p->partial)
+    const Plan *p = it->agg[i].plan == NO_PLAN ? NULL : &it->plan[it->agg[i].plan];
+    if (p && !p->partial)
       return par_bad(e); /* not run to its end */
     fitted[i] = mem_alloc(sizeof **fitted);
     if (!fitted[i])

@@ -285,9 +285,11 @@ enum {
 #ifdef CML_HOSTILE
   DISTINCT_MOST = 8,       /* so that small data take all rounds */
   DEEP_MOST = 2,
+  SAMPLE_MOST = 16,
 #else
-  DISTINCT_MOST = 1 << 20, /* distinct values that a round collects, over all columns */
+  DISTINCT_MOST = 1 << 21, /* distinct values that a round collects, over all columns */
   DEEP_MOST = 64,          /* histograms under a prefix in one round */
+  SAMPLE_MOST = 1 << 15,   /* values of a sample */
 #endif
 };
 typedef struct HistEntry { /* of pass_histogram: u64 count, then of each: source, u32 depth, u64 prefix */
@@ -295,31 +297,52 @@ typedef struct HistEntry { /* of pass_histogram: u64 count, then of each: source
   uint32_t depth;  /* groups of 16 bits above, which are `prefix` */
   uint64_t prefix;
 } HistEntry;
-/* of pass_collect: u64 count, u64 most, then of each: source, u32 depth, u64 count, u64 each */
-typedef struct CollectEntry {
-  AggSrc src;
-  uint32_t depth;
-  uint64_t nprefix;
-  uint64_t *prefix; /* ascending */
-} CollectEntry;
-typedef struct Bag { /* distinct keys and how often they came */
-  uint64_t *key;
-  uint64_t *count; /* 0: free */
-  uint32_t n, nslot;
-  bool full;       /* more than `most` distinct: given up */
-} Bag;
-typedef struct BagItem {
-  uint64_t key, count;
-} BagItem;
-BagItem *bag_sorted(const Bag *b, Err *e); /* by key; b->n items */
 typedef struct Hist { /* partial of pass_histogram */
   uint32_t n;
   uint64_t *bin; /* n x BINS */
 } Hist;
-typedef struct Bags { /* partial of pass_collect */
+/* The keys of the selected values. */
+uint64_t *agg_keys(const Panel *p, const AggSrc *s, uint32_t *n, Ctx *c);
+
+typedef struct KeyRange { /* both ends are in it */
+  uint64_t lo, hi;
+} KeyRange;
+typedef struct KeyItem {
+  uint64_t key, count;
+} KeyItem;
+/* By key, then count; `spare` has room for n. */
+void keys_sort(KeyItem *v, KeyItem *spare, uint32_t n);
+
+/* bag.c: the values in some ranges. Of pass_collect: u64 count, u64 most, then of each: source, u64 count of
+ * ranges, u64 lo and u64 hi of each, ascending and apart. */
+typedef struct Bag { /* of one entry */
+  KeyItem *item;     /* distinct keys, ascending, and how often they came */
+  uint32_t n;
+  uint64_t *tail;    /* keys that are not in `item` yet */
+  uint32_t ntail, captail;
+  bool full;         /* more than `most` distinct: given up */
+  uint64_t *gap;     /* by range: values below it and above the one before */
+} Bag;
+typedef struct Bags { /* partial of pass_collect; one that was loaded has no tails */
   uint32_t n;
   Bag *bag;
 } Bags;
+
+const KeyRange *collect_ranges(const void *par, uint32_t entry, uint64_t *n);
+
+/* sample.c: a sample of the values in a range, by position. Of pass_sample: u64 count, then of each: source,
+ * u64 lo, u64 hi. */
+extern const Pass pass_sample;
+typedef struct Sample {
+  uint64_t below, inside; /* values below the range, and in it */
+  uint32_t level;         /* about one in 2^level is in the sample: all where it is 0 */
+  uint32_t n, cap;
+  KeyItem *item;          /* key, and the level up to which it stays; one that was loaded is sorted */
+} Sample;
+typedef struct Samples { /* partial of pass_sample */
+  uint32_t n;
+  Sample *v;
+} Samples;
 
 /* The two order statistics that quantile q of n > 0 values lies between, and how far (type 7: Hyndman and
  * Fan, "Sample quantiles in statistical packages", The American Statistician 50, 1996). */
