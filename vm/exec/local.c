@@ -2,8 +2,9 @@
 /* The executor of one machine: threads.
  *
  * A scan has workers; the caller is one of them. Each takes the next task itself: from the reader (which
- * several may ask at once), from cached blocks, or from cached matrices. So no more blocks are in flight
- * than there are workers, without any queue. Partials of finished tasks meet in the canonical tree of
+ * several may ask at once), from cached blocks, or from cached matrices. No more blocks are in flight
+ * than there are workers. Who has read a block shares it in pieces (Open), so that also the last of few
+ * blocks keeps all workers busy. Partials of finished tasks meet in the canonical tree of
  * their job; whoever brings the second of two siblings merges them, outside of the lock.
  * Threads live as long as a scan: starting them costs 20 us, and between scans the process is
  * single-threaded.
@@ -28,6 +29,11 @@ typedef struct Local {
 
 typedef enum { FROM_READER, FROM_ROWS, FROM_UNITS } From;
 
+typedef struct Open { /* a block that was read */
+  uint32_t seq, u0, left; /* u0: what nobody has taken yet begins; left: pieces that are not done */
+  Block *rows;
+} Open;
+
 typedef struct Scan {
   Local *l;
   Stages of;
@@ -40,8 +46,9 @@ typedef struct Scan {
   int32_t *uses;          /*   by stage: which one, or -1 */
   uint64_t *seen;         /* by stage */
   From from;
-  uint32_t pieces;        /* tasks of a block: 1, or 4 where all is cached */
+  uint32_t pieces;        /* tasks of a block: 1, or up to 4 where no leaf is larger */
   uint32_t ntask;         /* when known: not FROM_READER */
+  uint32_t workers;
   Reader *reader;
   Writer *writer;
   Progress *pr;
@@ -52,6 +59,10 @@ typedef struct Scan {
   uint32_t next;          /* task; FROM_READER: blocks read */
   pthread_cond_t turned;
   uint32_t turn;          /* block whose rows are written next */
+  Open *open;             /* with those being read one a worker at most */
+  uint32_t nopen, reading; /* reading: workers who may yet open one */
+  bool ended;             /* there is no more to read */
+  pthread_cond_t opened;
   Tree *tree;             /* by job */
   Fill fill;
   RowErrors errors;
@@ -86,20 +97,102 @@ static void failed(Scan *s, uint32_t seq, const Err *e) {
   }
   atomic_store(&s->stop, true);
   pthread_cond_broadcast(&s->turned);
+  pthread_cond_broadcast(&s->opened);
   pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- Taking a task ---- */
 
-static bool take_read(Scan *s, Task *t, Err *e) {
-  t->u1 = UNITS;
-  bool got = reader_next(s->reader, &t->raw, &t->seq, &t->errors, e) == ST_OK && t->raw;
+/* Units of a task. */
+static uint32_t piece_units(const Scan *s) {
+  return UNITS / s->pieces;
+}
+
+/* A block that was read, of which nobody has taken everything. */
+static Open *find_open(Scan *s) {
+  uint32_t k = 0;
+  while (k < s->nopen && s->open[k].u0 == UNITS)
+    k++;
+  return k < s->nopen ? &s->open[k] : NULL;
+}
+
+typedef enum { TO_READ, TO_MAP, TO_STOP } Next;
+
+/* What to do next, and the piece in *t. Somebody always reads, where there is room for another block. */
+static Next choose(Scan *s, Task *t) {
+  Next next = TO_STOP;
   pthread_mutex_lock(&s->lock);
-  s->next += got;
-  if (!e->code && !got && t->errors.count) /* found behind the last block */
-    row_errors_merge(&s->errors, &t->errors);
+  while (!atomic_load(&s->stop)) {
+    Open *o = find_open(s);
+    bool room = !s->ended && s->nopen + s->reading < s->workers;
+    if (room && (!o || !s->reading)) {
+      s->reading++;
+      next = TO_READ;
+      break;
+    }
+    if (o) {
+      t->seq = o->seq;
+      t->u0 = o->u0;
+      t->u1 = o->u0 += piece_units(s);
+      block_hold(t->rows = o->rows);
+      next = TO_MAP;
+      break;
+    }
+    if (!s->reading)
+      break;
+    pthread_cond_wait(&s->opened, &s->lock);
+  }
   pthread_mutex_unlock(&s->lock);
-  return got;
+  return next;
+}
+
+static bool take_read(Scan *s, Task *t, Err *e) {
+  for (;;) {
+    Next next = choose(s, t);
+    if (next != TO_READ)
+      return next == TO_MAP;
+    t->u1 = UNITS;
+    bool got = reader_next(s->reader, &t->raw, &t->seq, &t->errors, e) == ST_OK && t->raw;
+    pthread_mutex_lock(&s->lock);
+    s->next += got;
+    s->ended |= !got;
+    s->reading -= !got;
+    if (!e->code && !got && t->errors.count) /* found behind the last block */
+      row_errors_merge(&s->errors, &t->errors);
+    pthread_cond_broadcast(&s->opened);
+    pthread_mutex_unlock(&s->lock);
+    if (got || e->code)
+      return got;
+    memset(&t->errors, 0, sizeof t->errors);
+  }
+}
+
+/* The block of a task has been read. It is shared, but for the first piece. */
+static void open_block(Scan *s, Task *t, bool good) {
+  pthread_mutex_lock(&s->lock);
+  s->reading--;
+  if (good && s->pieces > 1) {
+    t->u1 = piece_units(s);
+    block_hold(t->rows);
+    s->open[s->nopen++] = (Open){.seq = t->seq, .u0 = t->u1, .left = s->pieces, .rows = t->rows};
+  }
+  pthread_cond_broadcast(&s->opened);
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* A piece is done. */
+static void close_piece(Scan *s, const Task *t) {
+  pthread_mutex_lock(&s->lock);
+  for (uint32_t k = 0; k < s->nopen; k++) {
+    Open *o = &s->open[k];
+    if (o->seq != t->seq || --o->left)
+      continue;
+    block_drop(o->rows);
+    memmove(o, o + 1, (--s->nopen - k) * sizeof *o);
+    pthread_cond_broadcast(&s->opened);
+    break;
+  }
+  pthread_mutex_unlock(&s->lock);
 }
 
 static bool take_cached(Scan *s, Task *t) {
@@ -107,8 +200,8 @@ static bool take_cached(Scan *s, Task *t) {
   bool got = s->next < s->ntask;
   if (got) {
     t->seq = s->next / s->pieces;
-    t->u0 = s->next % s->pieces * (UNITS / s->pieces);
-    t->u1 = t->u0 + UNITS / s->pieces;
+    t->u0 = s->next % s->pieces * piece_units(s);
+    t->u1 = t->u0 + piece_units(s);
     if (s->from == FROM_ROWS)
       block_hold(t->rows = s->rows->v[t->seq].rows);
     s->next++;
@@ -223,7 +316,7 @@ static Status map_rows(Hand *h, Task *t, Err *e) {
   s->fill.done++;
   for (uint32_t k = 0; k < s->nmatrix && !st; k++)
     if (h->units[k].keep && h->units[k].unit == h->made + (size_t)k * UNITS) /* given up before: stays so */
-      st = fill_units(&s->fill, k, t->seq, h->units[k].unit, e);
+      st = fill_units(&s->fill, k, t->seq, t->u0, t->u1, h->units[k].unit, e);
   pthread_mutex_unlock(&s->lock);
   for (uint32_t u = 0; u < s->nmatrix * UNITS; u++)
     block_drop(h->made[u]);
@@ -233,7 +326,10 @@ static Status map_rows(Hand *h, Task *t, Err *e) {
 static Status process(Hand *h, Task *t, Err *e) {
   Scan *s = h->s;
   worker_look(h->w, atomic_load(&s->bad));
-  Status st = t->raw ? make_rows(h, t, e) : ST_OK;
+  bool read = t->raw != NULL;
+  Status st = read ? make_rows(h, t, e) : ST_OK;
+  if (read)
+    open_block(s, t, !st);
   if (t->errors.count)
     atomic_store(&s->bad, true);
   if (!st)
@@ -269,6 +365,7 @@ static void *work(void *arg) {
   err_clear(&e);
   while (take(s, &t, &e)) {
     Status st = process(h, &t, &e);
+    close_piece(s, &t);
     block_drop(t.raw);
     block_drop(t.rows);
     if (st)
@@ -364,13 +461,15 @@ static Status scan_begin(Local *l, Scan *s, Stages of, const Jobs *jobs, Progres
   s->pr = pr;
   pthread_mutex_init(&s->lock, NULL);
   pthread_cond_init(&s->turned, NULL);
+  pthread_cond_init(&s->opened, NULL);
+  s->workers = 1;
   if (!l->opened)
     return err_set(e, ST_FAULT, "CML0606", NULL, "the executor was not opened");
   Status st = home_rows_stage(&l->home, of, &s->rows_stage, e);
   if (st)
     return st;
   s->rows = &l->store.set[s->rows_stage];
-  s->fill = (Fill){.store = &l->store, .rows = s->rows};
+  s->fill = (Fill){.store = &l->store, .rows = s->rows, .pieces = 1};
   s->total = s->rows->read;
   s->pieces = 1;
   st = find_matrices(l, s, e);
@@ -403,6 +502,10 @@ static Status scan_begin(Local *l, Scan *s, Stages of, const Jobs *jobs, Progres
 /* Runs the workers to the end. */
 static Status scan_run(Scan *s, Hand *hand, uint32_t n) {
   uint32_t started = 1;
+  s->workers = n;
+  s->open = mem_alloc(n * sizeof *s->open);
+  if (!s->open)
+    return err_memory(&s->err);
   for (; started < n; started++) /* fewer threads than wanted only take longer */
     if (pthread_create(&hand[started].thread, NULL, work, &hand[started]))
       break;
@@ -435,8 +538,12 @@ static void scan_end(Scan *s) {
   mem_free(s->uses);
   mem_free(s->train);
   mem_free(s->seen);
+  for (uint32_t k = 0; k < s->nopen; k++)
+    block_drop(s->open[k].rows);
+  mem_free(s->open);
   if (s->reader)
     reader_close(s->reader);
+  pthread_cond_destroy(&s->opened);
   pthread_cond_destroy(&s->turned);
   pthread_mutex_destroy(&s->lock);
 }
@@ -505,6 +612,14 @@ static Status collect(Scan *s, Hand *hand, uint32_t n, uint32_t job, Buf *out, E
   return st;
 }
 
+/* How many tasks a block is, where there are so few that the last one would be waited for. */
+static void cut_blocks(Scan *s, uint32_t leaf, uint32_t threads) {
+  if (threads < 2 || (s->from != FROM_READER && s->ntask >= 16 * threads))
+    return;
+  s->pieces = s->fill.pieces = UNITS / (leaf > QUARTER ? leaf : QUARTER);
+  s->ntask *= s->pieces;
+}
+
 static Status local_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, ScanInfo *info, uint64_t *seen,
                            Progress *pr, Err *e) {
   Local *l = (Local *)x;
@@ -518,11 +633,7 @@ static Status local_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, S
   if (!st)
     st = hands_new(l, &s, 1, hand, e);
   if (!st) {
-    if (s.from != FROM_READER && !fill_trains(&s.fill) && jobset_units(hand[0].jobs) <= QUARTER &&
-        s.ntask < 16 * most) {
-      s.pieces = UNITS / QUARTER;
-      s.ntask *= s.pieces;
-    }
+    cut_blocks(&s, jobset_units(hand[0].jobs), most);
     n = worker_count(l, &s, jobset_bytes(hand[0].jobs));
     st = hands_new(l, &s, n, hand, e);
   }

@@ -105,17 +105,21 @@ static bool fits_instead(const Fill *f) {
       return false; /* it is made of the rows in each scan */
     now += f->train[k].set->bytes;
   }
-  double whole = (double)now / f->done * f->rows->n;
+  double whole = (double)now / f->done * f->pieces * f->rows->n;
   return whole * 1.05 + (double)(f->store->used - f->rows->bytes - now) <= (double)f->store->budget;
+}
+
+/* Tasks are taken in order: the rows of so many blocks are with those who asked for them. */
+static void let_go_done(Fill *f) {
+  for (uint32_t i = 0; i < f->done / f->pieces; i++)
+    let_go(f->store, f->rows, i);
 }
 
 /* Makes room when more is held than the budget allows. */
 static void relieve(Fill *f) {
   Store *s = f->store;
-  if (f->spend) {
-    for (uint32_t i = 0; i < f->done; i++)
-      let_go(s, f->rows, i);
-  }
+  if (f->spend)
+    let_go_done(f);
   if (s->used <= s->budget)
     return;
   if (f->fill_rows && fill_trains(f)) {
@@ -123,8 +127,7 @@ static void relieve(Fill *f) {
     empty(s, f->rows, CACHE_NONE);
   } else if (f->ntrain && f->rows->state == CACHE_FULL && !f->spend && f->done && fits_instead(f)) {
     f->spend = true;
-    for (uint32_t i = 0; i < f->done; i++)
-      let_go(s, f->rows, i);
+    let_go_done(f);
   }
   for (uint32_t k = f->ntrain; k-- > 0 && s->used > s->budget;) {
     if (!f->train[k].on)
@@ -152,14 +155,14 @@ Status fill_rows(Fill *f, uint32_t seq, Block *rows, Err *e) {
   return ST_OK;
 }
 
-Status fill_units(Fill *f, uint32_t k, uint32_t seq, Block **unit, Err *e) {
+Status fill_units(Fill *f, uint32_t k, uint32_t seq, uint32_t u0, uint32_t u1, Block **unit, Err *e) {
   DataSet *d = f->train[k].set;
   if (!f->train[k].on)
     return ST_OK;
   Entry *t = entry(d, seq, e);
   if (!t)
     return e->code;
-  for (uint32_t u = 0; u < UNITS; u++) {
+  for (uint32_t u = u0; u < u1; u++) {
     t->unit[u] = unit[u];
     unit[u] = NULL;
     d->bytes += t->unit[u]->bytes;

@@ -51,17 +51,17 @@ typedef struct Fill { /* what one scan collects */
   FillTrain *train;           /* the matrices that the scan makes, those that stay first */
   uint32_t ntrain;
   bool spend;                 /* cached rows are given up as they are used */
-  uint32_t done;              /* blocks done */
+  uint32_t done, pieces;      /* tasks done; how many a block is */
 } Fill;
 
 Status store_init(Store *s, uint32_t nstage, uint64_t budget, Err *e);
 void store_free(Store *s);
 void store_drop(Store *s, uint32_t stage);                              /* the cached blocks; counts stay */
 Status store_files(DataSet *d, const char *const *file, uint32_t n, Err *e);
-/* Keeps a reference to what a scan made of block number `seq`: its rows, or its units of the k-th matrix
- * (moved out of the array when kept). */
+/* Keeps a reference to what a scan made of block number `seq`: its rows, or units [u0, u1) of the
+ * k-th matrix (moved out of the array when kept). */
 Status fill_rows(Fill *f, uint32_t seq, Block *rows, Err *e);
-Status fill_units(Fill *f, uint32_t k, uint32_t seq, Block **unit, Err *e);
+Status fill_units(Fill *f, uint32_t k, uint32_t seq, uint32_t u0, uint32_t u1, Block **unit, Err *e);
 bool fill_trains(const Fill *f); /* is any matrix being collected? */
 /* whole: all n blocks went through without an error */
 void fill_end(Fill *f, bool whole, uint32_t n);

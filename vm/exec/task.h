@@ -8,7 +8,7 @@
  *
  * A *unit* is four chunks: the smallest leaf. Panels never cross a unit, so a job sees the same panels
  * whatever runs beside it; larger leaves are 2, 4 or 8 units. A task is a whole block, or an aligned
- * quarter of one where no leaf is larger. */
+ * quarter or half of one where no leaf is larger. */
 #ifndef VM_EXEC_TASK_H
 #define VM_EXEC_TASK_H
 
