@@ -4,7 +4,8 @@
  *
  * DuckDB keeps strings of up to 12 bytes inside a 16-byte cell, length included and zero-filled; such a
  * cell is its own key, compared as two words. Longer strings are found by length, first bytes and hash,
- * then compared. The table starts small in every block, so that a column with few levels stays in the
+ * then compared; texts, which hardly ever repeat, are not looked for any more once that has shown. The table
+ * starts small in every block, so that a column with few levels stays in the
  * first-level cache, and grows fourfold when it is half full. */
 #include <string.h>
 
@@ -12,9 +13,9 @@
 #include "vm/engine/parts.h"
 
 #ifdef CML_HOSTILE
-enum { SLOTS_FIRST = 4, STRINGS_FIRST = 2, BYTES_FIRST = 8 };
+enum { SLOTS_FIRST = 4, STRINGS_FIRST = 2, BYTES_FIRST = 8, TEXT = 16, TEXTS_FIRST = 8 };
 #else
-enum { SLOTS_FIRST = 1024, STRINGS_FIRST = 256, BYTES_FIRST = 4096 };
+enum { SLOTS_FIRST = 1024, STRINGS_FIRST = 256, BYTES_FIRST = 4096, TEXT = 64, TEXTS_FIRST = 4096 };
 #endif
 
 /* ---- Columns ---- */
@@ -192,11 +193,20 @@ static int64_t table_code(StrTable *t, uint64_t a, uint64_t b, const char *s, ui
   return code;
 }
 
-static void long_key(const char *s, uint32_t n, uint64_t *a, uint64_t *b) {
-  uint32_t first;
+/* The code of a string that no cell holds. Once all but one in 16 of the first texts were new, each of those
+ * that follow gets an entry of its own: equal strings may have two codes. */
+static int64_t long_code(StrTable *t, const char *s, uint32_t n) {
+  bool text = n >= TEXT;
+  if (text && t->apart)
+    return table_add(t, s, n) ? (int64_t)t->n - 1 : -1;
+  uint32_t first, before = t->n;
   memcpy(&first, s, 4);
-  *a = n | (uint64_t)first << 32;
-  *b = hash_bytes(0, s, n);
+  int64_t code = table_code(t, n | (uint64_t)first << 32, hash_bytes(0, s, n), s, n);
+  if (text) {
+    t->fresh += t->n > before;
+    t->apart = ++t->nlong == TEXTS_FIRST && t->fresh >= TEXTS_FIRST - TEXTS_FIRST / 16;
+  }
+  return code;
 }
 
 bool build_strings(ColBuild *c, const duckdb_string_t *v, const uint64_t *validity, uint64_t from, uint32_t m,
@@ -223,8 +233,7 @@ bool build_strings(ColBuild *c, const duckdb_string_t *v, const uint64_t *validi
       t->last_b = word[1];
       t->last = (uint32_t)code;
     } else {
-      long_key(s->value.pointer.ptr, n, &word[0], &word[1]);
-      code = table_code(t, word[0], word[1], s->value.pointer.ptr, n);
+      code = long_code(t, s->value.pointer.ptr, n);
     }
     if (code < 0)
       return false;
@@ -235,25 +244,21 @@ bool build_strings(ColBuild *c, const duckdb_string_t *v, const uint64_t *validi
 
 int64_t build_string(StrTable *t, const char *s, uint32_t n) {
   uint64_t word[2] = {0, 0};
-  if (n <= 12) {
-    duckdb_string_t cell;
-    memset(&cell, 0, sizeof cell);
-    cell.value.inlined.length = n;
-    if (n)
-      memcpy(cell.value.inlined.inlined, s, n);
-    memcpy(word, &cell, sizeof word);
-  } else {
-    long_key(s, n, &word[0], &word[1]);
-  }
+  duckdb_string_t cell;
+  if (n > 12)
+    return long_code(t, s, n);
+  memset(&cell, 0, sizeof cell);
+  cell.value.inlined.length = n;
+  if (n)
+    memcpy(cell.value.inlined.inlined, s, n);
+  memcpy(word, &cell, sizeof word);
   return table_code(t, word[0], word[1], s, n);
 }
 
 int64_t build_text(StrTable *t, Text x) {
   uint64_t word[2];
-  if (x.n > 12) {
-    long_key(x.s, x.n, &word[0], &word[1]);
-    return table_code(t, word[0], word[1], x.s, x.n);
-  }
+  if (x.n > 12)
+    return long_code(t, x.s, x.n);
   uint64_t low;
   uint32_t high;
   memcpy(&low, x.s, sizeof low);

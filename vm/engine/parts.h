@@ -91,6 +91,8 @@ typedef struct StrTable { /* the dictionary of one column of the block being bui
   size_t nbytes, capbytes;
   uint64_t last_a, last_b; /* the last short string and its code: columns often repeat themselves */
   uint32_t last;
+  uint32_t nlong, fresh;   /* long strings so far, and those that had not come before */
+  bool apart;              /* nearly all: they are no longer looked for */
 } StrTable;
 
 typedef struct ColBuild {
