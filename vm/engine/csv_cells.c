@@ -30,13 +30,19 @@ bool csv_cells_start(CsvCells *c, const CsvText *t, uint32_t nfield, const uint3
   c->cell = mem_alloc64(n * sizeof *c->cell);
   c->fix = mem_alloc64(n * sizeof *c->fix);
   c->line = mem_alloc64(c->rows * sizeof *c->line);
-  return c->cell && c->fix && c->line;
+  if (c->cell && c->fix && c->line)
+    return true;
+  csv_cells_free(c);
+  return false;
 }
 
 void csv_cells_free(CsvCells *c) {
   mem_free(c->cell);
   mem_free(c->fix);
   mem_free(c->line);
+  c->cell = NULL;
+  c->fix = NULL;
+  c->line = NULL;
 }
 
 /* ---- Faults ---- */

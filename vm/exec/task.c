@@ -66,8 +66,10 @@ Status worker_new(const Program *p, const Env *env, const atomic_bool *cancel, W
   if (w)
     w->joint = mem_alloc((p->nstage + 1) * sizeof *w->joint);
   if (!w || !w->stage || !w->joint) {
-    if (w)
+    if (w) {
       mem_free(w->stage);
+      mem_free(w->joint);
+    }
     mem_free(w);
     return err_memory(e);
   }
