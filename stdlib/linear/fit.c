@@ -253,10 +253,22 @@ static Status make_space(LinFit *f, const Moments *m, LinPoint *start, Err *e) {
   return st;
 }
 
+/* How many columns have a block: factoring it a few times is to cost less than the passes that it saves. */
+static uint32_t heavy_limit(const LinFit *f, const Moments *m) {
+  double entries = 0;
+  for (uint32_t j = 0; j < f->d; j++)
+    entries += m->stored[j];
+  uint32_t k = 64;
+  while (k < HEAVY_MOST && (double)k * k * k < 1250 * entries)
+    k++;
+  return k;
+}
+
 /* The columns of logistic loss that most rows have, of equal ones the first; rising. */
 static Status find_heavy(LinFit *f, const Moments *m, Err *e) {
   const Space *s = &f->space;
-  uint32_t n = 0, *column = arena_alloc(&f->arena, ((size_t)f->d + 1) * sizeof *column);
+  uint32_t n = 0, limit = heavy_limit(f, m);
+  uint32_t *column = arena_alloc(&f->arena, ((size_t)f->d + 1) * sizeof *column);
   if (!column)
     return err_memory(e);
   double least = 16, most = s->rows;
@@ -265,13 +277,13 @@ static Status find_heavy(LinFit *f, const Moments *m, Err *e) {
     n = 0;
     for (uint32_t j = 0; j < f->d; j++)
       n += linear_moves(s, j) && m->stored[j] >= middle;
-    if (n <= HEAVY_MOST)
+    if (n <= limit)
       most = middle;
     else
       least = middle + 1;
   }
   n = 0;
-  for (uint32_t j = 0; j < f->d && n < HEAVY_MOST; j++)
+  for (uint32_t j = 0; j < f->d && n < limit; j++)
     if (linear_moves(s, j) && m->stored[j] >= most)
       column[n++] = j;
   f->heavy = (Heavy){.n = n, .column = column};

@@ -139,7 +139,7 @@ void linear_gradient_par(const Space *s, const LinPoint *p, LinLook look, Buf *p
 
 /* ---- wide.c: the pass of L-BFGS over sparse rows ---- */
 
-enum { HEAVY_MOST = 1024 };
+enum { HEAVY_MOST = 2048 };
 
 typedef struct Heavy { /* the columns that most rows have; their products are of one row of 2^sample */
   uint32_t n;
