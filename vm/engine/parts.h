@@ -7,6 +7,7 @@
  *   stream.c         the bytes of a file, decompressed
  *   reader.c         the public face of reading: what a format collects -> Blocks of BLOCK positions
  *   reader_parquet.c columns of Parquet files, and typed vectors -> columns
+ *   reader_parquet_own.c  plain Parquet files -> columns, without DuckDB; parquet.h: their pages
  *   reader_csv.c     columns of CSV files; csv.h: texts of records, fields -> text.c
  *   text.c           one text -> one value; what type a column of texts has
  *   build.c          a column under construction: arrays, nulls, the dictionary of a block */
@@ -153,7 +154,9 @@ struct Reader { /* what its threads share */
   /* the file being read */
   bool open;
   const Input *in;          /* whose file it is */
+  bool own;                 /* it is read without DuckDB */
   struct CsvFile *csv;      /* CSV */
+  struct PqFile *pq;        /* Parquet, where it is read without DuckDB */
   uint32_t nfield;
   const uint32_t *which;    /* of a field: the column it is of */
   DuckQuery query;
@@ -184,7 +187,9 @@ typedef struct Draft { /* a block being made, by one thread: what it is made of,
   uint32_t n, done;     /* rows; rows whose values are in the columns */
   Piece *piece;         /* of the others */
   uint32_t npiece, cap;
+  bool own;             /* made without DuckDB, of: */
   struct CsvDraft *csv; /* CSV: text of the others */
+  struct PqFile *pq;    /* Parquet: the file */
   uint64_t held;        /* bytes of these */
   SourceType *type;
   ColBuild *build;
@@ -208,7 +213,7 @@ Status reader_file_error(const char *file, const char *what, Err *e);
 typedef struct FormatOps {
   const char *what; /* for messages: "CSV" */
   bool no_files;    /* the source says itself what is read: path is not a path */
-  bool own;         /* reads without DuckDB, with: */
+  bool own;         /* reads without DuckDB, with: (Parquet: where r->own is set by `open`) */
   /* What the next block is made of: b->n rows, b->held bytes. */
   Status (*collect)(Reader *r, Draft *b, Err *e);
   Status (*values)(Draft *b, Err *e); /* of what is held; frees it, also where an error is there already */
@@ -228,6 +233,21 @@ extern const FormatOps csv_ops, parquet_ops, json_ops, libsvm_ops, sql_ops;
 Status typed_columns(Duck *d, DuckQuery *q, Arena *a, EngineColumn **out, uint32_t *n, Err *e);
 Status typed_check(Reader *r, const char *file, Err *e);
 Status typed_convert(Draft *b, const Piece *p, uint32_t at, Err *e);
+/* m values of column k, as DuckDB's vectors have them; what is NaN becomes null, or an error. False: no
+ * memory. */
+bool typed_values(Draft *b, uint32_t k, const void *data, const uint64_t *validity, uint64_t from, uint32_t m,
+                  uint32_t at);
+bool typed_check_nan(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at);
+
+/* ---- reader_parquet_own.c ---- */
+
+struct PqFile;
+/* NULL where DuckDB reads it; after typed_check: can its columns be read as they are wanted? */
+Status parquet_own_open(const Reader *r, const char *file, struct PqFile **out, Err *e);
+bool parquet_own_fits(const Reader *r, const struct PqFile *f);
+Status parquet_own_collect(Reader *r, Draft *b, Err *e);
+Status parquet_own_values(Draft *b, Err *e);
+void parquet_own_close(Reader *r);
 
 Status sql_option(const char *name, Err *e); /* a bound value of a query: "$name type"; nothing else is one */
 

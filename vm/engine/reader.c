@@ -274,7 +274,7 @@ static void drop_chunk(const Duck *d, Held *h) {
 }
 
 static void end_file(Reader *r) {
-  if (r->open && r->in->opt.ops->own) {
+  if (r->open && r->own) {
     r->in->opt.ops->close(r);
   } else if (r->duck.lib) {
     drop_chunk(&r->duck, r->chunk);
@@ -327,7 +327,7 @@ static void draft_free(Draft *b) {
 
 /* What is held, as values of the columns. */
 static Status make_values(Draft *b, Err *e) {
-  if (b->in && b->in->opt.ops->own)
+  if (b->in && b->own)
     return b->in->opt.ops->values(b, e);
   for (uint32_t i = 0; i < b->npiece; i++) {
     if (e->code == ST_OK)
@@ -468,10 +468,11 @@ static Status collect_chunks(Reader *r, Draft *b, Err *e) {
 static Status collect(Reader *r, Draft *b, Err *e) {
   const FormatOps *ops = r->in->opt.ops;
   b->in = r->in;
+  b->own = r->own;
   b->at_file = r->at_file;
   b->pos = r->pos;
   memcpy(b->type, r->type, r->ncol * sizeof *b->type);
-  if ((ops->own ? ops->collect : collect_chunks)(r, b, e) == ST_OK)
+  if ((r->own ? ops->collect : collect_chunks)(r, b, e) == ST_OK)
     r->pos += b->n;
   return e->code;
 }
@@ -482,6 +483,7 @@ static Status open_file(Reader *r, Err *e) {
   if (!ops->no_files && !ops->own && whole_check(r->file[r->at_file], e) != ST_OK)
     return e->code;
   r->open = true;
+  r->own = ops->own;
   return ops->open(r, e);
 }
 

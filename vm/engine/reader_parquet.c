@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "vm/engine/parquet.h"
 #include "vm/engine/parts.h"
 
 /* ---- Types ---- */
@@ -276,8 +277,8 @@ Status typed_check(Reader *r, const char *file, Err *e) {
   return ST_OK;
 }
 
-static Status parquet_open(Reader *r, Err *e) {
-  const char *file = r->file[r->at_file];
+/* The query for the wanted columns; `types`: for what is said about them alone. */
+static Status parquet_query(Reader *r, const char *file, bool types, Err *e) {
   Buf sql = {0};
   buf_text(&sql, "SELECT ");
   for (uint32_t k = 0; k < r->ncol; k++) {
@@ -289,12 +290,32 @@ static Status parquet_open(Reader *r, Err *e) {
     buf_text(&sql, "true"); /* only the number of rows is wanted */
   buf_text(&sql, " FROM read_parquet(");
   sql_path(&sql, file);
-  buf_text(&sql, ", hive_partitioning=false)");
+  buf_text(&sql, types ? ", hive_partitioning=false) LIMIT 0" : ", hive_partitioning=false)");
   Status st = sql.bad ? err_memory(e) : duck_query(&r->duck, &r->query, buf_str(&sql), e);
   buf_free(&sql);
   if (st != ST_OK)
     return explain_open(r, file, e);
   return typed_check(r, file, e);
+}
+
+/* A plain file is read without DuckDB, which only says what types its columns have. */
+static Status parquet_open(Reader *r, Err *e) {
+  const char *file = r->file[r->at_file];
+  PqFile *f;
+  if (parquet_own_open(r, file, &f, e) != ST_OK)
+    return e->code;
+  if (!f)
+    return parquet_query(r, file, false, e);
+  Status st = parquet_query(r, file, true, e);
+  if (st == ST_OK && parquet_own_fits(r, f)) {
+    duck_end(&r->duck, &r->query);
+    r->pq = f;
+    r->own = true;
+    return ST_OK;
+  }
+  pq_drop(f);
+  duck_end(&r->duck, &r->query);
+  return st == ST_OK ? parquet_query(r, file, false, e) : st;
 }
 
 /* ---- Values ---- */
@@ -375,8 +396,7 @@ static void copy_floats(const SourceType *t, const void *data, uint64_t from, ui
   }
 }
 
-static bool check_nan(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m,
-                      uint32_t at) {
+bool typed_check_nan(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at) {
   const double *v = b->build[k].col.f + at;
   for (uint32_t i = 0; i < m; i++) {
     if (!isnan(v[i]) || !duck_valid(validity, from + i))
@@ -455,10 +475,9 @@ static bool convert_levels(Draft *b, uint32_t k, const void *data, const uint64_
   return true;
 }
 
-static bool convert(Draft *b, uint32_t k, duckdb_vector vec, uint64_t from, uint32_t m, uint32_t at) {
+bool typed_values(Draft *b, uint32_t k, const void *data, const uint64_t *validity, uint64_t from, uint32_t m,
+                  uint32_t at) {
   const SourceType *t = &b->type[k];
-  const void *data = b->r->duck.vector_get_data(vec);
-  const uint64_t *validity = b->r->duck.vector_get_validity(vec);
   ColBuild *c = &b->build[k];
   bool ok = true;
   switch (b->col[k].kind) {
@@ -466,7 +485,7 @@ static bool convert(Draft *b, uint32_t k, duckdb_vector vec, uint64_t from, uint
   case KIND_FLOAT:
     copy_floats(t, data, from, m, c->col.f + at);
     if (t->type == DUCKDB_TYPE_FLOAT || t->type == DUCKDB_TYPE_DOUBLE)
-      ok = check_nan(b, k, validity, from, m, at);
+      ok = typed_check_nan(b, k, validity, from, m, at);
     break;
   case KIND_STRING:
   case KIND_CATEGORY:
@@ -485,8 +504,10 @@ static bool convert(Draft *b, uint32_t k, duckdb_vector vec, uint64_t from, uint
 }
 
 Status typed_convert(Draft *b, const Piece *p, uint32_t at, Err *e) {
+  const Duck *d = &b->r->duck;
   for (uint32_t k = 0; k < b->ncol; k++) {
-    if (!convert(b, k, b->r->duck.data_chunk_get_vector(p->held->chunk, k), p->from, p->n, at))
+    duckdb_vector v = d->data_chunk_get_vector(p->held->chunk, k);
+    if (!typed_values(b, k, d->vector_get_data(v), d->vector_get_validity(v), p->from, p->n, at))
       return err_memory(e);
   }
   return ST_OK;
@@ -501,4 +522,7 @@ const FormatOps parquet_ops = {.what = "Parquet",
                                .total = parquet_total,
                                .open = parquet_open,
                                .convert = typed_convert,
-                               .error = parquet_error};
+                               .error = parquet_error,
+                               .collect = parquet_own_collect,
+                               .values = parquet_own_values,
+                               .close = parquet_own_close};

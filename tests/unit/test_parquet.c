@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parquet files that are read without DuckDB: what DuckDB writes, in all codecs, over several blocks and row
+ * groups; bytes that were changed; Snappy by hand. Files of other writers: tests/oracle/test_parquet.py. */
+#include <fcntl.h>
+
+#include "base/hash.h"
+#include "tests/unit/engine_data.h"
+#include "vm/engine/parquet.h"
+
+static const IrColumn col[] = {{"i", KIND_INT, false},   {"d", KIND_FLOAT, true},
+                               {"f", KIND_FLOAT, true},  {"k", KIND_INT, true},
+                               {"b", KIND_BOOL, true},   {"few", KIND_CATEGORY, true},
+                               {"many", KIND_STRING, true}, {"at", KIND_TIMESTAMP, true}};
+enum { NCOL = sizeof col / sizeof *col };
+
+static void make_file(const char *name, uint32_t n, const char *codec, uint32_t group) {
+  char sql[700], how[100];
+  snprintf(sql, sizeof sql,
+           "SELECT i, CASE WHEN i %% 3 > 0 THEN i / 4 END AS d,"
+           " CASE WHEN i %% 7 > 0 THEN (i / 2)::FLOAT END AS f,"
+           " CASE WHEN i %% 5 > 0 THEN (i %% 11)::INTEGER END AS k,"
+           " CASE WHEN i %% 4 > 0 THEN i %% 13 = 0 END AS b,"
+           " CASE WHEN i < 70000 THEN 'level ' || (i %% 7) END AS few, 'a longer text ' || i AS many,"
+           " make_timestamp(i * 1000000) AS at FROM (SELECT i::BIGINT AS i FROM range(%u) t(i)) ORDER BY i",
+           n);
+  snprintf(how, sizeof how, "FORMAT parquet, ROW_GROUP_SIZE %u, COMPRESSION %s", group, codec);
+  make(name, sql, how);
+}
+
+static void check_row(const Data *d, uint64_t i) {
+  char want[300], d4[30], d2[30], k[30], few[30] = "null";
+  snprintf(d4, sizeof d4, i % 2 ? "%.2f" : "%.1f", (double)i / 4);
+  snprintf(d2, sizeof d2, "%.1f", (double)i / 2);
+  snprintf(k, sizeof k, "%d", (int)(i % 11));
+  if (i < 70000)
+    snprintf(few, sizeof few, "level %d", (int)(i % 7));
+  snprintf(want, sizeof want, "%d|%s|%s|%s|%s|%s|a longer text %d|", (int)i, i % 3 ? d4 : "null",
+           i % 7 ? d2 : "null", i % 5 ? k : "null", i % 4 == 0 ? "null" : i % 13 ? "false" : "true", few,
+           (int)i);
+  if (strncmp(row(d, i), want, strlen(want)) != 0)
+    fail_msg("row %d: %s, not %s", (int)i, row(d, i), want);
+}
+
+static void names(const char *name[NCOL]) {
+  for (uint32_t k = 0; k < NCOL; k++)
+    name[k] = col[k].name;
+}
+
+static void codecs(void **state) {
+  (void)state;
+  static const char *const codec[] = {"uncompressed", "snappy", "gzip", "zstd"};
+  static const uint32_t group[] = {30000, 122880, 50000, 1000000};
+  uint32_t n = 2 * (uint32_t)BLOCK + 777;
+  for (int c = 0; c < 4; c++) {
+    make_file("codec.parquet", n, codec[c], group[c]);
+    const char *name[NCOL];
+    PqFile *f;
+    names(name);
+    Err e = {0};
+    assert_int_equal(pq_open(in_folder("codec.parquet"), name, NCOL, &f, &e), ST_OK);
+    assert_non_null(f); /* none of them is left to DuckDB */
+    pq_drop(f);
+    Data d = read_all(source("parquet", "codec.parquet", NULL), col, NCOL);
+    no_error(&d);
+    assert_int_equal(d.rows, n);
+    for (uint64_t i = 0; i < n; i += 1 + i % 3)
+      check_row(&d, i);
+    data_free(&d);
+  }
+}
+
+/* All pages of a file that may be damaged. */
+static void walk_all(const char *path) {
+  const char *name[NCOL];
+  PqFile *f = NULL;
+  PqWalk w = {0};
+  Err e = {0};
+  names(name);
+  pq_open(path, name, NCOL, &f, &e);
+  for (uint32_t i = 0; f && i < NCOL * f->ngroup; i++) {
+    Err no = {0};
+    PqSlice s;
+    uint64_t rows = f->first[i / NCOL + 1] - f->first[i / NCOL];
+    if (pq_walk_begin(&w, f, i / NCOL, i % NCOL, &no) != ST_OK)
+      continue;
+    for (uint64_t at = 0; at < rows && at < 1000 && pq_walk(&w, at, 64, &s, &no) == ST_OK; at += s.n)
+      assert_in_range(s.n, 1, 64);
+  }
+  pq_walk_free(&w);
+  pq_drop(f);
+}
+
+/* Any byte may be wrong: an error or other values, never more. */
+static void changed_bytes(void **state) {
+  (void)state;
+  static const char *const codec[] = {"uncompressed", "snappy", "zstd"};
+  static uint8_t text[1 << 16], bad[1 << 16];
+  for (uint32_t c = 0; c < 3; c++) {
+    make_file("good.parquet", 300, codec[c], 200);
+    int fd = open(in_folder("good.parquet"), O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text);
+    close(fd);
+    assert_true(n > 0 && n < (ssize_t)sizeof text);
+    for (uint64_t k = 0; k < 400; k++) {
+      uint64_t at = rng_word(c, k) % (uint64_t)n;
+      memcpy(bad, text, (size_t)n);
+      bad[at] ^= (uint8_t)(1 + rng_word(17, k) % 255);
+      if (k % 3 == 0)
+        bad[(at + 1) % (uint64_t)n] = 255;
+      fd = open(in_folder("bad.parquet"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      assert_int_equal(write(fd, bad, (size_t)n), n);
+      close(fd);
+      walk_all(in_folder("bad.parquet"));
+    }
+  }
+}
+
+static void snappy(void **state) {
+  (void)state;
+  uint8_t out[400];
+  const uint8_t copy[] = {10, 2 << 2, 'a', 'b', 'c', (7 - 4) << 2 | 1, 3};
+  assert_true(snappy_decode(copy, sizeof copy, out, 10));
+  assert_memory_equal(out, "abcabcabca", 10);
+  const uint8_t far[] = {4, 0, 'a', (4 - 4) << 2 | 1, 2};
+  const uint8_t more[] = {2, 0, 'a'}, less[] = {1, 1 << 2, 'a', 'b'};
+  assert_false(snappy_decode(far, sizeof far, out, 4)); /* copies what is not there */
+  assert_false(snappy_decode(more, sizeof more, out, 2));
+  assert_false(snappy_decode(less, sizeof less, out, 1));
+  assert_false(snappy_decode(copy, sizeof copy, out, 11)); /* another length than it was told */
+  assert_true(snappy_decode((const uint8_t[]){0}, 1, out, 0));
+  assert_false(snappy_decode(NULL, 0, out, 0));
+  for (uint64_t k = 0; k < 20000; k++) {
+    uint8_t in[40];
+    for (uint32_t i = 0; i < sizeof in; i++)
+      in[i] = (uint8_t)rng_word(k, i);
+    in[0] = 200;
+    in[1] = 1; /* 200 bytes */
+    in[2] = (uint8_t)(in[2] & 31) << 2;
+    snappy_decode(in, sizeof in, out, 200);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(codecs), cmocka_unit_test(changed_bytes),
+                                     cmocka_unit_test(snappy)};
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
