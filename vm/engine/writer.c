@@ -22,7 +22,10 @@ enum { QUEUE = 1 };
 #else
 enum { QUEUE = 16 };
 #endif
+/* Batches of very many columns have fewer rows, and fewer of them wait. */
+enum { LEAST_ROWS = 128, BATCH_BYTES = 4 << 20, QUEUE_BYTES = 16 << 20 };
 #define WRITER_MEMORY (UINT64_C(256) << 20)
+enum { GROUP_ROWS = 122880, GROUP_STEP = 2048 };
 
 typedef struct BatchCol {
   void *v;       /* 8 bytes a row; bool 1; strings: uint32_t offsets, rows + 1 */
@@ -48,7 +51,9 @@ struct Writer {
   pthread_mutex_t lock; /* guards all below */
   pthread_cond_t moved; /* the queue, or a flag, changed */
   Batch *queue[QUEUE];
-  uint32_t head, n;
+  uint32_t head, n, most; /* most: batches that may wait */
+  Batch *spare[QUEUE];    /* written ones, to be filled again: their pages are there */
+  uint32_t nspare;
   bool end, stop;      /* no more rows; give up */
   bool done;           /* the COPY has returned */
   Err err;             /* of the COPY */
@@ -67,7 +72,13 @@ static void batch_free(Batch *b, uint32_t ncol) {
   mem_free(b);
 }
 
-static Batch *batch_new(const Writer *w) {
+/* One that was written, or a new one. */
+static Batch *batch_new(Writer *w) {
+  pthread_mutex_lock(&w->lock);
+  Batch *old = w->nspare ? w->spare[--w->nspare] : NULL;
+  pthread_mutex_unlock(&w->lock);
+  if (old)
+    return old;
   Batch *b = mem_alloc(sizeof *b + w->ncol * sizeof *b->col);
   bool ok = b != NULL;
   for (uint32_t k = 0; ok && k < w->ncol; k++) {
@@ -82,6 +93,24 @@ static Batch *batch_new(const Writer *w) {
     return NULL;
   }
   return b;
+}
+
+/* b is written: empties and keeps it, or frees it. */
+static void batch_done(Writer *w, Batch *b) {
+  b->n = 0;
+  for (uint32_t k = 0; k < w->ncol; k++) {
+    if (b->col[k].any_null)
+      memset(b->col[k].null, 0, w->rows);
+    b->col[k].any_null = false;
+    buf_clear(&b->col[k].text);
+  }
+  pthread_mutex_lock(&w->lock);
+  bool keep = w->nspare < w->most;
+  if (keep)
+    w->spare[w->nspare++] = b;
+  pthread_mutex_unlock(&w->lock);
+  if (!keep)
+    batch_free(b, w->ncol);
 }
 
 /* Rows from.. of a column into the batch, behind the rows it has. */
@@ -206,7 +235,7 @@ static void next_rows(duckdb_function_info info, duckdb_data_chunk out) {
   for (uint32_t k = 0; k < w->ncol; k++)
     give_column(&w->duck, w->duck.data_chunk_get_vector(out, k), w->col[k].kind, &b->col[k], b->n);
   w->duck.data_chunk_set_size(out, b->n);
-  batch_free(b, w->ncol);
+  batch_done(w, b);
 }
 
 static void *copy_thread(void *arg) {
@@ -234,6 +263,12 @@ static Status cannot_write(const Writer *w, const char *why, Err *e) {
 static bool ends(const char *s, const char *with) {
   size_t n = strlen(s), m = strlen(with);
   return n > m && strcmp(s + n - m, with) == 0;
+}
+
+/* Rows of a row group, which DuckDB holds as a whole: fewer where there are very many columns. */
+static uint32_t group_rows(uint32_t ncol) {
+  uint64_t most = WRITER_MEMORY / 8 / (ncol * sizeof(double)) / GROUP_STEP * GROUP_STEP;
+  return most > GROUP_ROWS ? GROUP_ROWS : most ? (uint32_t)most : GROUP_STEP;
 }
 
 /* Copies names and makes the temporary name and the COPY. */
@@ -269,8 +304,10 @@ static Status prepare(Writer *w, const char *path, const IrColumn *col, uint32_t
     snprintf(literal, tmp.n + 3, "%s%s", *w->tmp == '/' ? "" : "./", w->tmp);
     sql_text(&sql, literal);
   }
-  buf_text(&sql,
-           csv ? " (FORMAT csv, HEADER true, USE_TMP_FILE false)" : " (FORMAT parquet, USE_TMP_FILE false)");
+  if (csv)
+    buf_text(&sql, " (FORMAT csv, HEADER true, USE_TMP_FILE false)");
+  else
+    buf_printf(&sql, " (FORMAT parquet, ROW_GROUP_SIZE %u, USE_TMP_FILE false)", group_rows(ncol));
   bool bad = !literal || !w->tmp || tmp.bad || sql.bad;
   w->sql = bad ? NULL : mem_strdup(buf_str(&sql));
   mem_free(literal);
@@ -296,7 +333,12 @@ static Status start(Writer *w, Err *e) {
   d->destroy_table_function(&f);
   if (!ok)
     return err_set(e, ST_FAULT, "CML0601", NULL, "DuckDB refused the function that hands over rows");
+  size_t row = w->ncol * (sizeof(int64_t) + 1);
   w->rows = (uint32_t)d->vector_size();
+  while (w->rows > LEAST_ROWS && w->rows * row > BATCH_BYTES)
+    w->rows /= 2;
+  w->most = (uint32_t)(QUEUE_BYTES / (w->rows * row));
+  w->most = w->most < 1 ? 1 : w->most > QUEUE ? QUEUE : w->most;
   w->fill = batch_new(w);
   if (!w->fill)
     return err_memory(e);
@@ -342,7 +384,7 @@ static Status send(Writer *w, Err *e) {
   if (w->fill->n == 0)
     return ST_OK;
   pthread_mutex_lock(&w->lock);
-  while (w->n == QUEUE && !w->done)
+  while (w->n == w->most && !w->done)
     pthread_cond_wait(&w->moved, &w->lock);
   bool done = w->done;
   if (!done) {
@@ -399,6 +441,8 @@ static void writer_free(Writer *w) {
     w->n--;
   }
   batch_free(w->fill, w->ncol);
+  while (w->nspare)
+    batch_free(w->spare[--w->nspare], w->ncol);
   for (uint32_t k = 0; k < w->ncol; k++)
     mem_free((void *)w->col[k].name);
   mem_free(w->col);
