@@ -95,6 +95,8 @@ Status compile_file(const App *app, const CompileOptions *o, Compiled *c, Buf *d
   if (!c->tree || !o->lower)
     return ST_OK;
   c->program = lower_program(&c->arena, &c->diags, c->tree, o->seed, e);
+  if (!c->program && c->diags.errors)
+    c->outcome = ST_PROGRAM;
   c->report = NEWN(&c->arena, PassReport, passes_count());
   if (c->program &&
       passes_run(c->program, &c->arena, o->skip_pass, o->dump_pass, dump, c->report, e) != ST_OK)
