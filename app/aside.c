@@ -49,7 +49,7 @@ Status execute_aside(const App *app, const Execution *x, Compiled *c, RunResult 
   for (uint32_t i = 0; i < p->nstage; i++) {
     Stage *s = &p->stage[i];
     path[i] = s->path;
-    if (s->kind == STAGE_PREDICT || s->kind == STAGE_BUNDLE)
+    if (ir_writes_rows(s) || s->kind == STAGE_BUNDLE)
       s->path = thrown_away(keep, dir, s->seq, s->path);
   }
   Status st = execute(app, x, c, r, report, keep, e);

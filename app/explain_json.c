@@ -107,6 +107,7 @@ static void details(Json *j, const Program *p, const Registry *r, const Stage *s
     break;
   case STAGE_SCORE: columns(j, s); break;
   case STAGE_EVALUATE: metrics(j, s); break;
+  case STAGE_TRANSFORM: outputs(j, "slots", s, OUT_SLOT); /* fall through */
   case STAGE_PREDICT:
   case STAGE_BUNDLE:
     json_text(j, "path", s->path);

@@ -64,7 +64,7 @@ Status outputs_check(const Program *p, const char *dir, const char *program, Err
   arena_init(&a, NULL);
   for (uint32_t i = 0; i < p->nstage && e->code == ST_OK; i++) {
     const Stage *s = &p->stage[i];
-    char *path = s->kind == STAGE_PREDICT || s->kind == STAGE_BUNDLE ? file_join(dir, s->path) : NULL;
+    char *path = ir_writes_rows(s) || s->kind == STAGE_BUNDLE ? file_join(dir, s->path) : NULL;
     if (!path)
       continue;
     output_check(path, &program, 1, e);

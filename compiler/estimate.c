@@ -161,7 +161,7 @@ static void of_scan(const Program *p, const Registry *r, const Stage *s, const E
     out->seconds = out->rows * (row + out->scans * (w.filled * w.filled + 4 * w.filled) / flops) / threads;
     return;
   }
-  for (uint32_t i = 0; s->kind == STAGE_PREDICT && i < s->prog.nout; i++)
+  for (uint32_t i = 0; ir_writes_rows(s) && i < s->prog.nout; i++)
     written += write_seconds;
   out->seconds =
       out->rows * (out->scans * (row + s->nagg * agg_seconds) + s->nmetric * metric_seconds) / threads +

@@ -10,6 +10,8 @@
 #include "vm/estimator.h"
 #include "vm/ops.h"
 
+enum { SLOTS_SHOWN = 12 }; /* of a transform */
+
 typedef struct Explain {
   const Program *p;
   const Registry *registry;
@@ -244,6 +246,17 @@ static void explain_export(Explain *x, const Stage *s) {
     buf_printf(x->o, ": %s, to \"%s\"\n\n", x->p->stage[s->train].name, s->path);
     return;
   }
+  if (s->kind == STAGE_TRANSFORM) {
+    uint32_t n = 0;
+    scan_line(x, s, "transform");
+    buf_text(x->o, ": features");
+    for (uint32_t i = 0; i < s->prog.nout; i++)
+      if (s->prog.out[i].role == OUT_SLOT && ++n <= SLOTS_SHOWN)
+        buf_printf(x->o, "%s %s", n > 1 ? "," : "", s->prog.out[i].name);
+    buf_printf(x->o, "%s%s%s, to \"%s\"\n\n", n > SLOTS_SHOWN ? ", .." : "",
+               s->train < 0 ? "" : " as in ", s->train < 0 ? "" : x->p->stage[s->train].name, s->path);
+    return;
+  }
   const Stage *score = &x->p->stage[s->score];
   buf_printf(x->o, "bundle   \"%s\": scoring reads ", s->path);
   for (uint32_t i = 0; i < score->ncolumn; i++)
@@ -278,6 +291,7 @@ void explain_program(const Program *p, const Registry *r, const PassReport *repo
     case STAGE_SCORE: break;
     case STAGE_EVALUATE: explain_evaluate(&x, s); break;
     case STAGE_PREDICT:
+    case STAGE_TRANSFORM:
     case STAGE_BUNDLE: explain_export(&x, s); break;
     }
   }

@@ -85,6 +85,7 @@ static void put_details(Buf *o, const Program *p, const Stage *s) {
     put_count(o, s->nmetric);
     break;
   case STAGE_PREDICT:
+  case STAGE_TRANSFORM:
   case STAGE_BUNDLE: put_line(o, s->path); break;
   case STAGE_SCORE: buf_printf(o, "\\l%u steps a row", s->prog.nval); break;
   }
@@ -93,10 +94,10 @@ static void put_details(Buf *o, const Program *p, const Stage *s) {
 
 static void put_node(Buf *o, const Program *p, uint32_t i, const Estimate *guess, const RunResult *run) {
   static const char *const kind[] = {"source", "rows",     "fit",     "train",
-                                     "score",  "evaluate", "predict", "bundle"};
-  static const char *const shape[] = {"cylinder", "box", "box", "box", "box", "box", "note", "note"};
+                                     "score",  "evaluate", "predict", "transform", "bundle"};
+  static const char *const shape[] = {"cylinder", "box", "box", "box", "box", "box", "note", "note", "note"};
   static const char *const fill[] = {"#e8eef7", "#f5f5f5", "#eaf5ea", "#fff3dc",
-                                     "#f5f5f5", "#f3e9f7", "#fdeaea", "#fdeaea"};
+                                     "#f5f5f5", "#f3e9f7", "#fdeaea", "#fdeaea", "#fdeaea"};
   const Stage *s = &p->stage[i];
   buf_printf(o, "  s%u [shape=%s, fillcolor=\"%s\", label=\"%s ", i, shape[s->kind], fill[s->kind],
              kind[s->kind]);

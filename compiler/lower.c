@@ -5,7 +5,7 @@
  *   stages read) fit level 0, 1, ..  one for each (data, part) that has fitted values of that level
  *   train               one for each model
  *   score               for models with a bundle
- *   evaluate, predict, bundle   as written
+ *   evaluate, predict, transform, bundle   as written
  *
  * Read from the bottom: lower_program. */
 #include <string.h>
@@ -13,6 +13,7 @@
 #include "compiler/lower_parts.h"
 #include "vm/agg.h"
 #include "vm/ops.h"
+#include "vm/written.h"
 
 static uint32_t model_number(const Lower *l, const TModel *m) {
   for (uint32_t i = 0; i < l->tree->nmodel; i++)
@@ -148,6 +149,16 @@ static bool same_rows(const Instance *a, const Instance *b) {
   return a->data == b->data && (a->part == b->part || (a->part && b->part && strcmp(a->part, b->part) == 0));
 }
 
+/* Any model on these rows, or what stands for one, gives the same context. */
+static const TModel *model_on(const Tree *t, const Instance *v) {
+  for (uint32_t i = 0; i < t->nmodel + t->nexport; i++) {
+    const TModel *m = i < t->nmodel ? t->model[i] : t->export_[i - t->nmodel].model;
+    if (m->data == v->data && lower_part_number(v->data, m->part) == lower_part_number(v->data, v->part))
+      return m;
+  }
+  return NULL;
+}
+
 /* One stage for the instances of a level that read the same rows as the first of them. */
 static void lower_fit(Lower *l, Instance *first, uint32_t level) {
   DataState *ds = lower_state(l, first->data);
@@ -160,10 +171,7 @@ static void lower_fit(Lower *l, Instance *first, uint32_t level) {
   uint32_t nagg = 0;
   for (Instance *v = first; v < l->split.v + l->split.n; v++)
     if (v->level == level && same_rows(v, first)) {
-      for (uint32_t m = 0; m < l->tree->nmodel; m++) /* any model on these rows gives the same context */
-        if (l->tree->model[m]->data == v->data &&
-            lower_part_number(v->data, l->tree->model[m]->part) == lower_part_number(v->data, v->part))
-          b.context.model = l->tree->model[m];
+      b.context.model = model_on(l->tree, v);
       v->fitted = l->p->nfitted++;
       nagg += lower_agg(l, &b, v, &agg[nagg]);
     }
@@ -190,26 +198,28 @@ static void lower_fits(Lower *l) {
 
 /* ---- Models ---- */
 
-/* A vector of vectors, `one_hot(each category)`, is a slot for each of them: so each keeps its form. */
-static bool holds_vectors(const Node *n) {
+/* A vector of vectors, `one_hot(each category)`, is a slot for each of them: so each keeps its form. `all`:
+ * and every other vector that is written down is one for each element. */
+static bool in_pieces(const Node *n, bool all) {
   for (uint32_t i = 0; n->kind == N_VECTOR && i < n->narg; i++)
-    if (n->arg[i]->type.kind == TY_VECTOR)
+    if (all || n->arg[i]->type.kind == TY_VECTOR)
       return true;
   return false;
 }
 
-static uint32_t count_pieces(const Node *n) {
+static uint32_t count_pieces(const Node *n, bool all) {
   uint32_t count = 0;
-  if (!holds_vectors(n))
+  if (!in_pieces(n, all))
     return 1;
   for (uint32_t i = 0; i < n->narg; i++)
-    count += count_pieces(n->arg[i]);
+    count += count_pieces(n->arg[i], all);
   return count;
 }
 
-static uint32_t prog_pieces(Build *b, const Node *n, const char *slot, uint32_t *val, const char **name) {
+static uint32_t prog_pieces(Build *b, const Node *n, bool all, const char *slot, uint32_t *val,
+                            const char **name) {
   uint32_t count = 0;
-  if (!holds_vectors(n)) {
+  if (!in_pieces(n, all)) {
     uint32_t v = prog_node(b, n);
     *val = b->prog.val[v].type == IR_VEC ? v : prog_float(b, v);
     *name = slot;
@@ -219,7 +229,7 @@ static uint32_t prog_pieces(Build *b, const Node *n, const char *slot, uint32_t 
     const char *e = prog_element(n, i);
     const char *of = *e ? arena_printf(b->arena, "%s%s%s", slot, *e == '.' ? "" : "_", e)
                         : arena_printf(b->arena, "%s_%u", slot, i + 1);
-    count += prog_pieces(b, n->arg[i], of, val + count, name + count);
+    count += prog_pieces(b, n->arg[i], all, of, val + count, name + count);
   }
   return count;
 }
@@ -232,7 +242,7 @@ static uint32_t prog_slots(Build *b, const TModel *m, uint32_t *val, const char 
     for (uint32_t k = 0; k < m->block[i]->nslot; k++) {
       const TSlot *s = &m->block[i]->slot[k];
       b->context.crossfit = phase_crossfits(b->split, m, s->expr);
-      n += prog_pieces(b, s->expr, s->name, val + n, name + n);
+      n += prog_pieces(b, s->expr, false, s->name, val + n, name + n);
     }
   b->context.crossfit = false;
   return n;
@@ -242,7 +252,7 @@ static uint32_t count_slots(const TModel *m) {
   uint32_t n = 0;
   for (uint32_t i = 0; i < m->nblock; i++)
     for (uint32_t k = 0; k < m->block[i]->nslot; k++)
-      n += count_pieces(m->block[i]->slot[k].expr);
+      n += count_pieces(m->block[i]->slot[k].expr, false);
   return n;
 }
 
@@ -498,6 +508,14 @@ static void lower_evaluate(Lower *l, const TEvaluate *v) {
   use_model(l, s, v->model);
 }
 
+static void prog_kept(Lower *l, Build *b, const TExport *x) {
+  for (uint32_t i = 0; i < x->nkeep; i++) {
+    Node use = {.kind = N_COLUMN, .column = x->keep[i], .id = l->tree->nnode};
+    prog_forget(b, &use);
+    prog_out(b, OUT_COLUMN, x->keep[i]->name, prog_kind(x->keep[i]->type), prog_node(b, &use));
+  }
+}
+
 static void lower_predict(Lower *l, const TExport *x) {
   const char *on = x->part ? arena_printf(l->arena, "%s.%s", x->data->name, x->part) : x->data->name;
   uint32_t stage = lower_stage(l, STAGE_PREDICT,
@@ -510,10 +528,8 @@ static void lower_predict(Lower *l, const TExport *x) {
     if (!strcmp(name, used[0]) || (used[1] && !strcmp(name, used[1])))
       diag_add(l->diags, SEV_ERROR, "CML0331", x->span, "Name the columns to keep: `keep [..]` without it.",
                "a kept column has the name `%s`, which the predictions use", name);
-    Node use = {.kind = N_COLUMN, .column = x->keep[i], .id = l->tree->nnode};
-    prog_forget(&b, &use);
-    prog_out(&b, OUT_COLUMN, name, prog_kind(x->keep[i]->type), prog_node(&b, &use));
   }
+  prog_kept(l, &b, x);
   prog_predictions(l, &b, x->model);
   lower_stored(l, &b, stage);
   Stage *s = &l->p->stage[stage];
@@ -521,6 +537,91 @@ static void lower_predict(Lower *l, const TExport *x) {
   s->part = lower_part_number(x->data, x->part);
   s->path = x->path;
   use_model(l, s, x->model);
+}
+
+/* ---- Features as columns ---- */
+
+/* A table of the target, of a block by itself: nothing is left out of it, so the rows that it was made of
+ * may not read it. */
+static void leak_check(Lower *l, const TExport *x, const TSlot *slot) {
+  for (uint32_t i = 0; i < l->tree->nmodel; i++) {
+    const TModel *m = l->tree->model[i];
+    bool uses = false;
+    for (uint32_t k = 0; k < m->nblock; k++)
+      uses |= m->block[k] == x->model->block[0];
+    if (!uses || !phase_crossfits(&l->split, m, slot->expr))
+      continue;
+    diag_add(l->diags, SEV_ERROR, "CML0336", x->span,
+             arena_printf(l->arena,
+                          "Write `export %s { features of .. }`: there a row reads what the other folds say.",
+                          m->name),
+             "slot `%s` is a table of the target `%s`, and would hold these rows' own", slot->name,
+             m->target_text);
+    return;
+  }
+}
+
+/* Does the export have rows that its block was fitted on? */
+static bool on_fitted_rows(const TExport *x) {
+  uint64_t leaves[2] = {~UINT64_C(0), ~UINT64_C(0)};
+  for (uint32_t i = 0; i < x->data->npart; i++) {
+    const TPart *p = &x->data->part[i];
+    if (x->part && strcmp(p->name, x->part) == 0)
+      leaves[0] = p->leaves;
+    if (x->model->part && strcmp(p->name, x->model->part) == 0)
+      leaves[1] = p->leaves;
+  }
+  return (leaves[0] & leaves[1]) != 0;
+}
+
+/* The slots, each element of a written vector by itself, so that it is null by itself. */
+static void prog_features(Lower *l, Build *b, const TExport *x) {
+  const TModel *m = x->model;
+  uint64_t width = 0;
+  const TSlot *widest = NULL;
+  b->context.model = m;
+  for (uint32_t i = 0; i < m->nblock; i++)
+    for (uint32_t k = 0; k < m->block[i]->nslot && m->block[i] != m->offset_block; k++) {
+      const TSlot *s = &m->block[i]->slot[k];
+      uint32_t most = count_pieces(s->expr, true);
+      uint32_t *val = NEWN(l->arena, uint32_t, most);
+      const char **name = NEWN(l->arena, const char *, most);
+      b->context.crossfit = phase_crossfits(b->split, m, s->expr);
+      uint32_t n = prog_pieces(b, s->expr, true, s->name, val, name);
+      for (uint32_t p = 0; p < n; p++)
+        prog_out(b, OUT_SLOT, name[p], KIND_FLOAT, val[p]);
+      if (!m->estimator && on_fitted_rows(x))
+        leak_check(l, x, s);
+      uint64_t wide = s->expr->type.kind == TY_VECTOR && s->expr->kind != N_VECTOR ? s->expr->type.width : n;
+      width += wide;
+      widest = !widest || wide > widest->expr->type.width ? s : widest;
+    }
+  b->context.crossfit = false;
+  Err e = {0};
+  if (width > WRITTEN_MOST && written_wide(width, widest->name, &e))
+    diag_add(l->diags, SEV_ERROR, "CML0442", x->span, arena_strdup(l->arena, e.remedy), "%s", e.cause);
+}
+
+static void lower_features(Lower *l, const TExport *x) {
+  const char *on = x->part ? arena_printf(l->arena, "%s.%s", x->data->name, x->part) : x->data->name;
+  uint32_t stage = lower_stage(l, STAGE_TRANSFORM,
+                               arena_printf(l->arena, "%s features of %s", x->model->name, on), x->span);
+  Build b;
+  prog_init(&b, l->arena, l->diags, l->tree, &l->split, COLS_STORED);
+  prog_kept(l, &b, x);
+  prog_features(l, &b, x);
+  for (uint32_t i = 0; i < b.prog.nout; i++) /* what elements will be called is known later: written.h */
+    for (uint32_t k = 0; k < x->nkeep && b.prog.val[b.prog.out[i].val].type != IR_VEC; k++)
+      if (b.prog.out[i].role == OUT_SLOT && strcmp(b.prog.out[i].name, x->keep[k]->name) == 0)
+        diag_add(l->diags, SEV_ERROR, "CML0331", x->span, "Rename the slot, or keep other columns.",
+                 "a kept column has the name `%s`, as a feature has", x->keep[k]->name);
+  lower_stored(l, &b, stage);
+  Stage *s = &l->p->stage[stage];
+  s->from = lower_state(l, x->data)->rows;
+  s->part = lower_part_number(x->data, x->part);
+  s->path = x->path;
+  if (x->model->estimator)
+    use_model(l, s, x->model);
 }
 
 static void lower_bundle(Lower *l, const TExport *x) {
@@ -553,6 +654,8 @@ Program *lower_program(Arena *a, struct Diags *d, const Tree *t, uint64_t seed, 
   memset(l.score, 0xff, sizeof(int32_t) * (t->nmodel + 1));
   for (uint32_t i = 0; i < t->nmodel; i++)
     data_open(&l, lower_state(&l, t->model[i]->data));
+  for (uint32_t i = 0; i < t->nexport; i++) /* of no model, perhaps */
+    data_open(&l, lower_state(&l, t->export_[i].model->data));
   for (uint32_t i = 0; i < t->ndata; i++)
     if (data_is_tested(t->data[i]))
       data_open(&l, &l.data[i]);
@@ -567,6 +670,8 @@ Program *lower_program(Arena *a, struct Diags *d, const Tree *t, uint64_t seed, 
   for (uint32_t i = 0; i < t->nexport; i++)
     if (t->export_[i].kind == EXPORT_PREDICTIONS)
       lower_predict(&l, &t->export_[i]);
+    else if (t->export_[i].kind == EXPORT_FEATURES)
+      lower_features(&l, &t->export_[i]);
   for (uint32_t i = 0; i < t->nexport; i++)
     if (t->export_[i].kind == EXPORT_BUNDLE)
       lower_bundle(&l, &t->export_[i]);

@@ -46,7 +46,7 @@ typedef struct Context { /* whose slots are lowered: decides which instance an a
                        * each row without its own fold */
 } Context;
 
-/* All instances of all models. */
+/* All instances of all models, and of blocks that are exported by themselves. */
 void phase_split(Split *sp, Arena *a, const Tree *t);
 /* Does the slot read a grouped aggregate of the model's target? */
 bool phase_crossfits(const Split *sp, const TModel *m, const Node *slot);

@@ -157,20 +157,25 @@ static signed char *unknown(Arena *a, const Tree *t) {
   return v;
 }
 
+static void walk_model(Split *sp, Arena *a, const Tree *t, const TModel *model) {
+  Walk w = {.sp = sp, .m = model, .memo = {NEWN(a, uint32_t, t->nnode + 1), NEWN(a, uint32_t, t->nnode + 1)}};
+  if (model->classes)
+    walk(&w, model->classes);
+  for (uint32_t b = 0; b < model->nblock; b++)
+    for (uint32_t s = 0; s < model->block[b]->nslot; s++) {
+      w.crossfit = phase_crossfits(sp, model, model->block[b]->slot[s].expr);
+      walk(&w, model->block[b]->slot[s].expr);
+    }
+}
+
 void phase_split(Split *sp, Arena *a, const Tree *t) {
   *sp =
       (Split){.arena = a, .tree = t, .table = unknown(a, t), .cross = NEWN(a, signed char *, t->nmodel + 1)};
   for (uint32_t m = 0; m < t->nmodel; m++) {
-    const TModel *model = t->model[m];
-    Walk w = {
-        .sp = sp, .m = model, .memo = {NEWN(a, uint32_t, t->nnode + 1), NEWN(a, uint32_t, t->nnode + 1)}};
     sp->cross[m] = unknown(a, t);
-    if (model->classes)
-      walk(&w, model->classes);
-    for (uint32_t b = 0; b < model->nblock; b++)
-      for (uint32_t s = 0; s < model->block[b]->nslot; s++) {
-        w.crossfit = phase_crossfits(sp, model, model->block[b]->slot[s].expr);
-        walk(&w, model->block[b]->slot[s].expr);
-      }
+    walk_model(sp, a, t, t->model[m]);
   }
+  for (uint32_t i = 0; i < t->nexport; i++) /* of blocks by themselves; a model's are known */
+    if (t->export_[i].kind == EXPORT_FEATURES && !t->export_[i].model->estimator)
+      walk_model(sp, a, t, t->export_[i].model);
 }

@@ -114,6 +114,7 @@ typedef enum { /* entries inside the braces of data, features, evaluate, export 
   I_BUNDLE,    /* bundle "late.cmlm": expr = E_STRING */
   I_PREDICTIONS, /* predictions of flights.test [keep [a, b]] to "scored.parquet": of, args = kept, expr =
                   * the path */
+  I_FEATURES,  /* features of flights.test [keep [a, b]] to "features.parquet": as I_PREDICTIONS */
   I_OTHER,     /* a known clause of a later version or an unknown word: name; the checker reports it by
                 * name */
 } ItemKind;

@@ -187,7 +187,7 @@ static void put_field(Buf *b, const char *label, const Expr *e) {
 static void put_item(Buf *b, const Item *i) {
   static const char *const word[] = {"from",   "schema", "where",       "derive", "weight", "split",
                                      "group",  "sample", "folds",       "let",    "slot",   "metric",
-                                     "expect", "bundle", "predictions", "other"};
+                                     "expect", "bundle", "predictions", "features", "other"};
   buf_printf(b, "  %s", word[i->kind]);
   if (i->name)
     buf_printf(b, " %s", i->name);

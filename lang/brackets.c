@@ -46,6 +46,10 @@ bool tok_is(const Tok *t, const char *word) {
 bool starts_declaration(const Tok *t) {
   if (!t->first)
     return false;
+  bool entry = tok_is(&t[1], "of") ? t[2].kind == TK_NAME && !tok_is(&t[2], "of")
+                                   : t[1].kind == TK_NAME && t[2].kind == TK_DOT;
+  if (t->kind == TK_FEATURES && entry)
+    return false; /* `features of d.test to "f.parquet"`, of `export`; the second: its `of` is missing */
   if (is_declaration_word(t->kind))
     return t[1].kind == TK_NAME;
   return tok_is(t, "native") && t[1].kind == TK_FN;

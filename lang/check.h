@@ -56,6 +56,7 @@ typedef struct FeaturesInfo {
   DataInfo *data; /* NULL: had an error */
   Table element;  /* names of features: slots, and elements of vectors with names */
   uint32_t bad;   /* slots that had an error */
+  bool alone;     /* it is exported by itself and no model uses it: its slots may be null */
   bool used;
 } FeaturesInfo;
 
@@ -215,6 +216,7 @@ void best_check(Check *c, ModelInfo *m);
 void best_unseen(Check *c, const TModel *m, const TEvaluate *t, Span at);
 const CatMetric *metric_named(const Check *c, const char *name);
 void evaluate_check(Check *c, const Decl *decl);
+ModelInfo *model_named(Check *c, const Decl *decl); /* of evaluate, export; NULL: reported */
 void export_check(Check *c, const Decl *decl);
 
 TColumn *data_column(DataInfo *d, const char *name); /* visible, or NULL */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* evaluate (metrics and expects) and export. */
+/* evaluate: metrics and expects. */
 #include <string.h>
 
 #include "lang/check.h"
 
 enum { METRICS_SHOWN = 8 }; /* in a message */
 
-static ModelInfo *model_named(Check *c, const Decl *decl) {
+ModelInfo *model_named(Check *c, const Decl *decl) {
   ModelInfo *m = decl->name ? table_get(&c->model, decl->name) : NULL;
   if (m) {
     m->used = true;
@@ -323,100 +323,4 @@ void evaluate_check(Check *c, const Decl *decl) {
              "this `evaluate` names no metric");
   if (good_rows)
     PUSH(c->a, c->tree->evaluate, c->tree->nevaluate, c->evaluate_cap, t);
-}
-
-/* ---- export ---- */
-
-static const char *plain_path(const char *p) {
-  while (p[0] == '.' && p[1] == '/')
-    p += 2;
-  return p;
-}
-
-static void add_export(Check *c, const TExport *t) {
-  if (!t->path)
-    return;
-  for (uint32_t i = 0; i < c->tree->nexport; i++)
-    if (strcmp(plain_path(c->tree->export_[i].path), plain_path(t->path)) == 0) {
-      Diag *g = diag_add(c->d, SEV_ERROR, "CML0320", t->span, "choose another path",
-                         "two exports write to \"%s\"", t->path);
-      if (g)
-        diag_note(c->d, g, c->tree->export_[i].span, "the other is here");
-      return;
-    }
-  for (uint32_t i = 0; i < c->tree->ndata; i++) {
-    const TData *d = c->tree->data[i];
-    for (uint32_t k = 0; k < d->nsource; k++)
-      if (strcmp(plain_path(d->source[k].path), plain_path(t->path)) == 0)
-        diag_add(c->d, SEV_ERROR, "CML0320", t->span, "choose another path",
-                 "\"%s\" is read by `%s`; an export does not replace its source", t->path, d->name);
-  }
-  PUSH(c->a, c->tree->export_, c->tree->nexport, c->export_cap, *t);
-}
-
-static void kept_columns(Ctx *x, const Item *i, DataInfo *d, TExport *t) {
-  Check *c = x->c;
-  uint32_t cap = 0;
-  for (uint32_t k = 0; !i->args && k < d->t->ncolumn; k++)
-    if (!d->t->column[k]->derive) {
-      d->t->column[k]->used = true;
-      PUSH(c->a, t->keep, t->nkeep, cap, d->t->column[k]);
-    }
-  for (const Arg *g = i->args; g; g = g->next) {
-    if (g->value->kind != E_NAME) {
-      ctx_error(x, "CML0204", g->value->span, "write `keep [a, b]`", "`keep` names columns");
-      continue;
-    }
-    TColumn *col = data_column(d, g->value->name);
-    if (!col) {
-      no_column(x, d, g->value, NULL);
-      continue;
-    }
-    for (uint32_t k = 0; k < t->nkeep; k++)
-      if (t->keep[k] == col)
-        ctx_error(x, "CML0208", g->value->span, "name it once", "`%s` is kept twice", col->name);
-    col->used = true;
-    PUSH(c->a, t->keep, t->nkeep, cap, col);
-  }
-}
-
-static void check_predictions(Ctx *x, const Item *i, ModelInfo *m) {
-  Check *c = x->c;
-  TExport t = {.kind = EXPORT_PREDICTIONS, .span = i->span, .model = m->t};
-  t.path = path_text(x, i->expr, "the path");
-  DataInfo *d = i->of ? part_named(c, i->of, "`predictions of`", &t.part) : NULL;
-  if (!d)
-    return;
-  t.data = d->t;
-  if (m->data && d != m->data) {
-    diag_add(c->d, SEV_ERROR, "CML0321", i->of->span,
-             "write the bundle, and use `cmlc predict` for other files",
-             "`%s` has features of `%s`; predictions of other data are not part of this version", m->t->name,
-             m->data->decl->name);
-    return;
-  }
-  kept_columns(x, i, d, &t);
-  add_export(c, &t);
-}
-
-void export_check(Check *c, const Decl *decl) {
-  ModelInfo *m = model_named(c, decl);
-  if (!m)
-    return;
-  Ctx x = {.c = c, .place = AT_OPTION, .owner = decl};
-  bool any = false;
-  for (const Item *i = decl->items; i; i = i->next) {
-    any = any || i->kind == I_BUNDLE || i->kind == I_PREDICTIONS || i->kind == I_OTHER;
-    if (i->kind == I_BUNDLE) {
-      TExport t = {
-          .kind = EXPORT_BUNDLE, .span = i->span, .model = m->t, .path = path_text(&x, i->expr, "the path")};
-      add_export(c, &t);
-    } else if (i->kind == I_PREDICTIONS) {
-      check_predictions(&x, i, m);
-    }
-  }
-  if (!any)
-    diag_add(c->d, SEV_ERROR, "CML0324", decl->span,
-             "write `bundle \"m.cmlm\"` or `predictions of d.test to \"p.parquet\"`",
-             "this `export` writes nothing");
 }

@@ -147,8 +147,9 @@ static const char *slot_remedy(Check *c, const Item *i, TypeKind kind) {
   }
 }
 
-/* A slot's value as a model takes it: a float, or a vector of floats. NULL: reported. */
-static Node *slot_value(Ctx *x, const Item *i, Node *n) {
+/* A slot's value as a model takes it: a float, or a vector of floats; in a block that no model uses it may be
+ * null. NULL: reported. */
+static Node *slot_value(Ctx *x, const Item *i, Node *n, bool alone) {
   Check *c = x->c;
   TypeKind k = n->type.kind;
   if (node_is_error(n))
@@ -168,7 +169,7 @@ static Node *slot_value(Ctx *x, const Item *i, Node *n) {
               "slot `%s` is %s; a model takes numbers", i->name, type_article(k));
     return NULL;
   }
-  if (n->type.nullable) {
+  if (n->type.nullable && !alone) {
     null_error(c, x->data, i, n);
     return NULL;
   }
@@ -199,7 +200,7 @@ static void check_slot(Ctx *x, FeaturesInfo *f, const Item *i, uint32_t *cap) {
   x->item = i;
   x->told = &told;
   Node *n = expr_check(x, i->expr);
-  n = slot_value(x, i, n);
+  n = slot_value(x, i, n, f->alone);
   for (uint32_t k = 0; k < f->t->nslot; k++)
     if (strcmp(f->t->slot[k].name, i->name) == 0) {
       ctx_error(x, "CML0208", i->name_span, "give each slot a name of its own", "two slots are named `%s`",
@@ -249,9 +250,27 @@ static DataInfo *data_of(Check *c, const Decl *decl) {
   return NULL;
 }
 
+static bool names_block(const Expr *e, const char *name) {
+  if (!e || e->kind == E_NAME)
+    return e && strcmp(e->name, name) == 0;
+  return e->kind == E_BINARY && (names_block(e->a, name) || names_block(e->b, name));
+}
+
+/* Exported as it is, and used by no model. */
+static bool stands_alone(const Check *c, const char *name) {
+  bool exported = false;
+  for (const Decl *d = c->ast->decls; d && name; d = d->next) {
+    if (d->kind == D_MODEL && names_block(d->formula, name))
+      return false;
+    exported |= d->kind == D_EXPORT && d->name && strcmp(d->name, name) == 0;
+  }
+  return exported;
+}
+
 void features_check(Check *c, FeaturesInfo *f) {
   const Decl *decl = f->decl;
   uint32_t cap = 0;
+  f->alone = stands_alone(c, decl->name);
   f->t = NEW(c->a, TFeatures);
   f->t->name = decl->name;
   f->t->doc = decl->doc;

@@ -160,6 +160,7 @@ static const Word data_words[] = {
 static const Word export_words[] = {
     {"bundle", TK_BUNDLE},
     {"predictions", TK_PREDICTIONS},
+    {"features", TK_FEATURES_OF},
     {"onnx", 0},
     {"c", 0},
     {"serve", 0},
@@ -308,7 +309,8 @@ static void unknown_in_block(Layout *l, const Tok *t, const Word *words) {
   bool is_data = block_now(l) == B_DATA;
   const char *all =
       is_data ? "Entries are from, schema, where, derive, weight, split, group, sample, folds and expect."
-              : "Entries are bundle \"FILE.cmlm\" and predictions of DATA.PART to \"FILE.parquet\".";
+              : "Entries are bundle \"FILE.cmlm\", predictions of DATA.PART to \"FILE.parquet\", and "
+                "features of DATA.PART to \"FILE.parquet\".";
   bool column = is_data && t->kind == TK_NAME && t[1].kind == TK_COLON;
   if (r->bad_line[t->line] || l->word_alone || (column && l->columns_told))
     return; /* behind a `;`, say */
@@ -371,6 +373,10 @@ static uint32_t emit_entry_start(Layout *l, uint32_t i, Tok *t) {
     words = data_words;
     break;
   case B_EXPORT:
+    if (raw->kind == TK_FEATURES) { /* reserved, so no name that find_word would know */
+      t->kind = TK_FEATURES_OF;
+      return i;
+    }
     words = export_words;
     break;
   case B_EVALUATE:
@@ -475,7 +481,7 @@ static uint32_t word_in_place(Layout *l, uint32_t i, Tok *t) {
       t->kind = TK_VS;
     break;
   case B_EXPORT:
-    if (l->word == TK_PREDICTIONS)
+    if (l->word == TK_PREDICTIONS || l->word == TK_FEATURES_OF)
       t->kind = tok_is(raw, "of")     ? TK_OF
                 : tok_is(raw, "keep") ? TK_KEEP
                 : tok_is(raw, "to")   ? TK_TO

@@ -69,6 +69,7 @@ static Item *metric(Reading *r, Span at, const Tok *name, Expr *e, Arg *by, Expr
   Decl *decl;
   List list;
   int op;
+  ItemKind kind;
 }
 
 %token EOF 0 "the end of the file"
@@ -84,7 +85,7 @@ static Item *metric(Reading *r, Span at, const Tok *name, Expr *e, Arg *by, Expr
 %token DERIVE "`derive`"
 %token WEIGHT "`weight`" SPLIT "`split`" FOLDS "`folds`" EXPECT "`expect`" ORDERED "`ordered`" KNOWN "`known`"
 %token TOP "`top`" VS "`vs`" GROUP "`group`" SAMPLE "`sample`" DISTINCT "`distinct`" ON_INVALID "`on_invalid`"
-%token BUNDLE "`bundle`" PREDICTIONS "`predictions`" KEEP "`keep`" TO "`to`" CONST "`const`" FITTED "`fitted`"
+%token BUNDLE "`bundle`" PREDICTIONS "`predictions`" FEATURES_OF "`features of`" KEEP "`keep`" TO "`to`" CONST "`const`" FITTED "`fitted`"
 %token EACH "`each`" EXCEPT "`except`" DIV "`div`" MOD "`mod`" NOT_IN "`not in`"
 %token <tok> NAME "a name" INT "an integer" FLOAT "a number" STRING "a string"
 %token LPAREN "`(`" RPAREN "`)`" LBRACKET "`[`" RBRACKET "`]`" LBRACE "`{`" RBRACE "`}`" COMMA "`,`"
@@ -104,6 +105,7 @@ static Item *metric(Reading *r, Span at, const Tok *name, Expr *e, Arg *by, Expr
 %type <item> derive slot metric target source
 %type <decl> decl
 %type <op> cmp_op
+%type <kind> rows_kind
 %type <expr> default_opt where_opt top_opt method_opt
 
 %precedence ELSE
@@ -327,12 +329,15 @@ targets: %empty             { $$ = (List){0}; }
     | targets error NL      { $$ = $1; yyerrok; }
     ;
 target: BUNDLE STRING       { $$ = build_item(r, I_BUNDLE, @$, NULL, build_leaf(r, E_STRING, $2)); }
-    | PREDICTIONS OF NAME keep_opt TO STRING
-        { $$ = build_item(r, I_PREDICTIONS, @$, NULL, build_leaf(r, E_STRING, $6));
+    | rows_kind OF NAME keep_opt TO STRING
+        { $$ = build_item(r, $1, @$, NULL, build_leaf(r, E_STRING, $6));
           $$->of = build_leaf(r, E_NAME, $3); $$->args = $4; }
-    | PREDICTIONS OF NAME DOT NAME keep_opt TO STRING
-        { $$ = build_item(r, I_PREDICTIONS, @$, NULL, build_leaf(r, E_STRING, $8));
+    | rows_kind OF NAME DOT NAME keep_opt TO STRING
+        { $$ = build_item(r, $1, @$, NULL, build_leaf(r, E_STRING, $8));
           $$->of = build_dot(r, span_join(@3, @5), $3, $5); $$->args = $6; }
+    ;
+rows_kind: PREDICTIONS      { $$ = I_PREDICTIONS; }
+    | FEATURES_OF           { $$ = I_FEATURES; }
     ;
 keep_opt: %empty                      { $$ = NULL; }
     | KEEP LBRACKET names RBRACKET    { $$ = $3.head; }

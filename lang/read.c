@@ -158,6 +158,7 @@ static const char *form_of(const Reading *r, uint32_t at) {
       {TK_FOLDS, "It is written `folds 5`."},
       {TK_BUNDLE, "It is written `bundle \"m.cmlm\"`."},
       {TK_PREDICTIONS, "It is written `predictions of data.test keep [id] to \"p.parquet\"`."},
+      {TK_FEATURES_OF, "It is written `features of data.test keep [id] to \"f.parquet\"`."},
   };
   const Tok *t = first_of(r, at);
   for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {

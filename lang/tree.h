@@ -255,16 +255,17 @@ typedef struct TEvaluate {
   uint32_t nexpect;
 } TEvaluate;
 
-typedef enum { EXPORT_BUNDLE, EXPORT_PREDICTIONS } ExportKind;
+typedef enum { EXPORT_BUNDLE, EXPORT_PREDICTIONS, EXPORT_FEATURES } ExportKind;
 typedef struct TExport {
   ExportKind kind;
   Span span;
-  TModel *model;
+  TModel *model;        /* features of a block by itself: one that is not in Tree.model, without estimator
+                         * and target: whose rows it is fitted on, and the block */
   const char *path;     /* relative to the program's folder, {param} interpolated */
-  TData *data;          /* predictions */
+  TData *data;          /* predictions, features */
   const char *part;
-  TColumn **keep;       /* columns to keep; by default every column of the file that is declared or
-                         * inferred */
+  TColumn **keep;       /* columns to keep; by default, of predictions, every column of the file that is
+                         * declared or inferred */
   uint32_t nkeep;
 } TExport;
 

@@ -220,7 +220,8 @@ static void print_export(const TExport *x, Buf *out) {
     buf_printf(out, "bundle \"%s\"\n", x->path);
     return;
   }
-  buf_printf(out, "predictions of %s.%s to \"%s\" keep", x->data->name, x->part ? x->part : "*", x->path);
+  buf_printf(out, "%s of %s.%s to \"%s\" keep", x->kind == EXPORT_FEATURES ? "features" : "predictions",
+             x->data->name, x->part ? x->part : "*", x->path);
   for (uint32_t i = 0; i < x->nkeep; i++)
     buf_printf(out, " %s", x->keep[i]->name);
   buf_text(out, "\n");

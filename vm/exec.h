@@ -126,7 +126,8 @@ struct Executor {
    * stage's jobs saw; may be NULL. */
   Status (*reduce)(Executor *x, Stages of, const Jobs *jobs, Buf *out, ScanInfo *info, uint64_t *seen,
                    Progress *pr, Err *e);
-  /* Runs a predict stage and writes its outputs in position order to `path`: whole or not at all. */
+  /* Runs a predict or transform stage, writes its outputs in position order to `path`: whole or not at
+   * all. */
   Status (*write)(Executor *x, uint32_t stage, const char *path, ScanInfo *info, Progress *pr, Err *e);
   void (*drop)(Executor *x, uint32_t stage); /* frees cached blocks of a rows or train stage */
   void (*close)(Executor *x);                /* cancels what runs, leaves nothing, frees x */

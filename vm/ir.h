@@ -14,6 +14,7 @@
  *           `predict`)
  *   evaluate  over a part: predictions and target, metrics, expectations
  *   predict   over a part: predictions and kept columns into a file
+ *   transform  over a part: features, a column each, and kept columns into a file
  *   bundle    a file with a model's score stage and what it needs
  *
  * Inside a stage, a *row program*: flat, typed, columnar steps in SSA form; value number = index of its
@@ -59,8 +60,9 @@ typedef enum {
   OUT_PART,    /* rows: i64 0.. = index in Stage.part names */
   OUT_FOLD,    /* rows: i64 0..folds-1 */
   OUT_WEIGHT,  /* rows: f64 */
-  OUT_SLOT,    /* train, and evaluate where metrics read the features: a named slot of the feature vector:
-                * f64 or vec */
+  OUT_SLOT,    /* train, transform, and evaluate where metrics read the features: a named slot of the
+                * feature vector: f64 or vec. Of transform it may be null, and a vector is written as a
+                * column for each element */
   OUT_TARGET,  /* train, evaluate: f64 (bool as 0/1, a class as its number); none of models without a
                 * target */
   OUT_SCORE,   /* evaluate: f64 prediction or probability, or vec of what the model gives; with a name: of
@@ -157,6 +159,7 @@ typedef enum {
   STAGE_SCORE,
   STAGE_EVALUATE,
   STAGE_PREDICT,
+  STAGE_TRANSFORM,
   STAGE_BUNDLE
 } StageKind;
 
@@ -205,7 +208,8 @@ typedef struct Stage {
                                 * (multiclass), or -1 */
   int32_t matrix;              /* train: the train stage before it that makes the same matrix of the same
                                 * rows, or -1 */
-  int32_t train;               /* score, evaluate, predict, bundle: the train stage of the model */
+  int32_t train;               /* score, evaluate, predict, bundle, transform: the train stage of the model;
+                                * -1: a transform of no model */
   /* evaluate */
   bool seen;                   /* on training rows */
   int32_t program; /* evaluate: runs as one program with this stage, with which it shares scans, or
@@ -214,7 +218,7 @@ typedef struct Stage {
   uint32_t nmetric;
   IrExpect *expect;
   uint32_t nexpect;
-  /* predict, bundle: */
+  /* predict, transform, bundle: */
   const char *path;            /* relative to the program's folder */
   /* bundle: */
   int32_t score;               /* the score stage it holds */
@@ -238,6 +242,11 @@ Status ir_parse(Arena *a, const char *text, uint32_t n, Program **out, Err *e);
 
 /* The same for all rows: constants, fitted values and what is computed from them alone. */
 bool ir_is_scalar(const RowProg *p, const IrVal *v);
+
+/* Does it write rows to a file? */
+static inline bool ir_writes_rows(const Stage *s) {
+  return s->kind == STAGE_PREDICT || s->kind == STAGE_TRANSFORM;
+}
 
 /* The parts that a stage reads, a bit each by number; of all rows: all bits. Their name; "" for all rows. */
 uint64_t ir_parts(const Program *p, const Stage *s);

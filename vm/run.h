@@ -52,7 +52,7 @@ typedef struct RunExpect {
 
 typedef struct RunExport {
   uint32_t stage;
-  const char *kind; /* "predictions" or "bundle" */
+  const char *kind; /* "predictions", "features" or "bundle" */
   const char *path; /* as written in the program */
   uint64_t rows, bytes;
   char digest[DIGEST_HEX];
@@ -101,7 +101,7 @@ Status run_program(const Program *p, Executor *x, const Registry *r, const Limit
 void run_free(RunResult *r);
 
 /* digest.c: one digest of what each stage made, at its seq: p->nstage of them, "" where it made nothing.
- * Equal for all ways to run and compile a program. Of predictions it is that of the file; of a bundle only
+ * Equal for all ways to run and compile a program. Of rows in a file it is that of the file; of a bundle only
  * that of the model, since the program inside may be written in more ways than one. */
 Status run_digests(const Program *p, const RunResult *r, char (*digest)[DIGEST_HEX], Err *e);
 

@@ -49,7 +49,8 @@ static int rank(const Share *s, const Stage *g) {
   case STAGE_FIT: return s->p->stage[g->from].early ? 1 : 2 + 5 * other;
   case STAGE_TRAIN: return 3 + 5 * other;
   case STAGE_EVALUATE: return 4 + 5 * other;
-  case STAGE_PREDICT: return 5 + 5 * other;
+  case STAGE_PREDICT:
+  case STAGE_TRANSFORM: return 5 + 5 * other;
   case STAGE_SCORE:
   case STAGE_BUNDLE: return 6;
   default: return 1;

@@ -93,6 +93,7 @@ static void test_program(void **state) {
         "export late_model {\n"
         "    bundle \"late.cmlm\"\n"
         "    predictions of flights.test keep [a, b] to \"scored.parquet\"\n"
+        "    features of flights.test keep [a, b] to \"features.parquet\"\n"
         "}\n");
 }
 

@@ -217,6 +217,9 @@ static void test_rest(void **state) {
       "export m {\n bundle \"a\"\n predictions of d.test keep [a, b] to \"b\"\n predictions of d to "
       "\"c\"\n}\n",
       "export m\n  bundle = \"a\"\n  predictions = \"b\" of d.test args a b\n  predictions = \"c\" of d\n");
+  tree_is("export f {\n features of d.test keep [of, to] to \"b\"\n features of d to \"c\"\n}\n"
+          "features of of d { to = of }\n",
+          "export f\n  features = \"b\" of d.test args of to\n  features = \"c\" of d\nfeatures of of d\n  slot to = of\n");
 }
 
 static void test_docs(void **state) {

@@ -200,12 +200,12 @@ void maker_free(Maker *m) {
   *m = (Maker){.ncol = 0};
 }
 
-Status maker_begin(Maker *m, const Block *from, Err *e) {
+Status maker_begin(Maker *m, const Block *from, uint32_t rows, Err *e) {
   clear(m);
   m->file = from->file;
   m->pos = from->pos;
   m->npos = from->npos;
-  m->cap = from->n ? from->n : 1;
+  m->cap = rows ? rows : 1;
   bool ok = (m->at = mem_alloc64(m->cap * 4)) != NULL;
   if (m->flags & MAKE_PART)
     ok = (m->part = mem_alloc64(m->cap)) && ok;

@@ -51,8 +51,8 @@ typedef struct Maker {
 
 Status maker_init(Maker *m, const uint8_t *type, uint32_t ncol, uint32_t flags, Err *e);
 void maker_free(Maker *m);
-/* Starts a block over the same positions as `from`. */
-Status maker_begin(Maker *m, const Block *from, Err *e);
+/* Starts a block of at most `rows` rows over the same positions as `from`. */
+Status maker_begin(Maker *m, const Block *from, uint32_t rows, Err *e);
 /* Rows row[0..n) (NULL: 0..n-1) of src become column k of the next n rows; maker_step makes them count. */
 Status maker_col(Maker *m, uint32_t k, const Col *src, const uint32_t *row, uint32_t n, Err *e);
 void maker_step(Maker *m, uint32_t n);

@@ -263,28 +263,37 @@ static Status make_rows(Hand *h, Task *t, Err *e) {
 }
 
 /* Waits until all blocks before have been written. */
-static Status write_rows(Hand *h, Task *t, Err *e) {
-  Scan *s = h->s;
-  Block *out = NULL;
-  Status st = worker_predict(h->w, s->of.v[0], t->rows, &t->errors, &out, e);
-  if (t->errors.count)
-    atomic_store(&s->bad, true);
-  if (st)
-    return st;
+static void await_turn(Scan *s, const Task *t) {
   pthread_mutex_lock(&s->lock);
   while (s->turn != t->seq && !atomic_load(&s->stop))
     pthread_cond_wait(&s->turned, &s->lock);
   pthread_mutex_unlock(&s->lock);
-  if (!atomic_load(&s->stop)) {
-    if (out->n && !atomic_load(&s->bad))
+}
+
+/* The rows of a task; of wide ones some at a time, the first before its turn. */
+static Status write_rows(Hand *h, Task *t, Err *e) {
+  Scan *s = h->s;
+  Status st = ST_OK;
+  uint64_t rows = 0;
+  uint32_t from = 0;
+  do {
+    Block *out = NULL;
+    st = worker_predict(h->w, s->of.v[0], t->rows, &from, &t->errors, &out, e);
+    if (t->errors.count)
+      atomic_store(&s->bad, true);
+    if (st)
+      return st;
+    await_turn(s, t);
+    rows += out->n;
+    if (out->n && !atomic_load(&s->stop) && !atomic_load(&s->bad))
       st = writer_put(s->writer, out->col, out->n, e);
-    pthread_mutex_lock(&s->lock);
-    s->turn++;
-    s->info.rows += out->n;
-    pthread_cond_broadcast(&s->turned);
-    pthread_mutex_unlock(&s->lock);
-  }
-  block_drop(out);
+    block_drop(out);
+  } while (!st && from < t->rows->n && !atomic_load(&s->stop));
+  pthread_mutex_lock(&s->lock);
+  s->turn++;
+  s->info.rows += rows;
+  pthread_cond_broadcast(&s->turned);
+  pthread_mutex_unlock(&s->lock);
   return st;
 }
 

@@ -188,11 +188,14 @@ static void child(const Loop *l, const Task *t, Buf *o) {
   if (!st && t->jobs) {
     st = child_map(t, &h, w, rows, first ? &errors : &again, seen, &body, &e);
   } else if (!st) {
-    st = worker_predict(w, t->of.v[0], rows, &errors, &out, &e);
-    if (!st) {
-      put_block(&body, out);
-      seen[0] = out->n;
-    }
+    uint32_t from = 0;
+    do {
+      st = worker_predict(w, t->of.v[0], rows, &from, &errors, &out, &e);
+      if (!st) {
+        put_block(&body, out);
+        seen[0] += out->n;
+      }
+    } while (!st && from < rows->n);
   }
   buf_put(o, &e, sizeof e);
   buf_put(o, first ? &errors : &again, sizeof errors);
@@ -638,40 +641,48 @@ static Status read_strings(Rd *r, uint32_t n, Col *c, Arena *a, Err *e) {
   return ST_OK;
 }
 
-static Status write_result(const Loop *l, const Task *t, Bytes body, Writer *w, Err *e) {
+/* A block of columns, as put_block has put it. */
+static Status write_block(const Written *columns, Rd *r, Writer *w, Err *e) {
   Arena a;
-  Written columns;
-  Status st = written_columns(&l->home.p->stage[t->of.v[0]].prog, &l->home.env, &columns, e);
-  if (st)
-    return st;
   arena_init(&a, NULL);
-  Rd r = rd_of(body);
-  uint32_t n = rd_u32(&r);
-  Col *col = NEWN(&a, Col, columns.n + 1);
-  st = col ? ST_OK : err_memory(e);
-  for (uint32_t i = 0; i < columns.n && !st; i++) {
+  uint32_t n = rd_u32(r);
+  Col *col = NEWN(&a, Col, columns->n + 1);
+  Status st = col ? ST_OK : err_memory(e);
+  for (uint32_t i = 0; i < columns->n && !st; i++) {
     Col *c = &col[i];
-    c->type = columns.type[i];
-    const void *null = rd_u8(&r) ? rd_take(&r, n) : NULL;
+    c->type = columns->type[i];
+    const void *null = rd_u8(r) ? rd_take(r, n) : NULL;
     size_t size = c->type == IR_BOOL ? 1 : 8;
     if (null && (c->null = NEWN(&a, uint8_t, n + 1)))
       memcpy(c->null, null, n);
     if (c->type == IR_STR) {
-      st = read_strings(&r, n, c, &a, e);
+      st = read_strings(r, n, c, &a, e);
       continue;
     }
     c->b = arena_alloc64(&a, n * size + 1);
-    const void *v = rd_take(&r, n * size);
+    const void *v = rd_take(r, n * size);
     if (!c->b)
       st = err_memory(e);
     else if (v)
       memcpy(c->b, v, n * size);
   }
-  if (!st && !rd_done(&r))
+  if (!st && r->bad)
     st = err_set(e, ST_FAULT, "CML0614", NULL, "a worker sent something that cannot be read");
   if (!st && n)
     st = writer_put(w, col, n, e);
   arena_free(&a);
+  return st;
+}
+
+static Status write_result(const Loop *l, const Task *t, Bytes body, Writer *w, Err *e) {
+  Written columns;
+  Status st = written_columns(&l->home.p->stage[t->of.v[0]].prog, &l->home.env, &columns, e);
+  if (st)
+    return st;
+  Rd r = rd_of(body);
+  do {
+    st = write_block(&columns, &r, w, e);
+  } while (!st && !rd_done(&r));
   written_free(&columns);
   return st;
 }

@@ -14,6 +14,8 @@
 #include "vm/ops.h"
 #include "vm/written.h"
 
+enum { WRITE_BYTES = 32 << 20 }; /* of columns that a task makes before it waits for its turn to write them */
+
 typedef struct Prepared { /* a stage as this worker runs it; made at first use */
   bool ready;
   Interp *interp;
@@ -220,13 +222,13 @@ static Status prepare_outputs(Prepared *q, const Stage *s, const Env *env, Err *
       break;
     }
   }
-  bool makes = s->kind == STAGE_ROWS || s->kind == STAGE_PREDICT;
+  bool makes = s->kind == STAGE_ROWS || ir_writes_rows(s);
   Status st = makes ? written_columns(g, env, &q->made, e) : ST_OK;
   return st || !makes ? st : maker_init(&q->maker, q->made.type, q->made.n, flags, e);
 }
 
 static bool gives_slots(const Stage *s) {
-  for (uint32_t i = 0; i < s->prog.nout; i++)
+  for (uint32_t i = 0; i < s->prog.nout && s->kind != STAGE_TRANSFORM; i++)
     if (s->prog.out[i].role == OUT_SLOT)
       return true;
   return false;
@@ -500,7 +502,7 @@ Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *
     return cancelled(e);
   Status st = prepare(w, rows_stage, &q, e);
   if (!st)
-    st = maker_begin(&q->maker, raw, e);
+    st = maker_begin(&q->maker, raw, raw->n, e);
   for (uint32_t r = 0; r < raw->n && !st; r += PANEL_ROWS) {
     uint32_t n = raw->n - r < PANEL_ROWS ? raw->n - r : PANEL_ROWS, kept = n;
     for (uint32_t i = 0; i < n; i++)
@@ -528,7 +530,8 @@ Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *
   return st;
 }
 
-Status worker_predict(Worker *w, uint32_t stage, const Block *rows, RowErrors *errors, Block **out, Err *e) {
+Status worker_predict(Worker *w, uint32_t stage, const Block *rows, uint32_t *from, RowErrors *errors,
+                      Block **out, Err *e) {
   const Stage *s = &w->p->stage[stage];
   Prepared *q;
   Packed k;
@@ -536,9 +539,13 @@ Status worker_predict(Worker *w, uint32_t stage, const Block *rows, RowErrors *e
   if (is_cancelled(w))
     return cancelled(e);
   Status st = prepare(w, stage, &q, e);
+  Cursor c = {.b = rows, .r = *from, .end = rows->n};
+  size_t panels = WRITE_BYTES / ((q->made.n + 1) * sizeof(double) * PANEL_ROWS);
+  if (rows->n - c.r > (panels ? panels : 1) * PANEL_ROWS) /* wide: not a whole block at a time */
+    c.end = c.r + (uint32_t)(panels ? panels : 1) * PANEL_ROWS;
+  *from = c.end;
   if (!st)
-    st = maker_begin(&q->maker, rows, e);
-  Cursor c = {.b = rows, .r = 0, .end = rows->n};
+    st = maker_begin(&q->maker, rows, c.end - c.r, e);
   while (!st && next_panel(w, q, &c, &k, &st, e)) {
     st = run_panel(w, q, &k, errors, e);
     if (!st)

@@ -34,7 +34,9 @@ Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *
  * has no rows of the part. */
 Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t unit, RowErrors *errors,
                    Block **out, Err *e);
-Status worker_predict(Worker *w, uint32_t stage, const Block *rows, RowErrors *errors, Block **out, Err *e);
+/* Rows from *from on, as many as may be held at a time; *from is set behind them. */
+Status worker_predict(Worker *w, uint32_t stage, const Block *rows, uint32_t *from, RowErrors *errors,
+                      Block **out, Err *e);
 
 /* ---- Jobs ---- */
 

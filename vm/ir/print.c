@@ -16,7 +16,8 @@ const char *const ir_type_name[IR_TYPES] = {"b",    "i64",   "f64",   "str",   "
 const char *const ir_role_name[IR_ROLES] = {"column", "part",   "fold",  "weight",
                                             "slot",   "target", "score", "invalid"};
 const char *const ir_stage_name[IR_STAGES] = {"source", "rows",     "fit",     "train",
-                                              "score",  "evaluate", "predict", "bundle"};
+                                              "score",  "evaluate", "predict", "transform",
+                                              "bundle"};
 
 uint64_t ir_parts(const Program *p, const Stage *s) {
   const Stage *rows = s->from >= 0 ? &p->stage[s->from] : NULL;

@@ -160,7 +160,7 @@ static bool verify_out_types(Verify *v) {
     case OUT_SLOT:
       need(v, (x->type == IR_F64 || x->type == IR_VEC) && o->name,
            "a slot is a number or a vector, with a name");
-      need(v, !x->nullable, "a slot may not be null");
+      need(v, !x->nullable || v->s->kind == STAGE_TRANSFORM, "a slot may not be null");
       break;
     case OUT_SCORE:
       need(v, x->op == OP_SCORES || (x->type == IR_F64 && !x->nullable),
@@ -405,6 +405,11 @@ static bool verify_stage(Verify *v) {
   case STAGE_PREDICT:
     return need(v, seen && s->path, "predictions read rows and have a path") &&
            verify_roles(v, 1u << OUT_COLUMN) && verify_cols(v, &s->prog, NULL, 0, seen);
+  case STAGE_TRANSFORM:
+    return need(v, seen && s->path, "features read rows and have a path") &&
+           verify_roles(v, 1u << OUT_COLUMN | 1u << OUT_SLOT) &&
+           need(v, count_role(&s->prog, OUT_SLOT) >= 1, "a file of features has slots") &&
+           verify_cols(v, &s->prog, NULL, 0, seen);
   case STAGE_BUNDLE:
     return need(v, s->path && s->score >= 0 && v->p->stage[s->score].kind == STAGE_SCORE,
                 "a bundle has a path and a score stage");

@@ -97,7 +97,7 @@ Status run_digests(const Program *p, const RunResult *r, char (*digest)[DIGEST_H
   }
   for (uint32_t i = 0; i < r->nexport && !st; i++) {
     const Stage *s = &p->stage[r->export_[i].stage];
-    if (s->kind == STAGE_PREDICT)
+    if (ir_writes_rows(s))
       memcpy(digest[s->seq], r->export_[i].digest, DIGEST_HEX);
   }
   buf_free(&b);

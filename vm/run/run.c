@@ -62,7 +62,9 @@ static Status finish_fit(Run *r, Work *w, Err *e) {
 static Status run_export(Run *r, uint32_t stage, Err *e) {
   const Stage *s = &r->p->stage[stage];
   RunResult *o = r->out;
-  RunExport x = {.stage = stage, .kind = s->kind == STAGE_BUNDLE ? "bundle" : "predictions", .path = s->path};
+  RunExport x = {.stage = stage, .kind = "bundle", .path = s->path};
+  if (ir_writes_rows(s))
+    x.kind = s->kind == STAGE_PREDICT ? "predictions" : "features";
   RunExport *v = mem_realloc(o->export_, (o->nexport + 1) * sizeof *v);
   char *path = file_join(r->lim->dir, s->path); /* paths of a program are relative to its folder */
   if (v)
@@ -81,6 +83,8 @@ static Status run_export(Run *r, uint32_t stage, Err *e) {
     o->stage[stage].rows = x.rows = info.rows;
     o->stage[stage].bytes = info.bytes;
     o->stage[stage].from_cache = info.from_cache;
+    if (st && (!strcmp(e->id, "CML0440") || !strcmp(e->id, "CML0442"))) /* about the file, not a row of it */
+      return mem_free(path), err_at(e, "%s:%u:%u", r->p->name, s->line, s->col);
   }
   if (!st)
     st = digest_file(path, x.digest, &x.bytes, e);

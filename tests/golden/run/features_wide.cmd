@@ -1,0 +1,2 @@
+$ (echo id,x; seq 1 4096 | sed 's/$/,1/') >wide.csv
+run {}
