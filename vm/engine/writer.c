@@ -26,6 +26,7 @@ enum { QUEUE = 16 };
 enum { LEAST_ROWS = 128, BATCH_BYTES = 4 << 20, QUEUE_BYTES = 16 << 20 };
 #define WRITER_MEMORY (UINT64_C(256) << 20)
 enum { GROUP_ROWS = 122880, GROUP_STEP = 2048 };
+enum { DICTIONARY = 4096 }; /* different values: to look for more takes longer than to write them */
 
 typedef struct BatchCol {
   void *v;       /* 8 bytes a row; bool 1; strings: uint32_t offsets, rows + 1 */
@@ -113,36 +114,45 @@ static void batch_done(Writer *w, Batch *b) {
     batch_free(b, w->ncol);
 }
 
+/* m values of `size` bytes; of a constant the same one. */
+static void put_values(char *to, const char *from, size_t size, uint32_t m, bool constant) {
+  if (!constant)
+    memcpy(to, from, m * size);
+  else
+    for (uint32_t i = 0; i < m; i++)
+      memcpy(to + i * size, from, size);
+}
+
+static void put_nulls(BatchCol *to, const Col *c, uint32_t from, uint32_t m, uint32_t at) {
+  put_values((char *)to->null + at, (const char *)c->null + (c->constant ? 0 : from), 1, m, c->constant);
+  uint8_t any = 0;
+  for (uint32_t i = 0; i < m; i++)
+    any |= to->null[at + i];
+  to->any_null |= any != 0;
+}
+
+static bool put_texts(BatchCol *to, const Col *c, uint32_t from, uint32_t m, uint32_t at) {
+  for (uint32_t i = 0; i < m; i++) {
+    uint32_t code = c->code[c->constant ? 0 : from + i];
+    if (!to->null[at + i])
+      buf_put(&to->text, c->dict->bytes + c->dict->off[code], c->dict->off[code + 1] - c->dict->off[code]);
+    ((uint32_t *)to->v)[at + i + 1] = (uint32_t)to->text.n;
+  }
+  return !to->text.bad && to->text.n <= UINT32_MAX;
+}
+
 /* Rows from.. of a column into the batch, behind the rows it has. */
 static bool batch_copy(BatchCol *to, Kind kind, const Col *c, uint32_t from, uint32_t m, uint32_t at) {
-  uint32_t step = c->constant ? 0 : 1;
-  const uint32_t first = c->constant ? 0 : from;
-  for (uint32_t i = 0; c->null && i < m; i++) {
-    to->null[at + i] = c->null[first + i * step] != 0;
-    to->any_null |= to->null[at + i] != 0;
-  }
-  switch (kind_ir(kind)) {
-  case IR_BOOL:
-    for (uint32_t i = 0; i < m; i++)
-      ((uint8_t *)to->v)[at + i] = c->b[first + i * step] != 0;
-    return true;
-  case IR_F64:
-    for (uint32_t i = 0; i < m; i++)
-      ((double *)to->v)[at + i] = c->f[first + i * step];
-    return true;
-  case IR_STR:
-    for (uint32_t i = 0; i < m; i++) {
-      uint32_t code = c->code[first + i * step];
-      if (!to->null[at + i])
-        buf_put(&to->text, c->dict->bytes + c->dict->off[code], c->dict->off[code + 1] - c->dict->off[code]);
-      ((uint32_t *)to->v)[at + i + 1] = (uint32_t)to->text.n;
-    }
-    return !to->text.bad && to->text.n <= UINT32_MAX;
-  default:
-    for (uint32_t i = 0; i < m; i++)
-      ((int64_t *)to->v)[at + i] = c->i[first + i * step];
-    return true;
-  }
+  size_t size = kind_ir(kind) == IR_BOOL ? 1 : 8;
+  if (c->null)
+    put_nulls(to, c, from, m, at);
+  if (kind_ir(kind) == IR_STR)
+    return put_texts(to, c, from, m, at);
+  char *v = (char *)to->v + at * size;
+  put_values(v, (const char *)c->b + (c->constant ? 0 : from * size), size, m, c->constant);
+  for (uint32_t i = 0; size == 1 && i < m; i++)
+    v[i] = v[i] != 0; /* DuckDB takes 0 and 1 only */
+  return true;
 }
 
 /* ---- DuckDB's side ---- */
@@ -307,7 +317,8 @@ static Status prepare(Writer *w, const char *path, const IrColumn *col, uint32_t
   if (csv)
     buf_text(&sql, " (FORMAT csv, HEADER true, USE_TMP_FILE false)");
   else
-    buf_printf(&sql, " (FORMAT parquet, ROW_GROUP_SIZE %u, USE_TMP_FILE false)", group_rows(ncol));
+    buf_printf(&sql, " (FORMAT parquet, ROW_GROUP_SIZE %u, DICTIONARY_SIZE_LIMIT %d, USE_TMP_FILE false)",
+               group_rows(ncol), DICTIONARY);
   bool bad = !literal || !w->tmp || tmp.bad || sql.bad;
   w->sql = bad ? NULL : mem_strdup(buf_str(&sql));
   mem_free(literal);
