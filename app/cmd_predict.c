@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmlc predict: scores a file with a bundle. */
 #include <string.h>
+#include <unistd.h>
 
 #include "app/app.h"
 #include "app/progress.h"
@@ -19,6 +20,7 @@ static const Flag flags[] = {
     {"--columns", NULL, "NAMES",
      "names of the columns of a CSV without a header, separated by commas, in order; implies header=false",
      false},
+    {"--threads", NULL, "N", "workers (one for each processor); the file does not depend on it", false},
     {"--memory", NULL, "SIZE", "most memory to use (1G)", false},
     {"--jit", NULL, "MODE", "machine code for the program of rows (auto, off, force)", false},
     {"--quiet", "-q", NULL, "no progress, and no word at the end", false},
@@ -79,14 +81,18 @@ static Status usage(const char *what) {
 
 static Status prepare(const App *app, Arena *a, const Args *args, ScoreJob *j, Err *e) {
   const char *in = args_get(args, "--in"), *out = args_get(args, "--out"), *keep = args_get(args, "--keep");
-  const char *memory = args_get(args, "--memory");
+  const char *memory = args_get(args, "--memory"), *threads = args_get(args, "--threads");
+  long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   *j = (ScoreJob){.out = out, .memory = 1u << 30, .cancel = app->cancel};
+  j->threads = cpus > 0 ? (uint32_t)cpus : 1;
   if (args->nword != 1)
     return usage("name one bundle");
   if (!in || !out)
     return usage(in ? "`--out` is missing" : "`--in` is missing");
   if (memory && !args_size(memory, &j->memory))
     return usage("`--memory` is a size of at least 64M, like 512M or 2G");
+  if (threads && !args_count(threads, 1, 1024, &j->threads))
+    return usage("`--threads` is a whole number from 1 to 1024");
   if (!ends_with(out, ".parquet") && !ends_with(out, ".csv"))
     return usage("`--out` ends in .parquet or .csv");
   j->in = (EngineSource){.format = engine_format_of(in), .path = in, .dir = "."};

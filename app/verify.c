@@ -118,6 +118,7 @@ static Status score_rows(const Verification *v, const Way *w, const Bundle *b, c
   ScoreResult r = {0};
   ScoreJob j = {.bundle = b, .in = *in, .out = path, .cancel = v->app->cancel};
   j.memory = w->run.limits.memory;
+  j.threads = w->run.limits.threads;
   Err bad = {0};
   Status st = jit_open(w->run.jit, &j.jit, e);
   if (st != ST_OK)

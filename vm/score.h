@@ -14,6 +14,7 @@ typedef struct ScoreJob {
   uint32_t nkeep;
   bool keep_all;
   uint64_t memory;
+  uint32_t threads;            /* 0: one; the file is the same for any number */
   const atomic_bool *cancel;
   const Progress *progress;    /* or NULL */
   struct Jit *jit;             /* vm/jit.h, or NULL */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Batch scoring. Blocks come from the reader in order, panels of them go through the score stage, the
- * writer gets kept columns and predictions. Reading and writing run beside this thread (the engine's), so
- * that three things happen at a time. Read score_file. */
+/* Batch scoring. Each thread takes the next block from the reader, brings panels of it through the score
+ * stage, and, when all blocks before have been written, gives kept columns and predictions to the writer,
+ * which works beside them. Read score_file, then work. */
 #include "vm/score.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "vm/exec/cols.h"
 #include "vm/interp.h"
 #include "vm/jit.h"
 #include "vm/written.h"
@@ -20,8 +22,38 @@ typedef struct Plan {
   Written predictions;
   IrColumn *write;     /* kept columns, then predictions */
   uint32_t nwrite;
-  double *space;       /* PANEL_ROWS for each prediction */
+  const char **name;   /* of read */
 } Plan;
+
+typedef struct Scoring {
+  const ScoreJob *j;
+  const Plan *plan;
+  const Env *env;
+  Reader *reader;
+  Writer *writer;
+  uint64_t total;      /* rows, 0: unknown */
+  atomic_bool stop;    /* something failed */
+  atomic_bool bad;     /* a bad row was found: only bad rows are looked for */
+  pthread_mutex_t lock; /* everything below */
+  pthread_cond_t turned;
+  uint32_t turn;       /* block that is written next */
+  uint64_t rows;
+  RowErrors errors;
+  Err err;
+  uint32_t err_seq;    /* its block: that of the first one counts */
+} Scoring;
+
+typedef struct Hand { /* a thread of it */
+  Scoring *s;
+  Interp *it;
+  Maker maker;         /* of predictions */
+  Col *in, *given, *out;
+  uint32_t at[PANEL_ROWS];
+  double space[PANEL_ROWS];
+  RowErrors errors;    /* of a block */
+  pthread_t thread;
+  bool runs;
+} Hand;
 
 static const EngineColumn *find(const EngineColumn *c, uint32_t n, const char *name) {
   for (uint32_t i = 0; i < n; i++)
@@ -104,8 +136,8 @@ static Status plan_make(Plan *p, const ScoreJob *j, const Env *env, Err *e) {
   p->read = NEWN(&p->arena, IrColumn, s->ncolumn + n + 1);
   p->keep = NEWN(&p->arena, uint32_t, n + j->nkeep + 1);
   p->write = NEWN(&p->arena, IrColumn, n + j->nkeep + w->n + 1);
-  p->space = NEWN(&p->arena, double, (size_t)PANEL_ROWS * (w->n + 1));
-  if (!p->read || !p->keep || !p->write || !p->space)
+  p->name = NEWN(&p->arena, const char *, s->ncolumn + n + 1);
+  if (!p->read || !p->keep || !p->write || !p->name)
     return err_memory(e);
   if (plan_needed(p, s, c, n, j, e) != ST_OK || plan_kept(p, j, c, n, e) != ST_OK)
     return e->code;
@@ -120,95 +152,182 @@ static Status plan_make(Plan *p, const ScoreJob *j, const Env *env, Err *e) {
   }
   for (uint32_t k = 0; k < w->n; k++)
     p->write[p->nwrite++] = w->column[k];
+  for (uint32_t i = 0; i < p->nread; i++)
+    p->name[i] = p->read[i].name;
   return ST_OK;
 }
 
-/* Rows [from, from + n) of a block's column, as a view. */
-static Col view(const Col *c, uint32_t from) {
-  static const uint8_t size[] = {1, 8, 8, 4};
-  Col v = *c;
-  v.b = c->b + (size_t)from * size[c->type];
-  v.null = c->null ? c->null + from : NULL;
-  return v;
-}
+/* ---- One thread ---- */
 
-static Status score_block(const Plan *p, Interp *it, const Block *b, Writer *w, Col *in, Col *given, Col *out,
-                          RowErrors *errors, Err *e) {
-  uint32_t at[PANEL_ROWS];
-  for (uint32_t from = 0; from < b->n && e->code == ST_OK; from += PANEL_ROWS) {
+/* The predictions of a block, as a block. */
+static Status score_block(Hand *h, const Block *b, Block **out, Err *e) {
+  const Plan *p = h->s->plan;
+  Status st = maker_begin(&h->maker, b, b->n, e);
+  for (uint32_t from = 0; from < b->n && !st; from += PANEL_ROWS) {
     uint32_t n = b->n - from < PANEL_ROWS ? b->n - from : PANEL_ROWS;
     for (uint32_t r = 0; r < n; r++)
-      at[r] = b->at ? b->at[from + r] : from + r;
+      h->at[r] = b->at ? b->at[from + r] : from + r;
     for (uint32_t i = 0; i < p->nread; i++)
-      in[i] = view(&b->col[i], from);
-    RowsIn rows = {.n = n, .col = in, .file = b->file, .pos = b->pos, .at = at};
-    if (interp_run(it, &rows, given, NULL, errors, e) != ST_OK)
-      break;
-    for (uint32_t i = 0; i < p->nkeep; i++)
-      out[i] = in[p->keep[i]];
-    for (uint32_t i = 0; i < p->predictions.n; i++)
-      out[p->nkeep + i] = written_col(&p->predictions, i, given, n, p->space + (size_t)i * PANEL_ROWS);
-    if (!errors->count)
-      writer_put(w, out, n, e);
+      col_shift(&b->col[i], from, &h->in[i]);
+    RowsIn rows = {.n = n, .col = h->in, .file = b->file, .pos = b->pos, .at = h->at};
+    st = interp_run(h->it, &rows, h->given, NULL, &h->errors, e);
+    for (uint32_t i = 0; i < p->predictions.n && !st; i++) {
+      Col c = written_col(&p->predictions, i, h->given, n, h->space);
+      st = maker_col(&h->maker, i, &c, NULL, n, e);
+    }
+    for (uint32_t r = 0; r < n; r++)
+      h->maker.at[h->maker.n + r] = h->at[r];
+    maker_step(&h->maker, n);
   }
+  return st ? st : maker_end(&h->maker, out, e);
+}
+
+/* Waits until all blocks before have been written, and writes this one. */
+static Status write_block(Hand *h, const Block *b, const Block *made, uint32_t seq, Err *e) {
+  Scoring *s = h->s;
+  const Plan *p = s->plan;
+  pthread_mutex_lock(&s->lock);
+  while (s->turn != seq && !atomic_load(&s->stop))
+    pthread_cond_wait(&s->turned, &s->lock);
+  pthread_mutex_unlock(&s->lock);
+  for (uint32_t i = 0; i < p->nkeep; i++)
+    h->out[i] = b->col[p->keep[i]];
+  for (uint32_t i = 0; i < p->predictions.n; i++)
+    h->out[p->nkeep + i] = made->col[i];
+  Status st = ST_OK;
+  if (b->n && !atomic_load(&s->stop) && !atomic_load(&s->bad))
+    st = writer_put(s->writer, h->out, b->n, e);
+  pthread_mutex_lock(&s->lock);
+  s->turn++;
+  s->rows += b->n;
+  uint64_t rows = s->rows;
+  pthread_cond_broadcast(&s->turned);
+  pthread_mutex_unlock(&s->lock);
+  if (s->j->progress && s->j->progress->rows)
+    s->j->progress->rows(s->j->progress->ctx, rows, s->total);
+  if (!st && s->j->cancel && atomic_load(s->j->cancel))
+    st = err_set(e, ST_CANCEL, "", NULL, "interrupted");
+  return st;
+}
+
+static Status one_block(Hand *h, const Block *b, uint32_t seq, Err *e) {
+  Block *made = NULL;
+  Status st = score_block(h, b, &made, e);
+  if (h->errors.count)
+    atomic_store(&h->s->bad, true);
+  if (!st)
+    st = write_block(h, b, made, seq, e);
+  block_drop(made);
+  return st;
+}
+
+static void told(Scoring *s, Hand *h, uint32_t seq, const Err *e) {
+  pthread_mutex_lock(&s->lock);
+  row_errors_merge(&s->errors, &h->errors);
+  if (e->code && (!s->err.code || seq < s->err_seq)) {
+    s->err = *e;
+    s->err_seq = seq;
+  }
+  if (e->code)
+    atomic_store(&s->stop, true);
+  pthread_cond_broadcast(&s->turned);
+  pthread_mutex_unlock(&s->lock);
+  memset(&h->errors, 0, sizeof h->errors);
+}
+
+static void *work(void *arg) {
+  Hand *h = arg;
+  Scoring *s = h->s;
+  bool more = true;
+  Err e;
+  err_clear(&e);
+  while (more && !atomic_load(&s->stop)) {
+    Block *b = NULL;
+    uint32_t seq = 0;
+    more = reader_next(s->reader, &b, &seq, &h->errors, &e) == ST_OK && b;
+    if (more)
+      more = one_block(h, b, seq, &e) == ST_OK;
+    told(s, h, seq, &e);
+    block_drop(b);
+  }
+  return NULL;
+}
+
+/* ---- All ---- */
+
+static Status hand_init(Hand *h, Scoring *s, Arena *a, Err *e) {
+  const Plan *p = s->plan;
+  const Stage *stage = &s->j->bundle->program->stage[0];
+  h->s = s;
+  h->in = NEWN(a, Col, p->nread + 1);
+  h->out = NEWN(a, Col, p->nwrite + 1);
+  h->given = NEWN(a, Col, stage->prog.nout + 1);
+  if (!h->in || !h->out || !h->given)
+    return err_memory(e);
+  Status st = maker_init(&h->maker, p->predictions.type, p->predictions.n, 0, e);
+  if (!st)
+    st = interp_new(&stage->prog, s->env, p->name, p->nread, &h->it, e);
+  return st ? st : interp_jit(h->it, s->j->jit, 0, e);
+}
+
+/* As many as there is memory for blocks. */
+static uint32_t hands_of(const ScoreJob *j, const Plan *p) {
+  uint64_t block = (uint64_t)BLOCK * (p->nread + p->nwrite + 1) * sizeof(double);
+  uint64_t n = j->memory / 4 / block;
+  n = n < j->threads ? n : j->threads;
+  return n ? (uint32_t)n : 1;
+}
+
+static Status run_hands(Scoring *s, Arena *a, Err *e) {
+  uint32_t n = hands_of(s->j, s->plan);
+  Hand *h = NEWN(a, Hand, n);
+  Status st = h ? ST_OK : err_memory(e);
+  for (uint32_t i = 0; i < n && !st; i++)
+    st = hand_init(&h[i], s, a, e);
+  if (!st)
+    jit_expect(s->j->jit, 0, s->total);
+  for (uint32_t i = 1; i < n && !st; i++) /* with fewer threads than wished it goes on */
+    h[i].runs = pthread_create(&h[i].thread, NULL, work, &h[i]) == 0;
+  if (!st)
+    work(&h[0]);
+  for (uint32_t i = 0; h && i < n; i++) {
+    if (h[i].runs)
+      pthread_join(h[i].thread, NULL);
+    interp_free(h[i].it);
+    maker_free(&h[i].maker);
+  }
+  if (!st && s->err.code)
+    *e = s->err;
   return e->code;
 }
 
 Status score_file(const ScoreJob *j, ScoreResult *result, Err *e) {
-  const Stage *s = &j->bundle->program->stage[0];
   Env env = {(const Fitted **)j->bundle->fitted, j->bundle->nfitted};
   Plan p = {0};
-  Reader *reader = NULL;
-  Writer *writer = NULL;
-  Interp *it = NULL;
-  Block *b = NULL;
-  RowErrors errors = {0};
+  Scoring s = {.j = j, .plan = &p, .env = &env};
   *result = (ScoreResult){0};
-  if (plan_make(&p, j, &env, e) != ST_OK)
-    goto done;
-  const char **name = NEWN(&p.arena, const char *, p.nread + 1);
-  Col *in = NEWN(&p.arena, Col, p.nread + 1), *out = NEWN(&p.arena, Col, p.nwrite + 1);
-  Col *given = NEWN(&p.arena, Col, s->prog.nout + 1);
-  if (!name || !in || !out || !given) {
-    err_memory(e);
-    goto done;
+  pthread_mutex_init(&s.lock, NULL);
+  pthread_cond_init(&s.turned, NULL);
+  if (plan_make(&p, j, &env, e) == ST_OK &&
+      reader_open(&j->in, p.read, p.nread, j->memory, &s.reader, e) == ST_OK &&
+      writer_open(j->out, p.write, p.nwrite, &s.writer, e) == ST_OK) {
+    s.total = reader_total(s.reader);
+    run_hands(&s, &p.arena, e);
   }
-  for (uint32_t i = 0; i < p.nread; i++)
-    name[i] = p.read[i].name;
-  if (interp_new(&s->prog, &env, name, p.nread, &it, e) != ST_OK || interp_jit(it, j->jit, 0, e) != ST_OK ||
-      reader_open(&j->in, p.read, p.nread, j->memory, &reader, e) != ST_OK ||
-      writer_open(j->out, p.write, p.nwrite, &writer, e) != ST_OK)
-    goto done;
-  uint64_t total = reader_total(reader);
-  jit_expect(j->jit, 0, total);
-  uint32_t seq;
-  while (reader_next(reader, &b, &seq, &errors, e) == ST_OK && b) {
-    score_block(&p, it, b, writer, in, given, out, &errors, e);
-    result->rows += b->n;
-    block_drop(b);
-    b = NULL;
-    if (j->progress && j->progress->rows)
-      j->progress->rows(j->progress->ctx, result->rows, total);
-    if (j->cancel && atomic_load(j->cancel))
-      err_set(e, ST_CANCEL, "", NULL, "interrupted");
-    if (e->code != ST_OK)
-      break;
-  }
-  if (e->code == ST_OK && errors.count) {
+  if (e->code == ST_OK && s.errors.count) {
     uint32_t n;
-    const char *const *file = reader_files(reader, &n);
-    exec_row_errors(&errors, file, n, e);
+    const char *const *file = reader_files(s.reader, &n);
+    exec_row_errors(&s.errors, file, n, e);
   }
-  if (e->code == ST_OK) {
-    writer_commit(writer, &result->bytes, e);
-    writer = NULL;
-  }
-done:
-  if (writer)
-    writer_abort(writer);
-  reader_close(reader);
-  interp_free(it);
+  result->rows = s.rows;
+  if (e->code == ST_OK)
+    writer_commit(s.writer, &result->bytes, e);
+  else if (s.writer)
+    writer_abort(s.writer);
+  reader_close(s.reader);
   written_free(&p.predictions);
   arena_free(&p.arena);
+  pthread_cond_destroy(&s.turned);
+  pthread_mutex_destroy(&s.lock);
   return e->code;
 }
