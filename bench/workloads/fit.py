@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Peers of `fit` and `transform`. scikit-learn: a ColumnTransformer over pandas, whose texts are Arrow's, in float64, one-hot sparse.
+"""Peers of `fit` and `in_memory`. scikit-learn: a ColumnTransformer over pandas, whose texts are Arrow's, in float64, one-hot sparse.
 polars: expressions in two lazy queries, since means and deviations are of filled columns; categories become codes, as a model that
 knows codes would want them (a column for each level would cost it many times more)."""
 NUMBERS = [f"n{j:02d}" for j in range(20)]
