@@ -111,6 +111,7 @@ static void check_coding(Walk *w, const char *from) {
       const Text *t = &c->cell[(size_t)k * c->rows + i];
       if (is_utf8(t->s, t->n))
         continue;
+      w->nfield = 0; /* those of a later record, whose fault this one precedes */
       fault(w, CSV_ENCODING, t->s, c->line[i]);
       return;
     }
