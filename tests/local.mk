@@ -101,6 +101,9 @@ AM_TESTS_ENVIRONMENT = \
 tests/golden.log tests/doc.log tests/laws.log tests/fuzz.log tests/examples.log tests/bench.log tests/oracle.log: cmlc$(EXEEXT)
 tests/fuzz.log: $(fuzz_replays)
 
+# Make would copy oracle.sh to oracle, a folder that is older: a rule of its own, which this takes away.
+%: %.sh
+
 tests_extra = \
   examples/airports examples/cars examples/flights examples/movies examples/penguins examples/weather \
   tests/README.md tests/bench.sh tests/catalogue.sh tests/doc tests/doc.sh tests/examples.sh tests/fuzz.sh \
