@@ -77,14 +77,14 @@ static void explain_rows(Explain *x, const Stage *s) {
         part[k++] = s->parts[j];
     name_list(x->o, s->unions[i].name, part, k);
   }
-  buf_printf(x->o, "    %-10s%u step%s a row, %u filter%s, %u domain check%s%s", "rows", s->prog.nval,
-             s->prog.nval == 1 ? "" : "s", keeps, keeps == 1 ? "" : "s", checks, checks == 1 ? "" : "s",
-             s->folds ? "" : "\n");
+  buf_printf(x->o, "    %-10s%u step%s a row, %u filter%s%s, %u domain check%s", "rows", s->prog.nval,
+             s->prog.nval == 1 ? "" : "s", keeps, keeps == 1 ? "" : "s", s->zones ? " (pushed down)" : "",
+             checks, checks == 1 ? "" : "s");
   if (s->folds)
-    buf_printf(x->o, ", %u folds for cross-fitting%s\n", s->folds,
+    buf_printf(x->o, ", %u folds for cross-fitting%s", s->folds,
                s->forward ? ": blocks of time; a row reads what was fitted on the blocks before its own"
                           : "");
-  buf_text(x->o, "\n");
+  buf_text(x->o, "\n\n");
 }
 
 static const char *part_of(const Program *p, const Stage *s) {

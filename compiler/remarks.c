@@ -131,13 +131,12 @@ static void own_loop(Remarks *r, const Stage *s) {
 }
 
 static void all_rows(Remarks *r, const Stage *s) {
-  for (uint32_t i = 0; s->kind == STAGE_ROWS && !s->early && i < s->prog.nval; i++) {
-    if (s->prog.val[i].op != OP_KEEP)
-      continue;
-    const IrVal *v = &s->prog.val[s->prog.val[i].arg[0]]; /* the condition: `keep` has no place of its own */
-    say(r, v->line, v->col, "reading",
-        "the filter is applied behind reading: a bad value in a row that it leaves out is an error too");
-  }
+  const IrVal *filter = NULL;
+  const char *why = s->kind == STAGE_ROWS && !s->early ? ir_zone_obstacle(r->p, s, r->arena, &filter) : NULL;
+  if (!filter || s->zones)
+    return;
+  say(r, filter->line, filter->col, "reading", "the filter is applied behind reading, all rows are read: %s",
+      why ? why : "the pass `pushdown` was skipped");
 }
 
 static int by_line(const void *a, const void *b) {

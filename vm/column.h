@@ -91,6 +91,14 @@ static inline bool col_is_ragged(const Col *c) { /* rows of different length: pt
 /* The elements of row r of a vector, all of them; of a constant those of its one row. */
 void col_row(const Col *c, uint32_t r, double *out);
 
+typedef struct Zone { /* what is known of a column in rows that were not read */
+  bool nulls;               /* some may be null */
+  bool known;               /* all others lie between the bounds: */
+  int64_t lo, hi;           /* IR_BOOL, IR_I64 */
+  const char *first, *last; /* IR_STR: bytewise */
+  uint32_t nfirst, nlast;
+} Zone;
+
 typedef struct Matrix { /* n rows, d columns; dense row-major or CSR */
   uint32_t n, d;
   double *a;          /* dense: n x d; NULL when sparse */

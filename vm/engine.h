@@ -66,6 +66,12 @@ typedef struct Reader Reader;
  * and column (NaN in a nullable float column is null). */
 Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, uint64_t memory, Reader **out,
                    Err *e);
+/* Is it certain of rows of which only this is known, one zone for each of the columns, that nobody wants
+ * them? */
+typedef bool (*ZoneTest)(const void *ctx, const IrColumn *col, const Zone *zone, uint32_t ncol);
+/* Before the first block: from now on blocks of whose rows the statistics of the file tell that come without
+ * rows, and are not read (Parquet; other formats have none). ctx outlives the reader. */
+void reader_leave_out(Reader *r, ZoneTest none, const void *ctx);
 /* The next block (BLOCK positions, fewer at the end of a file) and its number, or NULL at the end. The
  * caller drops it. Several threads may call: numbers are given in the order of positions, the work on a
  * block is done beside the others. Of several errors that of the smallest number counts; behind an error

@@ -189,6 +189,7 @@ typedef struct Stage {
   uint32_t folds;
   bool forward;                /* folds are consecutive in time: variant 1 + f of a table has the folds
                                 * before f, not all but f */
+  bool zones;                  /* row groups of which statistics tell that no row stays are not read */
   bool early;                  /* only to learn from what `expect` tests, or where to divide the rows; not
                                 * what models read */
   /* fit */
@@ -264,6 +265,13 @@ bool ir_runs_with(const Program *p, const Stage *a, const Stage *b);
 /* One program that gives the outputs of all n, those of v[i] from number first[i] on; a step that several
  * have is there once. false: memory. */
 bool ir_merge(Arena *a, const RowProg *const *v, uint32_t n, RowProg *out, uint32_t *first);
+
+/* Certain, of rows of which only `zone` is known, one for each column: none stays, and none is an error. */
+bool ir_zone_none(const RowProg *p, const IrColumn *col, const Zone *zone, uint32_t ncol);
+
+/* Why statistics of row groups never tell that of a rows stage with a filter; NULL: they may. *at: the
+ * condition of its first filter, or NULL. */
+const char *ir_zone_obstacle(const Program *p, const Stage *rows, Arena *a, const IrVal **at);
 
 /* The same step, its arguments and constants included; where it stands in the program does not count. */
 bool ir_same_val(const IrVal *a, const IrVal *b);

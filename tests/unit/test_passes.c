@@ -16,6 +16,7 @@
 
 #include "app/verify.h"
 #include "stdlib/registry.h"
+#include "vm/engine.h"
 #include "vm/ops.h"
 
 enum { ROWS = 400 };
@@ -36,9 +37,18 @@ static const char program[] =
     "    x = standardize(x) / 8\n"
     "    y = 5 * coalesce(y, spare) / 3\n"
     "}\n"
+    "data q {\n"
+    "    from   parquet(\"q.parquet\")\n"
+    "    schema { n: int, m: int }\n"
+    "    where  n >= 100\n"
+    "}\n"
+    "features k of q {\n"
+    "    m = standardize(m)\n"
+    "}\n"
     "model a = linear_regression(z ~ f, l2 = 0.1)\n"
     "model b = linear_regression(z ~ f, l2 = 1)\n"
     "model c = linear_regression(z ~ h)\n"
+    "model r = linear_regression(n ~ k)\n"
     "evaluate a on d.test { rmse }\n"
     "evaluate b on d.test { mae }\n"
     "evaluate c on d.test { rmse }\n"
@@ -46,6 +56,9 @@ static const char program[] =
     "export a {\n"
     "    bundle      \"a.cmlm\"\n"
     "    predictions of d.test keep [id] to \"a.csv\"\n"
+    "}\n"
+    "export r {\n"
+    "    bundle      \"r.cmlm\"\n"
     "}\n";
 
 /* ---- Mistakes ---- */
@@ -170,6 +183,12 @@ static bool cross_columns(Program *p, Arena *a) {
   return false;
 }
 
+/* pushdown: rows are left out that no filter leaves out */
+static bool leave_out_kept(Program *p, Arena *a) {
+  first_of(p, STAGE_ROWS)->zones = true;
+  return drop_keep(p, a);
+}
+
 /* share: the matrix of other features */
 static bool other_matrix(Program *p, Arena *a) {
   Stage *c = named(p, "c");
@@ -231,6 +250,7 @@ static const struct Case {
     {"dead", "arguments swapped", swap_arguments, "c"},
     {"project", "a column dropped", drop_column, NULL},
     {"project", "two columns changed places", cross_columns, "d.train.fit0"},
+    {"pushdown", "rows left out that are not filtered", leave_out_kept, NULL},
     {"share", "the matrix of another model", other_matrix, NULL},
     {"share", "the options of another model", other_options, "b"},
     {"share", "the part of another evaluation", other_part, "a on d.train"},
@@ -270,12 +290,31 @@ static void write_data(const char *dir) {
   assert_int_equal(fclose(o), 0);
 }
 
+static void write_parquet(const char *dir) {
+  char path[96];
+  int64_t n[ROWS], m[ROWS];
+  Col col[] = {{.type = IR_I64, .i = n}, {.type = IR_I64, .i = m}};
+  IrColumn column[] = {{"n", KIND_INT, false}, {"m", KIND_INT, false}};
+  Writer *w = NULL;
+  Err e = {0};
+  uint64_t bytes;
+  snprintf(path, sizeof path, "%s/q.parquet", dir);
+  for (int i = 0; i < ROWS; i++) {
+    n[i] = i;
+    m[i] = i * 37 % 101;
+  }
+  if (!writer_open(path, column, 2, &w, &e) && !writer_put(w, col, ROWS, &e))
+    writer_commit(w, &bytes, &e);
+  fail_on(&e);
+}
+
 static int open_bench(void **state) {
   Bench *b = calloc(1, sizeof *b);
   Err e = {0};
   strcpy(b->dir, "/tmp/cml-passes-XXXXXX");
   assert_non_null(mkdtemp(b->dir));
   write_data(b->dir);
+  write_parquet(b->dir);
   snprintf(b->path, sizeof b->path, "%s/p.cml", b->dir);
   FILE *o = fopen(b->path, "w");
   assert_non_null(o);

@@ -165,6 +165,10 @@ struct Reader { /* what its threads share */
   struct Held *chunk;       /* being consumed, or NULL */
   uint32_t chunk_at, chunk_n;
   SourceType *type;         /* Parquet: per column */
+  ZoneTest none;            /* or NULL; with its context */
+  const void *none_ctx;
+  uint8_t *read;            /* which blocks of the file are read; NULL: all */
+  uint64_t rows;            /* of the file, where `read` is there */
 };
 
 typedef struct Held { /* a chunk of DuckDB; two blocks may lie in it */
@@ -185,6 +189,7 @@ typedef struct Draft { /* a block being made, by one thread: what it is made of,
   uint32_t at_file;
   uint64_t pos;
   uint32_t n, done;     /* rows; rows whose values are in the columns */
+  bool skipped;         /* n positions of rows that are not read */
   Piece *piece;         /* of the others */
   uint32_t npiece, cap;
   bool own;             /* made without DuckDB, of: */
@@ -250,6 +255,15 @@ Status parquet_own_values(Draft *b, Err *e);
 void parquet_own_close(Reader *r);
 
 Status sql_option(const char *name, Err *e); /* a bound value of a query: "$name type"; nothing else is one */
+
+/* ---- zones.c ---- */
+
+/* What of file r->at_file is read; its types are known. If it is not all, a condition on file_row_number is
+ * appended that says the same. */
+Status zones_open(Reader *r, Buf *sql, Err *e);
+void zones_close(Reader *r); /* all of it */
+/* Is the next block one that is not read? Then it is what b is. */
+bool zones_skip(Reader *r, Draft *b);
 
 /* ---- times.c ---- */
 

@@ -282,6 +282,7 @@ static void end_file(Reader *r) {
     duck_end(&r->duck, &r->query);
   }
   r->open = false;
+  zones_close(r);
 }
 
 void reader_close(Reader *r) {
@@ -295,6 +296,11 @@ void reader_close(Reader *r) {
   map_free(&r->names);
   arena_free(&r->mem);
   mem_free(r);
+}
+
+void reader_leave_out(Reader *r, ZoneTest none, const void *ctx) {
+  r->none = none;
+  r->none_ctx = ctx;
 }
 
 uint64_t reader_total(const Reader *r) {
@@ -362,12 +368,12 @@ static Status make_block(Draft *from, Block **out, Err *e) {
   b->file = from->at_file;
   b->pos = from->pos;
   b->npos = from->n;
-  b->n = from->n;
+  b->n = from->skipped ? 0 : from->n;
   b->col = col;
   b->bytes = sizeof *b + r->nwant * sizeof *col;
   for (uint32_t k = 0; k < r->nwant; k++) {
     bool ok = r->at[k] == UINT32_MAX ? input_column(from, &col[k], &b->bytes)
-                                     : build_finish(&from->build[r->at[k]], from->n, &col[k], &b->bytes);
+                                     : build_finish(&from->build[r->at[k]], b->n, &col[k], &b->bytes);
     if (!ok) {
       block_drop(b); /* it has the first k columns */
       return err_memory(e);
@@ -472,7 +478,7 @@ static Status collect(Reader *r, Draft *b, Err *e) {
   b->at_file = r->at_file;
   b->pos = r->pos;
   memcpy(b->type, r->type, r->ncol * sizeof *b->type);
-  if ((r->own ? ops->collect : collect_chunks)(r, b, e) == ST_OK)
+  if (zones_skip(r, b) || (r->own ? ops->collect : collect_chunks)(r, b, e) == ST_OK)
     r->pos += b->n;
   return e->code;
 }

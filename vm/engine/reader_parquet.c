@@ -277,8 +277,9 @@ Status typed_check(Reader *r, const char *file, Err *e) {
   return ST_OK;
 }
 
-/* The query for the wanted columns; `types`: for what is said about them alone. */
-static Status parquet_query(Reader *r, const char *file, bool types, Err *e) {
+/* The query for the wanted columns; `behind` is what follows FROM: a condition on file_row_number, or a
+ * limit. */
+static Status parquet_query(Reader *r, const char *file, const char *behind, Err *e) {
   Buf sql = {0};
   buf_text(&sql, "SELECT ");
   for (uint32_t k = 0; k < r->ncol; k++) {
@@ -290,7 +291,9 @@ static Status parquet_query(Reader *r, const char *file, bool types, Err *e) {
     buf_text(&sql, "true"); /* only the number of rows is wanted */
   buf_text(&sql, " FROM read_parquet(");
   sql_path(&sql, file);
-  buf_text(&sql, types ? ", hive_partitioning=false) LIMIT 0" : ", hive_partitioning=false)");
+  buf_text(&sql, strstr(behind, "WHERE") ? ", hive_partitioning=false, file_row_number=true)"
+                                         : ", hive_partitioning=false)");
+  buf_text(&sql, behind);
   Status st = sql.bad ? err_memory(e) : duck_query(&r->duck, &r->query, buf_str(&sql), e);
   buf_free(&sql);
   if (st != ST_OK)
@@ -298,24 +301,41 @@ static Status parquet_query(Reader *r, const char *file, bool types, Err *e) {
   return typed_check(r, file, e);
 }
 
-/* A plain file is read without DuckDB, which only says what types its columns have. */
+/* The rows, but for those that `where` leaves out. */
+static Status parquet_rows(Reader *r, const char *file, Buf *where, Err *e) {
+  if (where->n && parquet_query(r, file, buf_str(where), e) == ST_OK)
+    return ST_OK;
+  err_clear(e); /* it has a column named file_row_number */
+  zones_close(r);
+  return parquet_query(r, file, "", e);
+}
+
+/* A plain file is read without DuckDB, which only says what types its columns have and what its footer tells
+ * of their values. A connection has one query at a time. */
 static Status parquet_open(Reader *r, Err *e) {
   const char *file = r->file[r->at_file];
   PqFile *f;
+  Buf where = {0};
   if (parquet_own_open(r, file, &f, e) != ST_OK)
     return e->code;
-  if (!f)
-    return parquet_query(r, file, false, e);
-  Status st = parquet_query(r, file, true, e);
-  if (st == ST_OK && parquet_own_fits(r, f)) {
+  if (!f && !r->none)
+    return parquet_query(r, file, "", e);
+  if (parquet_query(r, file, " LIMIT 0", e) == ST_OK) {
     duck_end(&r->duck, &r->query);
-    r->pq = f;
-    r->own = true;
-    return ST_OK;
+    zones_open(r, &where, e);
+    if (e->code == ST_OK && f && parquet_own_fits(r, f)) {
+      r->pq = f;
+      r->own = true;
+      f = NULL;
+    } else if (e->code == ST_OK) {
+      parquet_rows(r, file, &where, e);
+    }
+  } else {
+    duck_end(&r->duck, &r->query);
   }
   pq_drop(f);
-  duck_end(&r->duck, &r->query);
-  return st == ST_OK ? parquet_query(r, file, false, e) : st;
+  buf_free(&where);
+  return e->code;
 }
 
 /* ---- Values ---- */

@@ -71,13 +71,20 @@ Status home_rows_stage(const Home *h, Stages of, uint32_t *rows, Err *e) {
   return ST_OK;
 }
 
+static bool none_stays(const void *ctx, const IrColumn *col, const Zone *zone, uint32_t ncol) {
+  const Stage *rows = ctx;
+  return ir_zone_none(&rows->prog, col, zone, ncol);
+}
+
 Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e) {
-  const Stage *s = &h->p->stage[h->p->stage[rows_stage].from];
+  const Stage *rows = &h->p->stage[rows_stage], *s = &h->p->stage[rows->from];
   Arena a;
   arena_init(&a, NULL);
   const EngineSource *src = engine_source(&a, s, h->lim.dir);
   Status st = src ? reader_open(src, s->column, s->ncolumn, h->lim.memory, out, e) : err_memory(e);
   arena_free(&a);
+  if (!st && rows->zones)
+    reader_leave_out(*out, none_stays, rows);
   return st;
 }
 

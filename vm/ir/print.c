@@ -271,6 +271,8 @@ static void print_stage(Buf *o, const Program *p, const Stage *s) {
   }
   if (s->folds)
     buf_printf(o, "  folds %u%s\n", s->folds, s->forward ? " forward" : "");
+  if (s->zones)
+    buf_text(o, "  zones\n");
   if (s->early)
     buf_text(o, "  early\n");
   if (s->kind == STAGE_FIT)

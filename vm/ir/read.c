@@ -575,6 +575,8 @@ static void read_statement(In *in, const Program *p, Stage *s, StageCap *cap) {
     read_folds(in, s);
   else if (!strcmp(w, "union"))
     read_union(in, s, &cap->unions);
+  else if (!strcmp(w, "zones"))
+    s->zones = true;
   else if (!strcmp(w, "early"))
     s->early = true;
   else if (!strcmp(w, "level"))

@@ -354,6 +354,16 @@ static bool verify_program(Verify *v) {
               "a stage runs with one that sees other rows");
 }
 
+/* Rows that are not read are counted as those that a filter leaves out. */
+static bool verify_zones(Verify *v) {
+  const RowProg *g = &v->s->prog;
+  bool keeps = false;
+  for (uint32_t i = 0; i < g->nval; i++)
+    keeps |= g->val[i].op == OP_KEEP;
+  return need(v, !v->s->zones || (keeps && !count_role(g, OUT_INVALID)),
+              "rows that are not read are left out by a filter, and not counted as invalid");
+}
+
 static bool verify_stage(Verify *v) {
   const Stage *s = v->s;
   const Stage *from = s->from >= 0 ? &v->p->stage[s->from] : NULL;
@@ -374,7 +384,7 @@ static bool verify_stage(Verify *v) {
            verify_unions(v) &&
            need(v, count_role(&s->prog, OUT_FOLD) == (s->folds > 0) && count_role(&s->prog, OUT_WEIGHT) <= 1,
                 "one fold and one weight") &&
-           verify_cols(v, &s->prog, from->column, from->ncolumn, NULL);
+           verify_cols(v, &s->prog, from->column, from->ncolumn, NULL) && verify_zones(v);
   case STAGE_FIT:
     return need(v, seen, "a fit reads rows") && verify_roles(v, 1u << OUT_COLUMN) &&
            verify_cols(v, &s->prog, NULL, 0, seen) && verify_fit(v) && verify_expects(v);

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Row groups of a Parquet file that need not be read: the footer's statistics of each column -> Zone, the
+ * question to whoever knows the filter, blocks. Read zones_open.
+ *
+ * A block is left out where every row group that has a row in it is. It is given all the same, without rows,
+ * so that positions stay what they are; the query asks for the positions of the others, which DuckDB turns
+ * into row groups to read. Statistics that are missing, or of a type of which they do not say enough, are
+ * "not known". */
+#include <string.h>
+
+#include "base/num.h"
+#include "vm/engine/parts.h"
+
+typedef struct Group { /* a row group */
+  uint64_t from, n;
+  Zone *zone;          /* of each column */
+} Group;
+
+typedef struct Footer {
+  Arena *mem;
+  const Reader *r;
+  Group *v;
+  uint32_t n, cap;
+  uint64_t rows;
+} Footer;
+
+/* ---- One value of the footer ---- */
+
+static bool number(duckdb_type type, const char *s, uint32_t n, int64_t *out) {
+  switch (type) {
+  case DUCKDB_TYPE_BOOLEAN: *out = n == 4 && memcmp(s, "true", 4) == 0; return n == 4 || n == 5;
+  case DUCKDB_TYPE_DATE: return num_parse_date(s, n, out);
+  case DUCKDB_TYPE_TIMESTAMP: return num_parse_timestamp(s, n, out);
+  default: return num_parse_i64(s, n, out);
+  }
+}
+
+static bool has_bounds(duckdb_type type, int kind) {
+  switch (type) {
+  case DUCKDB_TYPE_BOOLEAN: return kind == KIND_BOOL;
+  case DUCKDB_TYPE_TINYINT:
+  case DUCKDB_TYPE_SMALLINT:
+  case DUCKDB_TYPE_INTEGER:
+  case DUCKDB_TYPE_BIGINT:
+  case DUCKDB_TYPE_UTINYINT:
+  case DUCKDB_TYPE_USMALLINT:
+  case DUCKDB_TYPE_UINTEGER: return kind == KIND_INT || kind == KIND_DURATION;
+  case DUCKDB_TYPE_DATE: return kind == KIND_DATE;
+  case DUCKDB_TYPE_TIMESTAMP: return kind == KIND_TIMESTAMP;
+  case DUCKDB_TYPE_VARCHAR: return kind == KIND_STRING || kind == KIND_CATEGORY;
+  default: return false;
+  }
+}
+
+/* Can reading a value of the column be an error, other than that it is missing? */
+static bool may_fail(duckdb_type type, const IrColumn *c) {
+  return type == DUCKDB_TYPE_TIMESTAMP_NS || (c->kind == KIND_FLOAT && !c->nullable) ||
+         (type != DUCKDB_TYPE_VARCHAR && kind_ir((Kind)c->kind) == IR_STR);
+}
+
+static void bounds(const Footer *f, uint32_t k, const char *lo, uint32_t nlo, const char *hi, uint32_t nhi,
+                   Zone *z) {
+  duckdb_type type = f->r->type[k].type;
+  if (!lo || !hi || !has_bounds(type, f->r->col[k].kind))
+    return;
+  if (type != DUCKDB_TYPE_VARCHAR) {
+    z->known = number(type, lo, nlo, &z->lo) && number(type, hi, nhi, &z->hi) && z->lo <= z->hi;
+    return;
+  }
+  z->first = arena_strndup(f->mem, lo, nlo);
+  z->last = arena_strndup(f->mem, hi, nhi);
+  z->nfirst = nlo;
+  z->nlast = nhi;
+  z->known = z->first && z->last;
+}
+
+/* ---- The footer ---- */
+
+static Status add_group(Footer *f, uint64_t rows, Err *e) {
+  if (f->n == f->cap) {
+    uint32_t cap = f->cap ? 2 * f->cap : 64;
+    Group *v = NEWN(f->mem, Group, cap);
+    if (!v)
+      return err_memory(e);
+    if (f->n)
+      memcpy(v, f->v, f->n * sizeof *v);
+    f->v = v;
+    f->cap = cap;
+  }
+  Group *g = &f->v[f->n];
+  *g = (Group){f->rows, rows, NEWN(f->mem, Zone, f->r->ncol + 1)};
+  for (uint32_t k = 0; g->zone && k < f->r->ncol; k++)
+    g->zone[k] = (Zone){.nulls = true};
+  f->rows += rows;
+  f->n++;
+  return g->zone ? ST_OK : err_memory(e);
+}
+
+/* The columns of the query: row group, its rows, column, least, greatest, nulls. */
+static Status add_statistics(Footer *f, Duck *d, duckdb_data_chunk chunk, Err *e) {
+  const void *data[6];
+  uint64_t *valid[6];
+  for (idx_t c = 0; c < 6; c++) {
+    duckdb_vector v = d->data_chunk_get_vector(chunk, c);
+    data[c] = d->vector_get_data(v);
+    valid[c] = d->vector_get_validity(v);
+  }
+  const duckdb_string_t *name = data[2], *lo = data[3], *hi = data[4];
+  for (uint64_t i = 0; i < d->data_chunk_get_size(chunk); i++) {
+    uint32_t n, nlo = 0, nhi = 0;
+    while (f->n <= (uint64_t)((const int64_t *)data[0])[i])
+      if (add_group(f, (uint64_t)((const int64_t *)data[1])[i], e) != ST_OK)
+        return e->code;
+    const char *s = duck_text(&name[i], &n),
+               *least = duck_valid(valid[3], i) ? duck_text(&lo[i], &nlo) : NULL,
+               *most = duck_valid(valid[4], i) ? duck_text(&hi[i], &nhi) : NULL;
+    for (uint32_t k = 0; k < f->r->ncol; k++) {
+      Zone *z = &f->v[f->n - 1].zone[k];
+      if (strlen(f->r->col[k].name) != n || memcmp(f->r->col[k].name, s, n) != 0)
+        continue;
+      z->nulls = !duck_valid(valid[5], i) || ((const int64_t *)data[5])[i] != 0;
+      bounds(f, k, least, nlo, most, nhi, z);
+    }
+  }
+  return e->code;
+}
+
+static Status read_footer(Reader *r, Footer *f, Err *e) {
+  Buf sql = {0};
+  DuckQuery q;
+  duckdb_data_chunk chunk;
+  buf_text(&sql, "SELECT row_group_id::BIGINT, row_group_num_rows::BIGINT, path_in_schema, stats_min_value, "
+                 "stats_max_value, stats_null_count::BIGINT FROM parquet_metadata(");
+  sql_path(&sql, r->file[r->at_file]);
+  buf_text(&sql, ") ORDER BY 1");
+  Status st = sql.bad ? err_memory(e) : duck_query(&r->duck, &q, buf_str(&sql), e);
+  buf_free(&sql);
+  if (st != ST_OK)
+    return st;
+  while (duck_chunk(&r->duck, &q, &chunk, e) == ST_OK && chunk) {
+    add_statistics(f, &r->duck, chunk, e);
+    r->duck.destroy_data_chunk(&chunk);
+  }
+  duck_end(&r->duck, &q);
+  return e->code;
+}
+
+/* ---- Blocks ---- */
+
+/* Rows that are missing where none may be would be errors. */
+static bool leave_out(const Reader *r, const Group *g) {
+  for (uint32_t k = 0; k < r->ncol; k++)
+    if (may_fail(r->type[k].type, &r->col[k]) || (!r->col[k].nullable && g->zone[k].nulls))
+      return false;
+  return r->none(r->none_ctx, r->col, g->zone, r->ncol);
+}
+
+/* Marks the blocks that are to be read. */
+static void mark(const Footer *f, uint8_t *read) {
+  for (uint32_t i = 0; i < f->n; i++) {
+    const Group *g = &f->v[i];
+    if (!g->n || leave_out(f->r, g))
+      continue;
+    for (uint64_t b = g->from / BLOCK; b <= (g->from + g->n - 1) / BLOCK; b++)
+      read[b] = 1;
+  }
+}
+
+/* " WHERE file_row_number >= .. AND .. OR ..": runs of blocks that are read. */
+static void where(const uint8_t *read, uint64_t n, Buf *sql) {
+  const char *word = " WHERE ";
+  for (uint64_t b = 0; b < n; b++) {
+    if (!read[b])
+      continue;
+    uint64_t from = b;
+    while (b < n && read[b])
+      b++;
+    buf_printf(sql, "%s(file_row_number >= %llu AND file_row_number < %llu)", word,
+               (unsigned long long)(from * BLOCK), (unsigned long long)(b * BLOCK));
+    word = " OR ";
+  }
+  if (word[1] == 'W')
+    buf_text(sql, " WHERE false");
+}
+
+void zones_close(Reader *r) {
+  mem_free(r->read);
+  r->read = NULL;
+}
+
+Status zones_open(Reader *r, Buf *sql, Err *e) {
+  Arena a;
+  zones_close(r);
+  if (!r->none || !r->ncol)
+    return ST_OK;
+  arena_init(&a, NULL);
+  Footer f = {.mem = &a, .r = r};
+  if (read_footer(r, &f, e) == ST_OK) {
+    uint64_t n = (f.rows + BLOCK - 1) / BLOCK;
+    r->read = mem_alloc(n ? n : 1);
+    r->rows = f.rows;
+    if (!r->read) {
+      err_memory(e);
+    } else {
+      memset(r->read, 0, n ? n : 1);
+      mark(&f, r->read);
+      if (memchr(r->read, 0, n))
+        where(r->read, n, sql);
+      else
+        zones_close(r);
+    }
+  }
+  arena_free(&a);
+  return e->code;
+}
+
+bool zones_skip(Reader *r, Draft *b) {
+  if (!r->read || r->pos >= r->rows || r->read[r->pos / BLOCK])
+    return false;
+  b->n = (uint32_t)(r->rows - r->pos < BLOCK ? r->rows - r->pos : BLOCK);
+  b->done = b->n;
+  b->skipped = true;
+  b->own = false; /* there is nothing to make */
+  return true;
+}
