@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "vm/interp/hash_8.h"
 #include "vm/interp/op.h"
 
 VECTOR_LOOPS
@@ -244,13 +245,18 @@ LOOKUP(LOOKUP_F64, double, f)
 
 typedef struct HashPart {
   DictMap map;  /* uint64 by entry: its hash when it is the only part, else where its bytes end in `bytes` */
-  Buf bytes;
+  Buf bytes;    /* and COPY zeroes */
+  uint64_t longest;
 } HashPart;
+
+enum { LANES = 8, COPY = 16, NUMBER = 9 }; /* rows at once; bytes copied at once; bytes of a number at most */
 
 typedef struct Hash {
   uint32_t n;
   HashPart *part;
-  Buf key;
+  Tags tags;
+  uint8_t *key;  /* LANES of them */
+  uint64_t room; /* bytes of each */
 } Hash;
 
 static void hash_drop(void *state) {
@@ -260,7 +266,7 @@ static void hash_drop(void *state) {
     buf_free(&w->part[k].bytes);
   }
   mem_free(w->part);
-  buf_free(&w->key);
+  mem_free(w->key);
   mem_free(w);
 }
 
@@ -272,22 +278,27 @@ Status prepare_hash(Step *s, Err *e) {
   s->drop = hash_drop;
   w->n = s->v->narg;
   w->part = mem_alloc(w->n * sizeof *w->part);
-  return w->part ? ST_OK : err_memory(e);
+  return w->part && learn_tags(&w->tags) ? ST_OK : err_memory(e);
 }
 
 /* Key bytes, or hashes, of all entries of a dictionary. */
 static bool hash_entries(Step *s, HashPart *part, const Col *c, bool whole) {
   if (!dictmap_stale(s, &part->map, c->dict, sizeof(uint64_t)))
     return part->map.table != NULL;
-  uint64_t *table = part->map.table;
+  static const uint8_t zeroes[COPY];
+  uint64_t *table = part->map.table, before = 0;
   buf_clear(&part->bytes);
+  part->longest = 0;
   for (uint32_t i = 0; i < c->dict->n; i++) {
     Str x = dict_at(c->dict, i);
     if (whole)
       buf_clear(&part->bytes);
     key_put_str(&part->bytes, x.p, x.n);
     table[i] = whole ? hash_bytes((uint64_t)s->v->i, part->bytes.p, part->bytes.n) : part->bytes.n;
+    part->longest = part->bytes.n - before > part->longest ? part->bytes.n - before : part->longest;
+    before = part->bytes.n;
   }
+  buf_put(&part->bytes, zeroes, COPY);
   if (!part->bytes.bad)
     return true;
   buf_free(&part->bytes);
@@ -296,10 +307,99 @@ static bool hash_entries(Step *s, HashPart *part, const Col *c, bool whole) {
   return false;
 }
 
-static void put_entry(Buf *key, const HashPart *part, uint32_t code) {
+/* ---- Eight keys at once ---- */
+
+typedef struct Keys { /* zeroes up to whole words behind each */
+  const uint8_t *p;
+  uint64_t at[LANES], n[LANES]; /* bytes */
+} Keys;
+
+HASH_8 static void hash_keys_8(uint64_t seed, const Keys *k, uint64_t most, uint64_t out[LANES]) {
+  __m512i h = _mm512_set1_epi64((long long)hash_mix(seed + UINT64_C(0x9e3779b97f4a7c15)));
+  __m512i at = _mm512_loadu_si512(k->at), n = _mm512_loadu_si512(k->n), zero = _mm512_setzero_si512();
+  for (uint64_t i = 0; i < most; i += 8) { /* those that are longer than i */
+    __m512i from = _mm512_set1_epi64((long long)i);
+    __mmask8 on = _mm512_cmpgt_epu64_mask(n, from);
+    __m512i w = _mm512_mask_i64gather_epi64(zero, on, _mm512_add_epi64(at, from), k->p, 1);
+    h = _mm512_mask_mov_epi64(h, on, hash_word_8(h, w));
+  }
+  _mm512_storeu_si512(out, hash_word_8(h, n));
+}
+
+static void hash_keys(uint64_t seed, const Keys *k, uint32_t n, uint64_t out[LANES]) {
+  uint64_t most = 0;
+  for (uint32_t i = 0; i < n; i++)
+    most = k->n[i] > most ? k->n[i] : most;
+  if (hash_has_8()) {
+    hash_keys_8(seed, k, most, out);
+    return;
+  }
+  for (uint32_t i = 0; i < n; i++)
+    out[i] = hash_bytes(seed, k->p + k->at[i], k->n[i]);
+}
+
+/* Room for the longest key that any row can have, with what is copied behind it. */
+static bool key_room(Step *s, Hash *w) {
+  uint64_t room = 2 * COPY;
+  for (uint32_t k = 0; k < w->n; k++)
+    room += s->arg[k]->type == IR_STR ? w->part[k].longest + 1 : NUMBER;
+  room = (room + 7) & ~UINT64_C(7);
+  if (room <= w->room)
+    return true;
+  mem_free(w->key);
+  w->key = mem_alloc64(LANES * room);
+  w->room = w->key ? room : 0;
+  if (!w->key)
+    step_memory(s);
+  return w->key != NULL;
+}
+
+static inline uint8_t *put_entry(uint8_t *to, const HashPart *part, uint32_t code) {
   const uint64_t *end = part->map.table;
-  uint64_t begin = code ? end[code - 1] : 0;
-  buf_put(key, part->bytes.p + begin, end[code] - begin);
+  uint64_t begin = code ? end[code - 1] : 0, n = end[code] - begin;
+  for (uint64_t i = 0; i < n; i += COPY)
+    memcpy(to + i, part->bytes.p + begin + i, COPY);
+  return to + n;
+}
+
+/* The key of a row, as key_put_* write it, and zeroes; its length. */
+static inline uint64_t put_key(const Step *s, const Hash *w, uint32_t r, uint8_t *key) {
+  uint8_t *to = key;
+  for (uint32_t k = 0; k < w->n; k++) {
+    const Col *c = s->arg[k];
+    if (step_is_null(c, r)) {
+      *to++ = 0;
+    } else if (c->type == IR_BOOL) {
+      *to++ = w->tags.b;
+      *to++ = c->b[r] != 0;
+    } else if (c->type == IR_I64) {
+      uint64_t v = __builtin_bswap64((uint64_t)c->i[r] ^ UINT64_C(1) << 63);
+      *to++ = w->tags.i;
+      memcpy(to, &v, 8);
+      to += 8;
+    } else {
+      to = put_entry(to, &w->part[k], c->code[r]);
+    }
+  }
+  memset(to, 0, 8);
+  return (uint64_t)(to - key);
+}
+
+static void hash_rows(Step *s, Hash *w, uint64_t seed) {
+  if (!key_room(s, w))
+    return;
+  for (uint32_t r = 0; r < s->n; r += LANES) {
+    uint32_t n = s->n - r < LANES ? s->n - r : LANES;
+    Keys k = {.p = w->key, .n = {0}};
+    uint64_t h[LANES];
+    for (uint32_t i = 0; i < n; i++) {
+      k.at[i] = i * w->room;
+      k.n[i] = put_key(s, w, r + i, w->key + k.at[i]);
+    }
+    hash_keys(seed, &k, n, h);
+    for (uint32_t i = 0; i < n; i++)
+      s->out->f[r + i] = unit_of(h[i]);
+  }
 }
 
 void step_HASH(Step *s) {
@@ -317,25 +417,7 @@ void step_HASH(Step *s) {
       s->out->f[r] = step_is_null(first, r) ? of_null : unit_of(table[first->code[r]]);
     return;
   }
-  for (uint32_t r = 0; r < s->n; r++) {
-    buf_clear(&w->key);
-    for (uint32_t k = 0; k < w->n; k++) {
-      const Col *c = s->arg[k];
-      if (step_is_null(c, r))
-        buf_u8(&w->key, 0);
-      else if (c->type == IR_BOOL)
-        key_put_b(&w->key, c->b[r] != 0);
-      else if (c->type == IR_I64)
-        key_put_i64(&w->key, c->i[r]);
-      else
-        put_entry(&w->key, &w->part[k], c->code[r]);
-    }
-    s->out->f[r] = unit_of(hash_bytes(seed, w->key.p, w->key.n));
-  }
-  if (w->key.bad) {
-    buf_free(&w->key);
-    step_memory(s);
-  }
+  hash_rows(s, w, seed);
 }
 
 /* ---- Positions and shares ---- */

@@ -6,12 +6,12 @@
 
 #include <string.h>
 
-#include <immintrin.h>
+#include <emmintrin.h>
 
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/unicode.h"
-#include "vm/kernel/math.h"
+#include "vm/interp/hash_8.h"
 
 VECTOR_LOOPS
 
@@ -165,29 +165,14 @@ static inline uint32_t key_of(uint64_t h, uint64_t width, bool sign) {
 
 enum { GROUP = 64 };
 
-#define AVX512 __attribute__((target("avx512f,avx512dq,avx512vl")))
-
-AVX512 static inline __m512i mix_8(__m512i x) {
-  x = _mm512_xor_si512(x, _mm512_srli_epi64(x, 30));
-  x = _mm512_mullo_epi64(x, _mm512_set1_epi64((long long)UINT64_C(0xbf58476d1ce4e5b9)));
-  x = _mm512_xor_si512(x, _mm512_srli_epi64(x, 27));
-  x = _mm512_mullo_epi64(x, _mm512_set1_epi64((long long)UINT64_C(0x94d049bb133111eb)));
-  return _mm512_xor_si512(x, _mm512_srli_epi64(x, 31));
-}
-
-AVX512 static inline __m512i word_8(__m512i h, __m512i w) {
-  const __m512i more = _mm512_set1_epi64((long long)UINT64_C(0x9e3779b97f4a7c15));
-  return mix_8(_mm512_xor_si512(h, mix_8(_mm512_add_epi64(w, more))));
-}
-
 /* Words of up to 8 bytes, as numbers: as hash_of and key_of, eight at once. */
-AVX512 static void keys_avx512(const uint64_t *w, const uint64_t *n, uint64_t width, bool sign,
+HASH_8 static void keys_avx512(const uint64_t *w, const uint64_t *n, uint64_t width, bool sign,
                                uint32_t *key) {
   const uint64_t seed = hash_mix(HASH_WORDS + UINT64_C(0x9e3779b97f4a7c15));
   const __m512i first = _mm512_set1_epi64((long long)seed), one = _mm512_set1_epi64(1);
   const __m512i times = _mm512_set1_epi64((long long)width);
   for (uint32_t i = 0; i < GROUP; i += 8) {
-    __m512i h = word_8(word_8(first, _mm512_loadu_si512(w + i)), _mm512_loadu_si512(n + i));
+    __m512i h = hash_word_8(hash_word_8(first, _mm512_loadu_si512(w + i)), _mm512_loadu_si512(n + i));
     __m512i k = _mm512_srli_epi64(_mm512_mul_epu32(_mm512_srli_epi64(h, 32), times), 32);
     if (sign)
       k = _mm512_or_si512(_mm512_slli_epi64(k, 1), _mm512_and_si512(h, one));
