@@ -237,6 +237,11 @@ static bool split(CsvFile *f, uint32_t most) {
           return false;
         }
         bool two = r->ends == ENDS_CRLF && f->p[line] == '\r' && f->p[line + 1] == '\n';
+        char kind = r->ends == ENDS_CR ? '\r' : '\n';
+        if (f->p[line] != kind && !two && line + 1 < f->n) { /* another kind ends nothing, and is a fault */
+          f->at = line + 1;
+          continue;
+        }
         end_line(f, p, line + 1 + two, true);
         if (f->nrec == most)
           return true;
