@@ -160,7 +160,7 @@ static void logical_type(Thrift *t, Leaf *out) {
 static uint32_t schema_element(Thrift *t, Leaf *out) {
   int id = 0, type;
   int64_t children = 0;
-  *out = (Leaf){.type = -1, .converted = -1};
+  *out = (Leaf){.name = {t->p, 0}, .type = -1, .converted = -1};
   while ((type = thrift_field(t, &id)) != 0) {
     switch (id) {
     case 1: out->type = thrift_int(t); break;
@@ -182,6 +182,8 @@ static uint32_t schema_element(Thrift *t, Leaf *out) {
 static void schema(Meta *m, Thrift *t, Arena *a) {
   int type;
   uint32_t n = thrift_list(t, &type), depth = 0, left[32];
+  m->strange |= n > 1 << 20;
+  n = m->strange ? 0 : n;
   m->leaf = NEWN(a, Leaf, n + 1);
   m->wanted = NEWN(a, uint32_t, n + 1);
   m->strange |= !m->leaf || !m->wanted || type != THRIFT_STRUCT;
@@ -278,10 +280,30 @@ static void row_group(Meta *m, Thrift *t, uint32_t g) {
       thrift_skip(t, type);
     }
   }
-  if (rows < 0 || rows > (int64_t)1 << 40 || n != m->nleaf)
+  const uint64_t most = UINT64_C(1) << 48; /* of the file, so that sums are right */
+  if (rows < 0 || (uint64_t)rows > most - m->f->first[g] || n != m->nleaf)
     m->strange = true;
   else
     m->f->first[g + 1] = m->f->first[g] + (uint64_t)rows;
+}
+
+/* Once, and behind the schema. */
+static Status row_groups(Meta *m, Thrift *t, Err *e) {
+  int of;
+  PqFile *f = m->f;
+  uint32_t n = thrift_list(t, &of);
+  /* a group has a byte at least of each column; what is no more than the footer can be kept */
+  m->strange |= t->bad || !m->leaf || f->first || (uint64_t)n * (m->nleaf + 1) > (uint64_t)(t->end - t->p);
+  if (m->strange)
+    return ST_OK;
+  f->ngroup = n;
+  f->first = mem_alloc(((size_t)n + 1) * sizeof *f->first);
+  f->chunk = mem_alloc(((size_t)n * f->ncol + 1) * sizeof *f->chunk);
+  if (!f->first || !f->chunk)
+    return err_memory(e);
+  for (uint32_t g = 0; g < n && !m->strange && !t->bad; g++)
+    row_group(m, t, g);
+  return ST_OK;
 }
 
 /* The leaf of each wanted name: the only one that DuckDB, which does not tell capitals apart, would take. */
@@ -309,8 +331,8 @@ static void find_columns(Meta *m, const char *const *name, uint32_t n) {
 }
 
 static Status footer(Meta *m, Thrift *t, const char *const *name, uint32_t n, Arena *a, Err *e) {
-  int id = 0, type, of;
-  bool groups = false;
+  int id = 0, type;
+  int64_t rows = -1;
   PqFile *f = m->f;
   f->ncol = n;
   f->col = mem_alloc((n + 1) * sizeof *f->col);
@@ -319,23 +341,21 @@ static Status footer(Meta *m, Thrift *t, const char *const *name, uint32_t n, Ar
     return err_memory(e);
   while ((type = thrift_field(t, &id)) != 0 && !m->strange) {
     if (id == 2 && type == THRIFT_LIST) {
-      schema(m, t, a);
+      m->strange = m->leaf != NULL; /* a second one */
+      if (!m->strange)
+        schema(m, t, a);
       if (!t->bad)
         find_columns(m, name, n);
+    } else if (id == 3) {
+      rows = thrift_int(t);
     } else if (id == 4 && type == THRIFT_LIST) {
-      f->ngroup = thrift_list(t, &of);
-      f->first = mem_alloc(((size_t)f->ngroup + 1) * sizeof *f->first);
-      f->chunk = mem_alloc(((size_t)f->ngroup * n + 1) * sizeof *f->chunk);
-      if (!f->first || !f->chunk)
-        return err_memory(e);
-      groups = m->leaf != NULL; /* the schema comes first */
-      for (uint32_t g = 0; groups && g < f->ngroup && !m->strange && !t->bad; g++)
-        row_group(m, t, g);
+      if (row_groups(m, t, e) != ST_OK)
+        return e->code;
     } else {
       thrift_skip(t, type);
     }
   }
-  m->strange |= t->bad || !groups;
+  m->strange |= t->bad || !f->first || rows < 0 || (uint64_t)rows != f->first[f->ngroup];
   return ST_OK;
 }
 

@@ -69,11 +69,11 @@ static void data_header_2(Thrift *t, PqPage *p) {
     default: thrift_skip(t, type); break;
     }
   }
-  t->bad |= rows != (int64_t)p->n || levels < 0 || levels > (int64_t)p->stored;
+  t->bad |= rows != (int64_t)p->n || levels < 0 || levels > INT32_MAX;
   p->levels = (uint32_t)levels;
 }
 
-/* A page header at t. */
+/* A page header at t. Fields may come in any order, and again: what it says is compared at its end. */
 static void page_header(Thrift *t, PqPage *p) {
   int id = 0, type;
   int64_t plain = -1, stored = -1;
@@ -94,6 +94,9 @@ static void page_header(Thrift *t, PqPage *p) {
   }
   t->bad |= plain < 0 || stored < 0 || plain > INT32_MAX || stored > INT32_MAX || p->n > INT32_MAX;
   p->plain = (uint32_t)plain;
+  if (p->type != 3)
+    p->levels = 0;
+  t->bad |= p->levels > p->plain || p->levels > p->stored;
 }
 
 /* The header of the page at w->at; w->body is where it begins, w->at behind it. */
@@ -155,6 +158,12 @@ static bool unpack(PqWalk *w, PqCodec codec, const uint8_t *in, size_t n, uint8_
   return n == nout;
 }
 
+/* Bytes that n compressed ones can become, at most: a header that claims more gets no memory. Snappy: a copy
+ * of 64 has 3 bytes; deflate: one of 258 has two bits; Zstandard: a block of 128 KiB has 4 bytes. */
+static uint64_t most_from(PqCodec codec, uint64_t n) {
+  return n * (codec == PQ_SNAPPY ? 22 : codec == PQ_GZIP ? 1032 : 1 << 15);
+}
+
 enum { HELD_MOST = 32 << 20 }; /* bytes of a file's pages that are held */
 
 /* The page at hand, where another block left it: in w->held. */
@@ -203,9 +212,7 @@ static Status fresh_bytes(PqWalk *w, uint8_t **p, size_t *have, const uint8_t **
   const PqPage *g = &w->page;
   if (!room(&w->raw, &w->nraw, g->stored, e) || read_at(w, w->raw, g->stored, w->body, e) != ST_OK)
     return e->code;
-  uint32_t levels = g->type == 3 ? g->levels : 0;
-  if (levels > g->plain)
-    return damaged(w, "a page header", e);
+  uint32_t levels = g->levels;
   bool stored = w->chunk->codec == PQ_STORED || (g->type == 3 && !g->packed);
   if (stored && g->stored != g->plain)
     return damaged(w, "a page header", e);
@@ -213,12 +220,15 @@ static Status fresh_bytes(PqWalk *w, uint8_t **p, size_t *have, const uint8_t **
     *out = w->raw;
     return ST_OK;
   }
+  if (!stored && g->plain - levels > most_from(w->chunk->codec, g->stored - levels))
+    return damaged(w, "a page header", e);
   if (!room(p, have, g->plain, e))
     return e->code;
   if (levels)
     memcpy(*p, w->raw, levels);
   *out = *p;
-  bool ok = unpack(w, stored ? PQ_STORED : w->chunk->codec, w->raw + levels, g->stored - levels,
+  bool ok = g->plain == levels || /* nothing: some writers do not compress that */
+            unpack(w, stored ? PQ_STORED : w->chunk->codec, w->raw + levels, g->stored - levels,
                    *p + levels, g->plain - levels);
   return ok ? ST_OK : damaged(w, "a page cannot be decompressed", e);
 }
@@ -457,8 +467,11 @@ static Status slice(PqWalk *w, uint32_t skip, uint32_t n, PqSlice *out, Err *e) 
     p += g->levels;
   }
   *out = (PqSlice){.n = n, .nvalue = have, .there = have < n ? w->there : NULL, .end = end};
-  bool ok;
-  if (w->type == PQ_BOOL && (g->encoding == 0 || g->encoding == 3)) {
+  bool ok = true;
+  if (!have) { /* a page of nulls may have no values, and no dictionary */
+    out->code = w->code;
+    out->value = end;
+  } else if (w->type == PQ_BOOL && (g->encoding == 0 || g->encoding == 3)) {
     ok = bool_values(w, p, end, before, have);
     out->code = w->code;
   } else if (g->encoding == 0 && w->type != PQ_BOOL) {

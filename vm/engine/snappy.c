@@ -14,14 +14,15 @@ static inline uint32_t little(const uint8_t *p, uint32_t n) {
 
 /* Copies n bytes from `back` bytes before; they may overlap: then what is written repeats. */
 static inline void copy_back(uint8_t *out, uint32_t back, uint32_t n) {
+  const uint8_t *from = out - back;
   if (back >= 16 && n <= 64) {
     for (uint32_t i = 0; i < n; i += 16) /* may write up to 15 bytes too many, which come later */
-      memcpy(out + i, out + i - back, 16);
+      memcpy(out + i, from + i, 16);
   } else if (back >= n) {
-    memcpy(out, out - back, n);
+    memcpy(out, from, n);
   } else {
     for (uint32_t i = 0; i < n; i++)
-      out[i] = out[i - (size_t)back];
+      out[i] = from[i];
   }
 }
 
