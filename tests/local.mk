@@ -15,7 +15,7 @@ unit_tests = \
   tests/unit/test_tree tests/unit/test_wide tests/unit/test_zone
 fuzz_replays = \
   tests/fuzz/replay_bundle tests/fuzz/replay_csv tests/fuzz/replay_fitted tests/fuzz/replay_ir \
-  tests/fuzz/replay_parser tests/fuzz/replay_partial tests/fuzz/replay_reader
+  tests/fuzz/replay_parquet tests/fuzz/replay_parser tests/fuzz/replay_partial tests/fuzz/replay_reader
 
 UNIT_LIBS = $(CMOCKA_LIBS)
 
@@ -68,6 +68,8 @@ tests_fuzz_replay_fitted_SOURCES = tests/fuzz/fitted.c tests/fuzz/replay.c
 tests_fuzz_replay_fitted_LDADD = $(STDLIB_LIBS)
 tests_fuzz_replay_ir_SOURCES = tests/fuzz/ir.c tests/fuzz/replay.c
 tests_fuzz_replay_ir_LDADD = $(VM_LIBS)
+tests_fuzz_replay_parquet_SOURCES = tests/fuzz/parquet.c tests/fuzz/replay.c
+tests_fuzz_replay_parquet_LDADD = $(VM_LIBS)
 tests_fuzz_replay_parser_SOURCES = tests/fuzz/parser.c tests/fuzz/replay.c
 tests_fuzz_replay_parser_LDADD = $(LANG_LIBS)
 tests_fuzz_replay_partial_SOURCES = tests/fuzz/partial.c tests/fuzz/replay.c
@@ -108,8 +110,8 @@ tests/fuzz.log: $(fuzz_replays)
 tests_extra = \
   examples/airports examples/cars examples/flights examples/movies examples/penguins examples/weather \
   tests/README.md tests/bench.sh tests/catalogue.sh tests/doc tests/doc.sh tests/examples.sh tests/fuzz.sh \
-  tests/fuzz/seeds tests/fuzz/seeds.sh tests/golden tests/golden.sh tests/laws tests/laws.sh \
-  tests/layers.sh tests/lsan.supp tests/oracle tests/oracle.sh tests/unit/agg_kit.h \
+  tests/fuzz/parquet.dict tests/fuzz/seeds tests/fuzz/seeds.sh tests/golden tests/golden.sh tests/laws \
+  tests/laws.sh tests/layers.sh tests/lsan.supp tests/oracle tests/oracle.sh tests/unit/agg_kit.h \
   tests/unit/engine_data.h tests/unit/exec_passes.h tests/unit/interp_kit.h tests/unit/linear_oracle.h \
   tests/unit/linear_reference.h tests/unit/scan.h tests/valgrind.supp
 EXTRA_DIST += $(tests_extra) tests/unit/run
