@@ -293,11 +293,53 @@ static void proof(void **state) {
   assert_int_equal(positions, 100);
 }
 
+static bool everywhere(const void *ctx, const IrColumn *col, const Zone *zone, uint32_t ncol) {
+  (void)ctx, (void)col, (void)zone, (void)ncol;
+  return false;
+}
+
+/* A row group says itself how many rows it has: three values of "i", as 64-bit numbers, by hand. */
+static void many_rows(void **state) {
+  static const uint8_t front[] = {
+      'P', 'A', 'R', '1', 21,  0,   21, 48, 21, 48, 44, 21, 6,  21, 0,  21, 6,  21, 6,   0,
+      0,   1,   0,   0,   0,   0,   0,  0,  0,  2,  0,  0,  0,  0,  0,  0,  0,  3,  0,   0,
+      0,   0,   0,   0,   0,   21,  4,  25, 44, 72, 4,  'r', 'o', 'o', 't', 21, 2,  0,  21, 4,
+      37,  0,   24,  1,   'i', 0,   22, 6,  25, 28, 25, 28, 38, 8,  28, 21, 4,  25, 37,  0,
+      6,   25,  24,  1,   'i', 21,  0,  22, 6,  22, 82, 22, 82, 38, 8,  0,  0,  22, 82,  22};
+  static const uint8_t rows[][10] = { /* -1, 2^62, 2^62 - 1, 2^41, as zigzag varints */
+      {129, 128, 128, 128, 128, 128, 128, 128, 128, 0},
+      {128, 128, 128, 128, 128, 128, 128, 128, 128, 1},
+      {254, 255, 255, 255, 255, 255, 255, 255, 127, 0},
+      {128, 128, 128, 128, 128, 128, 1, 0, 0, 0}};
+  static const uint8_t back[] = {0, 0, 67, 0, 0, 0, 'P', 'A', 'R', '1'};
+  (void)state;
+  for (uint32_t i = 0; i < 4; i++) {
+    FILE *f = fopen(in_folder("bad.parquet"), "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(front, 1, sizeof front, f), sizeof front);
+    assert_int_equal(fwrite(rows[i], 1, sizeof rows[i], f), sizeof rows[i]);
+    assert_int_equal(fwrite(back, 1, sizeof back, f), sizeof back);
+    fclose(f);
+    EngineSource s = source("parquet", "bad.parquet", NULL);
+    Err e = {0};
+    Reader *r;
+    Block *b = NULL;
+    RowErrors errors = {0};
+    uint32_t seq;
+    assert_int_equal(reader_open(&s, wanted, 1, UINT64_C(1) << 30, &r, &e), ST_OK);
+    reader_leave_out(r, everywhere, NULL);
+    assert_int_equal(reader_next(r, &b, &seq, &errors, &e), ST_DATA);
+    assert_string_equal(e.id, "CML0403");
+    reader_close(r);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(programs),
       cmocka_unit_test(files),
       cmocka_unit_test(proof),
+      cmocka_unit_test(many_rows),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -129,7 +129,9 @@ typedef struct Meta {
   uint32_t *wanted;  /* of a leaf: number of the column + 1 */
   PqFile *f;
   uint64_t size;     /* of the file */
+  int64_t values;    /* of each wanted column of the group at hand; -1: none so far */
   bool strange;      /* nothing for us */
+  bool fewer;        /* than no rows: DuckDB would give none, and say nothing */
 } Meta;
 
 /* LogicalType, a union: field 8 is a timestamp {1: in UTC, 2: a union of units, the second of which is
@@ -216,7 +218,7 @@ static bool codec_known(int64_t c) {
 
 static void column_meta(Meta *m, Thrift *t, const Leaf *leaf, PqChunk *out) {
   int id = 0, type, of;
-  int64_t codec = -1, stored = -1, data = -1, dict = -1;
+  int64_t codec = -1, values = -1, stored = -1, data = -1, dict = -1;
   bool known = true, same = true;
   while ((type = thrift_field(t, &id)) != 0) {
     switch (id) {
@@ -228,19 +230,22 @@ static void column_meta(Meta *m, Thrift *t, const Leaf *leaf, PqChunk *out) {
       }
       break;
     case 4: codec = thrift_int(t); break;
+    case 5: values = thrift_int(t); break;
     case 7: stored = thrift_int(t); break;
     case 9: data = thrift_int(t); break;
     case 11: dict = thrift_int(t); break;
     default: thrift_skip(t, type); break;
     }
   }
-  if (!known || !same || !codec_known(codec) || stored < 0 || data < 4 || t->bad) {
+  if (!known || !same || !codec_known(codec) || values < 0 || stored < 0 || data < 4 || t->bad) {
     m->strange = true;
     return;
   }
   uint64_t from = (uint64_t)(dict >= 4 && dict < data ? dict : data);
   if (from > m->size || (uint64_t)stored > m->size - from)
     m->strange = true;
+  m->strange |= m->values >= 0 && m->values != values;
+  m->values = values;
   *out = (PqChunk){(PqCodec)codec, from, from + (uint64_t)stored};
 }
 
@@ -265,9 +270,11 @@ static void row_group(Meta *m, Thrift *t, uint32_t g) {
   int id = 0, type, of;
   int64_t rows = -1;
   uint32_t n = 0;
+  m->values = -1;
   while ((type = thrift_field(t, &id)) != 0 && !m->strange) {
     if (id == 3) {
       rows = thrift_int(t);
+      m->fewer |= rows < 0 && !t->bad;
     } else if (id == 1 && type == THRIFT_LIST) {
       n = thrift_list(t, &of);
       if (n != m->nleaf)
@@ -281,7 +288,8 @@ static void row_group(Meta *m, Thrift *t, uint32_t g) {
     }
   }
   const uint64_t most = UINT64_C(1) << 48; /* of the file, so that sums are right */
-  if (rows < 0 || (uint64_t)rows > most - m->f->first[g] || n != m->nleaf)
+  if (rows < 0 || (uint64_t)rows > most - m->f->first[g] || n != m->nleaf ||
+      (m->values >= 0 && m->values != rows))
     m->strange = true;
   else
     m->f->first[g + 1] = m->f->first[g] + (uint64_t)rows;
@@ -422,7 +430,12 @@ Status pq_open(const char *path, const char *const *name, uint32_t n, PqFile **o
   arena_init(&a, NULL);
   if (text && read_at(f->fd, text, size, m.size - 8 - size)) {
     Thrift t = {text, text + size, false};
-    if (footer(&m, &t, name, n, &a, e) == ST_OK && !m.strange) {
+    footer(&m, &t, name, n, &a, e);
+    if (m.fewer) {
+      err_set(e, ST_DATA, "CML0403", "Make it again.", "the file is damaged: a row group");
+      err_at(e, "%s", path);
+    }
+    if (e->code == ST_OK && !m.strange) {
       *out = f;
       f = NULL;
     }

@@ -22,6 +22,7 @@ typedef struct Footer {
   Group *v;
   uint32_t n, cap;
   uint64_t rows;
+  bool strange;  /* there cannot be as many, or fewer than none */
 } Footer;
 
 /* ---- One value of the footer ---- */
@@ -77,6 +78,11 @@ static void bounds(const Footer *f, uint32_t k, const char *lo, uint32_t nlo, co
 /* ---- The footer ---- */
 
 static Status add_group(Footer *f, uint64_t rows, Err *e) {
+  const uint64_t most = UINT64_C(1) << 40;
+  if (rows > most - f->rows) {
+    f->strange = true;
+    rows = 0;
+  }
   if (f->n == f->cap) {
     uint32_t cap = f->cap ? 2 * f->cap : 64;
     Group *v = NEWN(f->mem, Group, cap);
@@ -195,7 +201,7 @@ Status zones_open(Reader *r, Buf *sql, Err *e) {
     return ST_OK;
   arena_init(&a, NULL);
   Footer f = {.mem = &a, .r = r};
-  if (read_footer(r, &f, e) == ST_OK) {
+  if (read_footer(r, &f, e) == ST_OK && !f.strange) { /* else reading tells */
     uint64_t n = (f.rows + BLOCK - 1) / BLOCK;
     r->read = mem_alloc(n ? n : 1);
     r->rows = f.rows;
