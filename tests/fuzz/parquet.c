@@ -44,16 +44,16 @@ static void put_value(const PqWalk *w, const PqSlice *s, uint32_t k, const uint8
 }
 
 /* Rows first .. ROWS of a column chunk, `most` at once. What follows an error is not known. */
-static Status put_rows(const PqFile *f, uint32_t g, uint32_t col, uint64_t first, uint32_t most, Buf *out) {
-  PqWalk w = {0};
+static Status put_rows(PqWalk *w, const PqFile *f, uint32_t g, uint32_t col, uint64_t first, uint32_t most,
+                       Buf *out) {
   PqSlice s;
   Err e = {0};
   uint64_t rows = f->first[g + 1] - f->first[g];
-  if (pq_walk_begin(&w, f, g, col, &e) != ST_OK)
+  if (pq_walk_begin(w, f, g, col, &e) != ST_OK)
     abort();
   for (uint64_t at = first; at < rows && at < ROWS; at += s.n) {
     uint32_t left = (uint32_t)((rows < ROWS ? rows : ROWS) - at), k = 0;
-    if (pq_walk(&w, at, most < left ? most : left, &s, &e) != ST_OK)
+    if (pq_walk(w, at, most < left ? most : left, &s, &e) != ST_OK)
       break;
     if (!s.n || s.n > most || s.n > left)
       abort();
@@ -62,7 +62,7 @@ static Status put_rows(const PqFile *f, uint32_t g, uint32_t col, uint64_t first
       if (s.there && !s.there[i])
         buf_text(out, "null");
       else
-        put_value(&w, &s, k++, &v, out);
+        put_value(w, &s, k++, &v, out);
       buf_u8(out, '\n');
     }
     if (k != s.nvalue)
@@ -70,18 +70,17 @@ static Status put_rows(const PqFile *f, uint32_t g, uint32_t col, uint64_t first
   }
   if (e.code && !e.cause[0])
     abort();
-  pq_walk_free(&w);
   return e.code;
 }
 
-static void same_rows(const PqFile *f, uint32_t g, uint32_t col) {
+static void same_rows(PqWalk *w, const PqFile *f, uint32_t g, uint32_t col) {
   Buf all = {0}, part = {0}, late = {0};
-  Status st = put_rows(f, g, col, 0, 64, &all);
+  Status st = put_rows(w, f, g, col, 0, 64, &all);
   if (st == ST_OK) {
-    if (put_rows(f, g, col, 0, 5, &part) != ST_OK || part.n != all.n ||
+    if (put_rows(w, f, g, col, 0, 5, &part) != ST_OK || part.n != all.n ||
         (all.n && memcmp(part.p, all.p, all.n) != 0))
       abort();
-    if (put_rows(f, g, col, BEGIN, 64, &late) != ST_OK || late.n > all.n ||
+    if (put_rows(w, f, g, col, BEGIN, 64, &late) != ST_OK || late.n > all.n ||
         (late.n && memcmp(late.p, all.p + all.n - late.n, late.n) != 0))
       abort();
   }
@@ -147,14 +146,16 @@ static void block(PqFile *f, const char *const *names, const uint8_t *kinds, boo
 /* False: the columns are not for us. */
 static bool read_columns(const char *path, uint32_t from, uint32_t n) {
   PqFile *f;
+  PqWalk w = {0};
   Err e = {0};
-  if (pq_open(path, name + from, n, &f, &e) != ST_OK)
+  if (pq_open(path, name + from, n, &f, &e) != ST_OK && (f || !e.cause[0]))
     abort();
   if (!f)
     return false;
   for (uint32_t g = 0; g < f->ngroup && g < GROUPS; g++)
     for (uint32_t k = 0; k < n; k++)
-      same_rows(f, g, k);
+      same_rows(&w, f, g, k);
+  pq_walk_free(&w);
   uint64_t rows = f->first[f->ngroup];
   block(f, name + from, kind[0] + from, true, 0);
   block(f, name + from, kind[1] + from, false, rows < BEGIN ? rows : BEGIN);
