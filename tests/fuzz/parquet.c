@@ -15,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { NCOL = 7, ROWS = 400, GROUPS = 8, BEGIN = 7 };
+enum { NCOL = 7, ROWS = 400, BLOCK_ROWS = ROWS < BLOCK ? ROWS : BLOCK, GROUPS = 8, BEGIN = 7 };
 
 static const char *const name[NCOL] = {"b", "i", "l", "f", "d", "s", "t"};
 /* Their kinds, and others that they can be read as. */
@@ -127,8 +127,8 @@ static void block(PqFile *f, const char *const *names, const uint8_t *kinds, boo
     ok = build_start(&build[k], kind_ir((Kind)col[k].kind)) && ok;
   }
   uint64_t left = f->first[f->ngroup] - pos;
-  Draft b = {.col = col, .ncol = f->ncol, .pos = pos, .n = left < ROWS ? (uint32_t)left : ROWS, .own = true,
-             .pq = f, .type = type, .build = build, .errors = errors};
+  Draft b = {.col = col, .ncol = f->ncol, .pos = pos, .n = left < BLOCK_ROWS ? (uint32_t)left : BLOCK_ROWS,
+             .own = true, .pq = f, .type = type, .build = build, .errors = errors};
   pq_hold(f);
   if (!ok)
     abort();
