@@ -12,7 +12,7 @@
 #include "vm/bundle.h"
 #include "vm/engine.h"
 
-/* ---- Digests of the data: SHA-256 of the files, computed beside the run where someone wants them ---- */
+/* ---- Digests of the data, computed beside the run where someone wants them ---- */
 
 typedef struct Digests {
   pthread_t thread;
@@ -44,12 +44,12 @@ static void digest_source(Digests *d, uint32_t stage) {
   if (!src || engine_files(&d->arena, src, &file, &n, &d->err) != ST_OK)
     return;
   for (uint32_t i = 0; i < n && d->err.code == ST_OK; i++) {
-    digest_file_unless(file[i], unwanted, d, out->digest, NULL, &d->err);
+    digest_data(file[i], unwanted, d, out->digest, &d->err);
     buf_text(&all, out->digest);
     buf_text(&all, "\n");
   }
   if (n > 1)
-    digest_bytes(buf_bytes(&all), out->digest);
+    digest_lines(buf_bytes(&all), out->digest);
   buf_free(&all);
   if (d->err.code == ST_OK) {
     out->stage = stage;

@@ -9,10 +9,10 @@
 #include "lang/diag.h"
 #include "vm/run.h"
 
-/* of a source stage: SHA-256 of its file, or of the digests of its files in order */
+/* of a source stage: of its file, or of the digests of its files in order */
 typedef struct DataDigest {
   uint32_t stage;
-  char digest[DIGEST_HEX];
+  char digest[DATA_DIGEST];
 } DataDigest;
 
 typedef struct Report {

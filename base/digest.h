@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 of bytes and files, as 64 lower-case hexadecimal digits. By nettle. */
+/* Digests, as texts. Of programs and of what is written: SHA-256 (by nettle), 64 lower-case hexadecimal
+ * digits. Of data, which may be large: BLAKE3, "blake3:" and 64 digits, those that `b3sum` prints. */
 #ifndef BASE_DIGEST_H
 #define BASE_DIGEST_H
 
@@ -13,8 +14,11 @@ enum { DIGEST_HEX = 65 }; /* digits and a NUL */
 void digest_bytes(Bytes b, char hex[DIGEST_HEX]);
 /* *bytes (may be NULL) = size of the file. ST_RESOURCE when it cannot be read. */
 Status digest_file(const char *path, char hex[DIGEST_HEX], uint64_t *bytes, Err *e);
-/* The same, given up with ST_CANCEL as soon as stop(ctx) says so: files may be large. stop may be NULL. */
-Status digest_file_unless(const char *path, bool (*stop)(void *ctx), void *ctx, char hex[DIGEST_HEX],
-                          uint64_t *bytes, Err *e);
+
+enum { DATA_DIGEST = 7 + DIGEST_HEX };
+/* Given up with ST_CANCEL as soon as stop(ctx) says so. stop may be NULL. */
+Status digest_data(const char *path, bool (*stop)(void *ctx), void *ctx, char out[DATA_DIGEST], Err *e);
+/* Of several files: the digest of their digests, each on a line, in their order. */
+void digest_lines(Bytes lines, char out[DATA_DIGEST]);
 
 #endif

@@ -4,8 +4,8 @@
 
 unit_tests = \
   tests/unit/test_agg tests/unit/test_agg_order tests/unit/test_agg_vector tests/unit/test_bundle \
-  tests/unit/test_check tests/unit/test_descent tests/unit/test_dot tests/unit/test_engine \
-  tests/unit/test_engine_csv tests/unit/test_engine_threads tests/unit/test_exec \
+  tests/unit/test_check tests/unit/test_descent tests/unit/test_digest tests/unit/test_dot \
+  tests/unit/test_engine tests/unit/test_engine_csv tests/unit/test_engine_threads tests/unit/test_exec \
   tests/unit/test_fit_anywhere tests/unit/test_fitted tests/unit/test_fmt tests/unit/test_inference \
   tests/unit/test_interp tests/unit/test_interp_ops tests/unit/test_jit tests/unit/test_kmeans \
   tests/unit/test_linear tests/unit/test_logistic tests/unit/test_math tests/unit/test_matrix \
@@ -26,6 +26,7 @@ tests_unit_test_agg_vector_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_bundle_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_check_LDADD = $(LANG_LIBS) $(UNIT_LIBS)
 tests_unit_test_descent_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
+tests_unit_test_digest_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_test_dot_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_engine_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_engine_csv_LDADD = $(VM_LIBS) $(UNIT_LIBS)

@@ -1,6 +1,6 @@
 # What honestly differs from run to run and from version to version.
 s/"seconds": [0-9.e+-]+/"seconds": TIME/
-s/"digest": "[0-9a-f]{64}"/"digest": DIGEST/
+s/"digest": "(blake3:)?[0-9a-f]{64}"/"digest": DIGEST/
 s/"bytes": [0-9]+/"bytes": BYTES/
 # The last digits are the oracle tests' business.
 s/([0-9]\.[0-9]{9})[0-9]+/\1/g
