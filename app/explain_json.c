@@ -8,6 +8,7 @@
 #include "app/report.h"
 #include "compiler/remarks.h"
 #include "vm/estimator.h"
+#include "vm/ir/names.h"
 
 static void columns(Json *j, const Stage *s) {
   json_open(j, "columns", '[');
@@ -148,8 +149,6 @@ static void costs(Json *j, const Estimate *g, const RunStage *is) {
 
 void explain_json(const Program *p, const Registry *r, const PassReport *report, const Estimate *guess,
                   const RunResult *run, Buf *out) {
-  static const char *const kind[] = {"source", "rows",     "fit",     "train",
-                                     "score",  "evaluate", "predict", "bundle"};
   Json j = {.out = out};
   json_open(&j, NULL, '{');
   json_text(&j, "program", p->name);
@@ -158,7 +157,7 @@ void explain_json(const Program *p, const Registry *r, const PassReport *report,
     const Stage *s = &p->stage[i];
     json_open(&j, NULL, '{');
     json_text(&j, "name", s->name);
-    json_text(&j, "kind", kind[s->kind]);
+    json_text(&j, "kind", ir_stage_name[s->kind]);
     if (s->from >= 0)
       json_text(&j, "from", p->stage[s->from].name);
     if (s->part >= 0 && s->from >= 0 && (uint32_t)s->part < p->stage[s->from].nparts)

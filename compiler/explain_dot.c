@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "compiler/explain.h"
+#include "vm/ir/names.h"
 
 static void put_label(Buf *o, const char *text) { /* inside a string of DOT */
   for (; *text; text++) {
@@ -93,14 +94,12 @@ static void put_details(Buf *o, const Program *p, const Stage *s) {
 }
 
 static void put_node(Buf *o, const Program *p, uint32_t i, const Estimate *guess, const RunResult *run) {
-  static const char *const kind[] = {"source", "rows",     "fit",     "train",
-                                     "score",  "evaluate", "predict", "transform", "bundle"};
   static const char *const shape[] = {"cylinder", "box", "box", "box", "box", "box", "note", "note", "note"};
   static const char *const fill[] = {"#e8eef7", "#f5f5f5", "#eaf5ea", "#fff3dc",
                                      "#f5f5f5", "#f3e9f7", "#fdeaea", "#fdeaea", "#fdeaea"};
   const Stage *s = &p->stage[i];
   buf_printf(o, "  s%u [shape=%s, fillcolor=\"%s\", label=\"%s ", i, shape[s->kind], fill[s->kind],
-             kind[s->kind]);
+             ir_stage_name[s->kind]);
   put_label(o, s->name);
   if (s->part >= 0 && s->from >= 0 && (uint32_t)s->part < p->stage[s->from].nparts) {
     buf_text(o, "\\lover part ");
