@@ -163,6 +163,12 @@ static Status score_bundle(const Verification *v, const Way *w, const Program *p
   return e->code;
 }
 
+/* A digest without the name of its function. */
+static const char *digest_number(const char *digest) {
+  const char *colon = strchr(digest, ':');
+  return colon ? colon + 1 : digest;
+}
+
 /* The source stages have the digests of their files. */
 static Status take_digests(const Verification *v, const Program *p, const RunResult *r, const Report *report,
                            Way *w, Err *e) {
@@ -173,7 +179,7 @@ static Status take_digests(const Verification *v, const Program *p, const RunRes
     if (p->stage[r->export_[i].stage].kind == STAGE_BUNDLE)
       st = score_bundle(v, w, p, &p->stage[r->export_[i].stage], r, e);
   for (uint32_t i = 0; i < report->ndata && !st; i++)
-    memcpy(w->digest[p->stage[report->data[i].stage].seq], report->data[i].digest, DIGEST_HEX);
+    memcpy(w->digest[p->stage[report->data[i].stage].seq], digest_number(report->data[i].digest), DIGEST_HEX);
   return st;
 }
 

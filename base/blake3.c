@@ -2,10 +2,10 @@
 /* BLAKE3, after sections 2.1 to 2.6 of the paper "BLAKE3: one function, fast everywhere" (2020).
  *
  * How to read. Data are cut into chunks of 1,024 bytes, 16 blocks each; a chunk's value comes from
- * compressing block after block, and two values are compressed to that of their parent, up to the root. `many`
- * computes LANES values side by side: lane k of every vector belongs to input k. `leaves` and `parents` use it
- * for whole levels of the tree. Whatever stands at the root is compressed with a flag of its own, so the end
- * of the data has to be known before it: blake3_end. */
+ * compressing block after block, and two values are compressed to that of their parent, up to the root.
+ * `many` computes LANES values side by side: lane k of every vector belongs to input k. `leaves` and
+ * `parents` use it for whole levels of the tree. Whatever stands at the root is compressed with a flag
+ * of its own, so the end of the data has to be known before it: blake3_end. */
 #include "base/blake3.h"
 
 #include <stdbool.h>
