@@ -156,14 +156,15 @@ static bool opens(const CsvFile *f, size_t at) {
   return at == f->rec || (r->ndelim == 1 ? f->p[at - 1] == r->delim[0] : at == f->field);
 }
 
-/* A line without anything, or with nothing but blanks before a comment. */
+/* A line without anything, or with nothing but blanks before a comment: blanks that are no delimiter. */
 static bool blank_line(const CsvFile *f, size_t end, bool comment) {
+  const CsvRules *r = &f->rules;
   size_t i = f->rec;
   if (!comment)
     return i == end || (i + 1 == end && f->p[i] == '\r');
   while (i < end && f->p[i] == ' ')
     i++;
-  return i == end;
+  return i == end && (i - f->rec < r->ndelim || strspn(r->delim, " ") < r->ndelim);
 }
 
 static void end_line(CsvFile *f, size_t text_end, size_t next, bool comment) {
