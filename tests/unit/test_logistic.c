@@ -76,7 +76,7 @@ static void compare(Data *t, double l2, double intercept, double standardize, do
     if (st)
       fail_msg("%s", e.cause);
     double bad = worst(&m, b, scale);
-    if (!m.converged || !(bad < (way & 2 ? 1e4 * tolerance : tolerance)))
+    if (!m.converged || !(bad < ref_within(way & 2 ? 1e4 * tolerance : tolerance)))
       fail_msg("way %d, l2 %g: off by %g, converged %d after %u: %s", way, l2, bad, m.converged, m.iterations,
                m.warning);
     assert_true(fabs(m.objective[m.nobjective - 1] - best) < 1e-12);

@@ -96,7 +96,7 @@ static void test_samples(void **state) {
       Err e;
       assert_int_equal(scan_train(&logistic_regression, &t.rows, &m, &e, "l2", l2[k], STOP), ST_OK);
       double far = distance(&t, &m, b), gap = fabs(m.objective[m.nobjective - 1] - best) / best;
-      if (!m.converged || !(far < 1e-8) || !(gap < 1e-12) || m.iterations > 30)
+      if (!m.converged || !(far < ref_within(1e-8)) || !(gap < ref_within(1e-12)) || m.iterations > 30)
         fail_msg("kind %d, l2 %g: off by %g, objective by %g, converged %d after %u: %s", kind, l2[k], far,
                  gap, m.converged, m.iterations, m.warning);
       scan_model_free(&m);
