@@ -2,6 +2,8 @@
 /* Characters; see unicode.h. The tables are sorted and searched by halves. */
 #include "base/unicode.h"
 
+#include <string.h>
+
 typedef struct CodeRange {
   uint32_t first, last;
 } CodeRange;
@@ -29,6 +31,34 @@ uint32_t utf8_at(const char *p, const char *end, uint32_t *n) {
   }
   *n = 1 + more;
   return c;
+}
+
+bool utf8_valid(const char *p, size_t n) {
+  const unsigned char *s = (const unsigned char *)p, *end = s + n;
+  while (s < end) {
+    uint64_t word;
+    if (end - s >= 8) { /* most texts are ASCII */
+      memcpy(&word, s, 8);
+      if (!(word & UINT64_C(0x8080808080808080))) {
+        s += 8;
+        continue;
+      }
+    }
+    unsigned c = *s++;
+    if (c < 0x80)
+      continue;
+    unsigned more = c < 0xc2 ? 9 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : 9;
+    if ((size_t)(end - s) < more)
+      return false;
+    if ((c == 0xe0 && *s < 0xa0) || (c == 0xed && *s >= 0xa0) || (c == 0xf0 && *s < 0x90) ||
+        (c == 0xf4 && *s >= 0x90))
+      return false;
+    for (; more; more--, s++) {
+      if ((*s & 0xc0) != 0x80)
+        return false;
+    }
+  }
+  return true;
 }
 
 uint32_t utf8_put(char *out, uint32_t c) {

@@ -12,6 +12,8 @@
 /* The code point at p, and its length in *n; a byte that begins none is its own code point 0xfffd of
  * length 1. p < end. */
 uint32_t utf8_at(const char *p, const char *end, uint32_t *n);
+/* Is all of it UTF-8? Nothing longer than it must be, no surrogates (Unicode 15, table 3-7). */
+bool utf8_valid(const char *p, size_t n);
 /* Writes a code point, up to 4 bytes; how many. */
 uint32_t utf8_put(char *out, uint32_t c);
 

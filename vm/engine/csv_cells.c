@@ -6,6 +6,7 @@
  * are complete, so that a message can still show a record as it was. */
 #include <stdio.h>
 
+#include "base/unicode.h"
 #include "vm/engine/csv.h"
 #include "vm/engine/csv_scan.h"
 
@@ -68,27 +69,6 @@ static bool fault(Walk *w, CsvFault what, const char *rec, uint64_t line) {
   return false;
 }
 
-/* Unicode 15, table 3-7: no surrogates, nothing longer than it must be. */
-static bool is_utf8(const char *p, uint32_t n) {
-  const unsigned char *s = (const unsigned char *)p, *end = s + n;
-  while (s < end) {
-    unsigned c = *s++;
-    if (c < 0x80)
-      continue;
-    unsigned more = c < 0xc2 ? 9 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : 9;
-    if ((size_t)(end - s) < more)
-      return false;
-    if ((c == 0xe0 && *s < 0xa0) || (c == 0xed && *s >= 0xa0) || (c == 0xf0 && *s < 0x90) ||
-        (c == 0xf4 && *s >= 0x90))
-      return false;
-    for (; more; more--, s++) {
-      if ((*s & 0xc0) != 0x80)
-        return false;
-    }
-  }
-  return true;
-}
-
 static bool any_high(const char *p, const char *end) {
   for (; end - p >= 64; p += 64) {
     if (scan_high(p))
@@ -109,7 +89,7 @@ static void check_coding(Walk *w, const char *from) {
   for (uint32_t i = 0; i < w->row; i++) {
     for (uint32_t k = 0; k < c->ncol; k++) {
       const Text *t = &c->cell[(size_t)k * c->rows + i];
-      if (is_utf8(t->s, t->n))
+      if (utf8_valid(t->s, t->n))
         continue;
       w->nfield = 0; /* those of a later record, whose fault this one precedes */
       fault(w, CSV_ENCODING, t->s, c->line[i]);
@@ -182,7 +162,7 @@ static bool line_end(Walk *w, char *p) {
     return end_record(w, p, p + 1);
   const char *line = memchr(p, ends == ENDS_CR ? '\r' : '\n', (size_t)(w->end - p));
   size_t n = (size_t)((line ? line : w->end) - w->rec);
-  bool text = n > CSV_RECORD_MAX || is_utf8(w->rec, (uint32_t)n); /* what is no text is to be called so */
+  bool text = n > CSV_RECORD_MAX || utf8_valid(w->rec, (uint32_t)n); /* what is no text is to be called so */
   return fault(w, text ? CSV_MIXED : CSV_ENCODING, w->rec, w->lines);
 }
 

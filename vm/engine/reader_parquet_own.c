@@ -6,6 +6,7 @@
  * it, and what reader_parquet.c does with those. Texts of a dictionary are looked up once for each block. */
 #include <string.h>
 
+#include "base/unicode.h"
 #include "vm/engine/parquet.h"
 #include "vm/engine/parts.h"
 
@@ -173,36 +174,6 @@ static bool put_numbers(Own *o, uint32_t k, const PqSlice *s, uint32_t at) {
 
 /* ---- Texts ---- */
 
-/* Bytes of one character from its first, or 0: none of UTF-8 (RFC 3629). */
-static uint32_t character(const uint8_t *p, uint64_t left) {
-  uint32_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
-  if (n > left)
-    return 0;
-  for (uint32_t i = 1; i < n; i++)
-    if ((p[i] & 0xc0) != 0x80)
-      return 0;
-  if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-      (p[0] == 0xf4 && p[1] > 0x8f))
-    return 0;
-  return n;
-}
-
-static bool is_text(const uint8_t *p, uint32_t n) {
-  for (uint32_t i = 0, len; i < n; i += len) {
-    uint64_t word;
-    len = 8;
-    if (n - i >= 8) {
-      memcpy(&word, p + i, 8);
-      if (!(word & UINT64_C(0x8080808080808080)))
-        continue;
-    }
-    len = character(p + i, n - i);
-    if (!len)
-      return false;
-  }
-  return true;
-}
-
 static Status no_text(const Own *o, uint32_t k, Err *e) {
   err_set(e, ST_DATA, "CML0403", "Make it again, in UTF-8.", "the column `%s` has a text that is not UTF-8",
           o->b->col[k].name);
@@ -213,7 +184,7 @@ static Status no_text(const Own *o, uint32_t k, Err *e) {
 static Status put_text(Own *o, uint32_t k, const uint8_t *p, uint32_t *out, Err *e) {
   uint32_t n;
   memcpy(&n, p, 4);
-  if (!is_text(p + 4, n))
+  if (!utf8_valid((const char *)p + 4, n))
     return no_text(o, k, e);
   int64_t code = build_text(&o->b->build[k].str, (Text){(const char *)p + 4, n});
   if (code < 0)
