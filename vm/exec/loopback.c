@@ -21,8 +21,8 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "vm/jit.h"
+#include "vm/exec/answer.h"
 #include "vm/exec/home.h"
-#include "vm/exec/task.h"
 #include "vm/written.h"
 
 enum { WINDOW = 6 }; /* raw blocks that are shuffled together */
@@ -49,9 +49,10 @@ typedef struct Loop {
 } Loop;
 
 typedef struct Task {
+  const Buf *ask;
   Stages of;
   uint32_t rows_stage;
-  const Jobs *jobs; /* NULL: predict */
+  bool writes; /* rows, instead of jobs */
   uint32_t seq, u0, u1;
   const Block *raw;
   const RowErrors *read_errors;
@@ -65,34 +66,6 @@ static uint64_t choose(Loop *l, uint64_t n) {
 }
 
 /* ---- In the child ---- */
-
-typedef struct Nodes {
-  TreeNode *v; /* by job */
-} Nodes;
-
-static Status take_node(void *ctx, uint32_t job, TreeNode node, Err *e) {
-  (void)e;
-  ((Nodes *)ctx)->v[job] = node;
-  return ST_OK;
-}
-
-static Status child_jobs(const Registry *reg, const Jobs *given, Jobs *out, Err *e) {
-  for (uint32_t i = 0; i < given->n; i++) {
-    const Pass *pass = home_pass(reg, given->v[i].pass->name);
-    if (!pass)
-      return err_set(e, ST_FAULT, "CML0610", NULL, "pass %s is not in the registry", given->v[i].pass->name);
-    Job *j = jobs_add(out, pass);
-    if (!j)
-      return err_memory(e);
-    buf_put(&j->par, given->v[i].par.p, given->v[i].par.n);
-    j->of = given->v[i].of;
-    j->leave_out = given->v[i].leave_out;
-    j->only_fold = given->v[i].only_fold;
-    if (j->par.bad)
-      return err_memory(e);
-  }
-  return ST_OK;
-}
 
 static void put_block(Buf *o, const Block *b) {
   buf_u32(o, b->n);
@@ -112,18 +85,14 @@ static void put_block(Buf *o, const Block *b) {
   }
 }
 
-static Status child_map(const Task *t, const Home *h, Worker *w, const Block *rows, RowErrors *errors,
-                        uint64_t *seen, Buf *o, Err *e) {
-  Jobs jobs = {.n = 0};
+static Status child_map(const Task *t, const Home *h, Worker *w, const Ask *ask, const Block *rows,
+                        RowErrors *errors, Answer *a, Err *e) {
   JobSet *set = NULL;
-  Status st = child_jobs(&h->reg, t->jobs, &jobs, e);
-  if (!st)
-    st = jobset_new(&jobs, &set, e);
-  Nodes nodes = {.v = mem_alloc((jobs.n + 1) * sizeof *nodes.v)};
+  Status st = jobset_new(&ask->jobs, &set, e);
   uint32_t *maker = mem_alloc((t->of.n + 1) * sizeof *maker), nmatrix = 0;
   int32_t *uses = mem_alloc((t->of.n + 1) * sizeof *uses);
   Units *units = mem_alloc((t->of.n + 1) * sizeof *units);
-  if (!nodes.v || !maker || !uses || !units)
+  if (!maker || !uses || !units)
     return err_memory(e);
   worker_matrices(h->p, t->of, maker, uses, &nmatrix);
   for (uint32_t k = 0; k < nmatrix; k++) {
@@ -134,25 +103,40 @@ static Status child_map(const Task *t, const Home *h, Worker *w, const Block *ro
     if (!units[k].unit)
       return err_memory(e);
   }
-  Sink sink = {.node = take_node, .ctx = &nodes};
-  Mapped m = {.of = t->of, .matrix = units, .uses = uses, .nmatrix = nmatrix, .seen = seen};
+  Sink sink = answer_sink(a);
+  Mapped m = {.of = t->of, .matrix = units, .uses = uses, .nmatrix = nmatrix, .seen = a->seen};
   if (!st)
     st = worker_map(w, &m, set, rows, t->u0, t->u1, &sink, errors, e);
-  for (uint32_t i = 0; i < jobs.n && !st; i++) {
-    const Pass *pass = jobs.v[i].pass;
-    TreeNode n = nodes.v[i];
-    if (pass->kind == RED_EXACT)
-      n.partial = jobset_take(set, i);
-    Buf one = {.n = 0};
-    if (n.partial)
-      st = pass->save(jobset_par(set, i), n.partial, &one, e);
-    buf_u8(o, n.partial != NULL);
-    buf_u32(o, n.file);
-    buf_u32(o, n.level);
-    buf_u64(o, n.index);
-    buf_blob(o, one.p, one.n);
-    o->bad = o->bad || one.bad;
+  return st ? st : answer_exact(a, set, e);
+}
+
+static Status child_write(const Task *t, Worker *w, const Block *rows, RowErrors *errors, Answer *a, Buf *body,
+                          Err *e) {
+  uint32_t from = 0;
+  Status st;
+  do {
+    Block *out = NULL;
+    st = worker_predict(w, t->of.v[0], rows, &from, errors, &out, e);
+    if (!st) {
+      put_block(body, out);
+      a->seen[0] += out->n;
+    }
+  } while (!st && from < rows->n);
+  return st;
+}
+
+/* What it has of its program and its fitted values, as they came. */
+static Status child_home(const Loop *l, Home *h, Worker **w, Err *e) {
+  Status st = home_open(h, buf_bytes(&l->home.text), &l->home.reg, &l->home.lim, e);
+  for (uint32_t i = 0; !st && i < h->env.n; i++) {
+    bool twice;
+    if (l->fitted[i].n)
+      st = home_put(h, i, buf_bytes(&l->fitted[i]), &twice, e);
   }
+  if (!st)
+    st = worker_new(h->p, &h->env, NULL, w, e);
+  if (!st)
+    worker_jit(*w, jit_in_child(h->lim.jit));
   return st;
 }
 
@@ -160,50 +144,37 @@ static Status child_map(const Task *t, const Home *h, Worker *w, const Block *ro
 static void child(const Loop *l, const Task *t, Buf *o) {
   Err e;
   Home h;
+  Ask ask = {.keep_rows = false};
+  Answer a;
   Worker *w = NULL;
-  Block *rows = t->kept->rows, *out = NULL;
+  Block *rows = t->kept->rows;
   RowErrors errors = *t->read_errors, again = {.count = 0};
-  uint64_t *seen = mem_alloc((t->of.n + 1) * sizeof *seen), kept[KEPT] = {0};
-  Buf body = {.n = 0};
-  bool first = t->u0 == 0;
+  Buf body = {.n = 0}, answer = {.n = 0};
+  bool first = t->u0 == 0; /* of its block: says what became of all of it */
   err_clear(&e);
-  if (!seen)
-    _exit(2);
-  Status st = home_open(&h, buf_bytes(&l->home.text), &l->home.reg, &l->home.lim, &e);
-  for (uint32_t i = 0; i < h.env.n && !st; i++) {
-    bool twice;
-    if (l->fitted[i].n)
-      st = home_put(&h, i, buf_bytes(&l->fitted[i]), &twice, &e);
-  }
+  Status st = child_home(l, &h, &w, &e);
   if (!st)
-    st = worker_new(h.p, &h.env, NULL, &w, &e);
+    st = ask_take(buf_bytes(t->ask), h.p, &h.reg, &ask, &e);
   if (!st)
-    worker_jit(w, jit_in_child(h.lim.jit));
+    st = answer_open(&a, &ask.jobs, t->of.n, &e);
   if (!st && !rows)
     st = worker_rows(w, t->rows_stage, t->raw, &errors, &rows, &e);
   for (uint32_t r = 0; !st && first && r < rows->n; r++)
-    kept[rows->part ? rows->part[r] & 63 : 0]++;
+    a.info.kept[rows->part ? rows->part[r] & 63 : 0]++;
   if (!st && first)
-    kept[KEPT_INVALID] = rows->invalid;
-  if (!st && t->jobs) {
-    st = child_map(t, &h, w, rows, first ? &errors : &again, seen, &body, &e);
-  } else if (!st) {
-    uint32_t from = 0;
-    do {
-      st = worker_predict(w, t->of.v[0], rows, &from, &errors, &out, &e);
-      if (!st) {
-        put_block(&body, out);
-        seen[0] += out->n;
-      }
-    } while (!st && from < rows->n);
+    a.info.kept[KEPT_INVALID] = rows->invalid;
+  if (!st && !t->writes)
+    st = child_map(t, &h, w, &ask, rows, first ? &errors : &again, &a, &e);
+  else if (!st)
+    st = child_write(t, w, rows, &errors, &a, &body, &e);
+  if (!st) {
+    a.errors = first ? errors : again;
+    st = answer_put(&a, &answer, &e);
   }
   buf_put(o, &e, sizeof e);
-  buf_put(o, first ? &errors : &again, sizeof errors);
-  for (uint32_t i = 0; i < t->of.n; i++)
-    buf_u64(o, seen[i]);
-  buf_put(o, kept, sizeof kept);
+  buf_blob(o, answer.p, answer.n);
   buf_blob(o, body.p, body.n);
-  o->bad = o->bad || body.bad;
+  o->bad = o->bad || body.bad || answer.bad;
 }
 
 static void send_all(int fd, const Buf *b) {
@@ -274,72 +245,25 @@ static Status run_task(Loop *l, Task *t, Err *e) {
     st = run_once(l, t, false, &second, &status, e);
   if (!st && twice && (second.n != t->result.n || memcmp(second.p, t->result.p, second.n)))
     st = err_set(e, ST_FAULT, "CML0612", NULL,
-                 "the same task of stage %s gave different bytes the second time; passes: %s%s%s", name,
-                 t->jobs && t->jobs->n ? t->jobs->v[0].pass->name : "none",
-                     t->jobs && t->jobs->n > 1 ? ", " : "",
-                 t->jobs && t->jobs->n > 1 ? t->jobs->v[t->jobs->n - 1].pass->name : "");
+                 "the same task of stage %s gave different bytes the second time", name);
   buf_free(&second);
   return st;
 }
 
 typedef struct Gathered { /* of a scan, in the parent */
   Loop *l;
-  const Jobs *jobs;
-  void **par;
-  Tree *tree;
-  void **exact;
+  Ask ask;
+  Buf bytes;        /* of it */
+  Answer answer;
   RowErrors errors; /* of the windows before */
   bool bad;         /* a bad row was found */
-  ScanInfo info;
-  uint64_t *seen;   /* by stage */
 } Gathered;
 
-/* A partial as it came; must be the same bytes when saved again. */
-static Status load_partial(Gathered *g, uint32_t job, Bytes b, void **out, Err *e) {
-  const Pass *pass = g->jobs->v[job].pass;
-  Buf again = {.n = 0};
-  *out = pass->load(g->par[job], b, e);
-  if (!*out)
-    return e->code ? e->code : err_memory(e);
-  Status st = pass->save(g->par[job], *out, &again, e);
-  if (!st && (again.n != b.n || (b.n && memcmp(again.p, b.p, b.n))))
-    st = err_set(e, ST_FAULT, "CML0613", NULL, "a partial of pass %s is not the same after load and save",
-                 pass->name);
-  buf_free(&again);
-  if (st)
-    pass->free(g->par[job], *out);
-  return st;
-}
-
-static Status gather_job(Gathered *g, uint32_t job, Rd *r, Err *e) {
-  const Pass *pass = g->jobs->v[job].pass;
-  bool there = rd_u8(r);
-  TreeNode n = {.file = rd_u32(r), .level = rd_u32(r)};
-  n.index = rd_u64(r);
-  Bytes b = rd_blob(r);
-  if (r->bad)
-    return err_set(e, ST_FAULT, "CML0614", NULL, "a worker sent something that cannot be read");
-  Status st = there ? load_partial(g, job, b, &n.partial, e) : ST_OK;
-  if (st)
-    return st;
-  if (pass->kind != RED_EXACT)
-    return tree_add(&g->tree[job], n, e);
-  if (!n.partial || !g->exact[job]) {
-    g->exact[job] = g->exact[job] ? g->exact[job] : n.partial;
-    return ST_OK;
-  }
-  st = pass->merge(g->par[job], g->exact[job], n.partial, e);
-  pass->free(g->par[job], n.partial);
-  return st;
-}
-
-/* Reads a result up to its body. */
-static Status open_result(Gathered *g, const Task *t, Bytes *body, Err *e) {
+/* Takes a result up to its body. */
+static Status take_result(Gathered *g, const Task *t, Bytes *body, Err *e) {
   Rd r = rd_of(buf_bytes(&t->result));
   const void *err = rd_take(&r, sizeof(Err));
-  const void *errors = rd_take(&r, sizeof(RowErrors));
-  const void *seen = rd_take(&r, t->of.n * sizeof(uint64_t));
-  const void *kept = rd_take(&r, KEPT * sizeof(uint64_t));
+  Bytes answer = rd_blob(&r);
   *body = rd_blob(&r);
   if (!rd_done(&r))
     return err_set(e, ST_FAULT, "CML0614", NULL, "a worker sent something that cannot be read");
@@ -350,32 +274,8 @@ static Status open_result(Gathered *g, const Task *t, Bytes *body, Err *e) {
       *e = theirs;
     return e->code;
   }
-  RowErrors re;
-  uint64_t k[KEPT];
-  memcpy(&re, errors, sizeof re);
-  memcpy(k, kept, sizeof k);
-  row_errors_merge(t->found, &re);
-  g->bad = g->bad || re.count;
-  for (uint32_t i = 0; i < KEPT; i++)
-    g->info.kept[i] += k[i];
-  for (uint32_t i = 0; i < t->of.n; i++) {
-    uint64_t n;
-    memcpy(&n, (const char *)seen + i * sizeof n, sizeof n);
-    g->info.rows += n;
-    if (g->seen)
-      g->seen[i] += n;
-  }
-  return ST_OK;
-}
-
-static Status gather_task(Gathered *g, const Task *t, Err *e) {
-  Bytes body;
-  Status st = open_result(g, t, &body, e);
-  Rd r = rd_of(body);
-  if (!st && g->bad)
-    return ST_OK;
-  for (uint32_t i = 0; i < g->jobs->n && !st; i++)
-    st = gather_job(g, i, &r, e);
+  Status st = answer_take(&g->answer, answer, t->found, true, e);
+  g->bad = g->bad || t->found->count;
   return st;
 }
 
@@ -461,9 +361,10 @@ static void window_clear(Window *w) {
 
 /* Reads some blocks and runs their tasks in shuffled order; results lie in the tasks, in the order of
  * positions. */
-static Status window_run(Loop *l, Window *w, Reader *rd, Stages of, uint32_t rows_stage,
-                         const Jobs *jobs, uint32_t pieces,
-                         Gathered *g, Err *e) {
+static Status window_run(Loop *l, Window *w, Reader *rd, uint32_t pieces, Gathered *g, Err *e) {
+  Stages of = g->ask.of;
+  uint32_t rows_stage = g->ask.rows_stage;
+  bool writes = ir_writes_rows(&l->home.p->stage[of.v[0]]);
   Status st = ST_OK;
   RowErrors tail = {.count = 0};
   uint32_t order[4 * WINDOW], seq;
@@ -476,8 +377,8 @@ static Status window_run(Loop *l, Window *w, Reader *rd, Stages of, uint32_t row
       break;
     }
     w->raw[w->n++] = b;
-    g->info.read += b->npos;
-    g->info.bytes += b->bytes;
+    g->answer.info.read += b->npos;
+    g->answer.info.bytes += b->bytes;
   }
   row_errors_merge(&g->errors, &tail);
   for (uint32_t i = 0; i < w->n && !st; i++) {
@@ -487,9 +388,10 @@ static Status window_run(Loop *l, Window *w, Reader *rd, Stages of, uint32_t row
   for (uint32_t i = 0; i < w->n && !st; i++) {
     uint32_t n = pieces > 1 && choose(l, 2) ? pieces : 1;
     for (uint32_t q = 0; q < n; q++)
-      w->task[w->ntask++] = (Task){.of = of,
+      w->task[w->ntask++] = (Task){.ask = &g->bytes,
+                                   .of = of,
                                    .rows_stage = rows_stage,
-                                   .jobs = jobs,
+                                   .writes = writes,
                                    .seq = w->first + i,
                                    .u0 = q * UNITS / n,
                                    .u1 = (q + 1) * UNITS / n,
@@ -506,71 +408,39 @@ static Status window_run(Loop *l, Window *w, Reader *rd, Stages of, uint32_t row
   for (uint32_t i = 0; i < w->ntask && !st; i++) {
     if (l->home.lim.cancel && atomic_load(l->home.lim.cancel))
       return err_set(e, ST_CANCEL, NULL, NULL, "interrupted");
+    Bytes body;
     st = run_task(l, &w->task[order[i]], e);
-    if (!st && jobs)
-      st = gather_task(g, &w->task[order[i]], e);
+    if (!st && !writes)
+      st = take_result(g, &w->task[order[i]], &body, e);
   }
   return st;
 }
 
-static Status finish_job(Gathered *g, uint32_t i, Buf *out, Err *e) {
-  const Pass *pass = g->jobs->v[i].pass;
-  void *all = g->exact[i];
-  g->exact[i] = NULL;
-  Status st = pass->kind == RED_EXACT ? ST_OK : tree_finish(&g->tree[i], &all, e);
-  if (!st && !all && !(all = pass->init(g->par[i], e)))
-    st = e->code ? e->code : err_memory(e);
-  buf_clear(out);
-  if (!st)
-    st = pass->save(g->par[i], all, out, e);
-  if (!st && out->bad)
-    st = err_memory(e);
-  if (all)
-    pass->free(g->par[i], all);
-  return st;
-}
-
-static Status begin(Loop *l, Stages of, uint32_t *rows_stage, Reader **rd, Err *e) {
+/* The scan's request, as the children get it, and what takes their answers. */
+static Status begin(Loop *l, Stages of, const Jobs *jobs, Gathered *g, Reader **rd, Err *e) {
+  *g = (Gathered){.l = l, .ask = {.of = of}};
   if (!l->opened)
     return err_set(e, ST_FAULT, "CML0606", NULL, "the executor was not opened");
-  Status st = home_rows_stage(&l->home, of, rows_stage, e);
-  return st ? st : home_reader(&l->home, *rows_stage, rd, e);
+  if (jobs)
+    g->ask.jobs = *jobs;
+  Status st = home_rows_stage(&l->home, of, &g->ask.rows_stage, e);
+  if (!st)
+    st = ask_put(&g->ask, &g->bytes, e);
+  if (!st)
+    st = answer_open(&g->answer, &g->ask.jobs, of.n, e);
+  return st ? st : home_reader(&l->home, g->ask.rows_stage, rd, e);
 }
 
-static Status gathered_open(Gathered *g, uint32_t *pieces, Err *e) {
-  uint32_t n = g->jobs->n;
-  JobSet *set = NULL;
-  g->par = mem_alloc((n + 1) * sizeof *g->par);
-  g->tree = mem_alloc((n + 1) * sizeof *g->tree);
-  g->exact = mem_alloc((n + 1) * sizeof *g->exact);
-  if (!g->par || !g->tree || !g->exact)
-    return err_memory(e);
-  for (uint32_t i = 0; i < n; i++) {
-    const Job *j = &g->jobs->v[i];
-    g->par[i] = j->pass->open(buf_bytes(&j->par), e);
-    if (!g->par[i])
-      return e->code ? e->code : err_memory(e);
-    tree_init(&g->tree[i], j->pass, g->par[i]);
-  }
-  Status st = jobset_new(g->jobs, &set, e);
-  *pieces = !st && jobset_units(set) <= QUARTER ? UNITS / QUARTER : 1;
-  jobset_free(set);
-  return st;
-}
-
-static void gathered_close(Gathered *g) {
-  for (uint32_t i = 0; g->par && g->tree && g->exact && i < g->jobs->n; i++) {
-    const Pass *pass = g->jobs->v[i].pass;
-    if (!g->par[i])
-      continue;
-    tree_free(&g->tree[i]);
-    if (g->exact[i])
-      pass->free(g->par[i], g->exact[i]);
-    pass->close(g->par[i]);
-  }
-  mem_free(g->par);
-  mem_free(g->tree);
-  mem_free(g->exact);
+static void end(Gathered *g, Reader *rd, ScanInfo *info) {
+  for (uint32_t i = 0; g->answer.seen && i < g->answer.nseen; i++)
+    g->answer.info.rows += g->answer.seen[i];
+  if (info)
+    *info = g->answer.info;
+  if (g->answer.seen)
+    answer_close(&g->answer);
+  buf_free(&g->bytes);
+  if (rd)
+    reader_close(rd);
 }
 
 static Status row_errors(const Gathered *g, const Reader *rd, Err *e) {
@@ -583,34 +453,36 @@ static Status loop_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, Sc
                           Progress *pr, Err *e) {
   Loop *l = (Loop *)x;
   Reader *rd = NULL;
-  uint32_t rows_stage = 0, pieces = 1;
-  Gathered g = {.l = l, .jobs = jobs, .seen = seen};
+  JobSet *set = NULL;
+  uint32_t pieces = 1;
+  Gathered g;
   Window *w = mem_alloc(sizeof *w);
-  if (seen)
-    memset(seen, 0, of.n * sizeof *seen);
-  Status st = w ? begin(l, of, &rows_stage, &rd, e) : err_memory(e);
+  Status st = begin(l, of, jobs, &g, &rd, e);
+  if (!st && !w)
+    st = err_memory(e);
   if (!st)
-    st = gathered_open(&g, &pieces, e);
+    st = jobset_new(jobs, &set, e);
+  if (!st && jobset_units(set) <= QUARTER)
+    pieces = UNITS / QUARTER;
+  jobset_free(set);
   while (!st) {
-    st = window_run(l, w, rd, of, rows_stage, jobs, pieces, &g, e);
-    bool end = w->n < WINDOW;
+    st = window_run(l, w, rd, pieces, &g, e);
+    bool last = w->n < WINDOW;
     window_errors(w, &g);
     window_clear(w);
     if (!st && pr && pr->rows)
-      pr->rows(pr->ctx, g.info.read, reader_total(rd));
-    if (end)
+      pr->rows(pr->ctx, g.answer.info.read, reader_total(rd));
+    if (last)
       break;
   }
   if (!st)
     st = row_errors(&g, rd, e);
-  for (uint32_t i = 0; i < jobs->n && !st; i++)
-    st = finish_job(&g, i, &out[i], e);
-  gathered_close(&g);
-  if (rd)
-    reader_close(rd);
+  if (!st)
+    st = answer_finish(&g.answer, out, e);
+  if (seen && g.answer.seen)
+    memcpy(seen, g.answer.seen, of.n * sizeof *seen);
+  end(&g, rd, info);
   mem_free(w);
-  if (info)
-    *info = g.info;
   return st;
 }
 
@@ -692,28 +564,28 @@ static Status loop_write(Executor *x, uint32_t stage, const char *path, ScanInfo
   Loop *l = (Loop *)x;
   Reader *rd = NULL;
   Writer *out = NULL;
-  uint32_t rows_stage = 0;
   uint64_t bytes;
-  Gathered g = {.l = l};
+  Gathered g;
   Window *w = mem_alloc(sizeof *w);
-  Stages of = {.v = &stage, .n = 1};
-  Status st = w ? begin(l, of, &rows_stage, &rd, e) : err_memory(e);
-  bool end = false;
-  while (!st && !end) {
-    st = window_run(l, w, rd, of, rows_stage, NULL, 1, &g, e);
-    end = w->n < WINDOW;
+  Status st = begin(l, (Stages){.v = &stage, .n = 1}, NULL, &g, &rd, e);
+  if (!st && !w)
+    st = err_memory(e);
+  bool last = false;
+  while (!st && !last) {
+    st = window_run(l, w, rd, 1, &g, e);
+    last = w->n < WINDOW;
     if (!st && !out)
       st = home_writer(&l->home, stage, path, &out, e);
     for (uint32_t i = 0; i < w->ntask && !st; i++) {
       Bytes body;
-      st = open_result(&g, &w->task[i], &body, e);
+      st = take_result(&g, &w->task[i], &body, e);
       if (!st && !g.bad)
         st = write_result(l, &w->task[i], body, out, e);
     }
     window_errors(w, &g);
     window_clear(w);
     if (!st && pr && pr->rows)
-      pr->rows(pr->ctx, g.info.read, reader_total(rd));
+      pr->rows(pr->ctx, g.answer.info.read, reader_total(rd));
   }
   if (!st)
     st = row_errors(&g, rd, e);
@@ -721,11 +593,8 @@ static Status loop_write(Executor *x, uint32_t stage, const char *path, ScanInfo
     writer_abort(out);
   else if (out)
     st = writer_commit(out, &bytes, e);
-  if (rd)
-    reader_close(rd);
+  end(&g, rd, info);
   mem_free(w);
-  if (info)
-    *info = g.info;
   return st;
 }
 

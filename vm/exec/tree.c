@@ -153,11 +153,16 @@ static Status reduce_all(Tree *t, TreeNode *v, uint32_t n, void **out, Err *e) {
   return st;
 }
 
+void tree_sort(Tree *t) {
+  if (t->n)
+    qsort(t->v, t->n, sizeof *t->v, by_place);
+}
+
 Status tree_finish(Tree *t, void **out, Err *e) {
   *out = NULL;
   if (!t->n)
     return ST_OK;
-  qsort(t->v, t->n, sizeof *t->v, by_place);
+  tree_sort(t);
   uint32_t nfile = 0;
   Status st = ST_OK;
   /* each file to one node; written over the front of v, which has been read */

@@ -36,6 +36,8 @@ bool tree_meet(Tree *t, const TreeNode *node, TreeNode *other, Err *e);
 Status tree_join(const Pass *pass, const void *par, TreeNode *node, TreeNode *other, Err *e);
 /* tree_meet and tree_join until the node rests: for one thread. Takes the partial, also on failure. */
 Status tree_add(Tree *t, TreeNode node, Err *e);
+/* Puts the nodes that wait into the order of their places. */
+void tree_sort(Tree *t);
 /* Merges what is left. *out is NULL when no leaf had rows. The tree is empty afterwards. */
 Status tree_finish(Tree *t, void **out, Err *e);
 
