@@ -26,7 +26,7 @@ libvm_a_SOURCES = \
   vm/ir/read.c vm/ir/same.c vm/ir/verify.c vm/ir/zone.c vm/jit.h vm/jit/code.h vm/jit/divide.h \
   vm/jit/nodes.c vm/jit/parts.h vm/jit/plan.c vm/jit/run.c vm/jit/service.c vm/ops.def vm/ops.h \
   vm/paired.h vm/run.h vm/run/digest.c vm/run/eval.c vm/run/paired.c vm/run/parts.h vm/run/run.c \
-  vm/run/scan.c vm/run/score.c vm/run/train.c vm/score.h vm/shape.h vm/written.h
+  vm/run/scan.c vm/run/score.c vm/run/train.c vm/score.h vm/shape.h vm/site.h vm/written.h
 libkernel_a_SOURCES = \
   vm/kernel/chance.c vm/kernel/chance.h vm/kernel/dot.c vm/kernel/dot.h vm/kernel/math.c vm/kernel/math.h \
   vm/kernel/math_inline.h vm/kernel/math_trig.h

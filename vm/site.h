@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A site: what one process of a distributed engine holds of a run. Program, fitted values, the blocks of the
- * partitions that it worked on, workers. It knows nothing of Spark, and nothing of Java; spark/jni.c hands its
- * functions to tasks.
+ * partitions that it worked on, workers. It knows nothing of Spark, and nothing of Java; spark/jni.c hands
+ * its functions to tasks.
  *
- *   records --> raw block --> block of the rows stage --> matrices of its units --> nodes of the canonical tree
- *               (vm/engine.h)            kept, in memory or on the scratch disk          = a result, bytes
+ *   records --> raw block --> block of the rows stage --> matrices of its units --> nodes of the canonical
+ * tree (vm/engine.h)            kept, in memory or on the scratch disk          = a result, bytes
  *
- * What is kept is only a matter of time: a partition that this site has never seen, or has given up, is made of its
- * records again, to the same bits. Functions are safe to call from several threads; a put waits until scans have
- * ended. Bad rows are in results; a Status other than ST_OK is of the site or of bytes that cannot be read. */
+ * What is kept is only a matter of time: a partition that this site has never seen, or has given up, is made
+ * of its records again, to the same bits. Functions are safe to call from several threads; a put waits until
+ * scans have ended. Bad rows are in results; a Status other than ST_OK is of the site or of bytes that cannot
+ * be read. */
 #ifndef VM_SITE_H
 #define VM_SITE_H
 
@@ -23,19 +24,22 @@ typedef struct Records { /* of one partition, in the order of positions */
   void *ctx;
 } Records;
 
-/* memory: bytes of blocks that are kept; what does not fit goes to files in the folder `scratch`, which have no
- * names and so go with the process. */
+/* memory: bytes of blocks that are kept; what does not fit goes to files in the folder `scratch`, which have
+ * no names and so go with the process. */
 Status site_open(Bytes program, const Registry *r, uint64_t memory, const char *scratch, Site **out, Err *e);
 void site_close(Site *s);
 
-enum { SITE_FITTED, SITE_SOURCE }; /* what is put: a fitted value, by number; the files of a source, by stage */
+enum {
+  SITE_FITTED,
+  SITE_SOURCE
+}; /* what is put: a fitted value, by number; the files of a source, by stage */
 Status site_put(Site *s, uint32_t kind, uint32_t id, uint64_t version, Bytes value, Err *e);
 uint64_t site_version(Site *s, uint32_t kind, uint32_t id); /* as put last; 0: never */
 /* The value of SITE_SOURCE: n files, their names for messages and their rows. */
 void site_source(const char *const *file, const uint64_t *rows, uint32_t n, Buf *out);
 
-/* One scan of one partition. request: exec/answer.h's Ask; result: an Answer. Records are read only where blocks are
- * not there. */
+/* One scan of one partition. request: exec/answer.h's Ask; result: an Answer. Records are read only where
+ * blocks are not there. */
 Status site_scan(Site *s, Bytes request, uint32_t part, const Records *in, Buf *result, Err *e);
 /* Several results of one request to one. */
 Status site_merge(Site *s, Bytes request, const Bytes *result, uint32_t n, Buf *out, Err *e);
@@ -44,13 +48,14 @@ Status site_merge(Site *s, Bytes request, const Bytes *result, uint32_t n, Buf *
 typedef struct SiteWriter SiteWriter;
 Status site_write(Site *s, Bytes request, uint32_t part, const Records *in, SiteWriter **out, Err *e);
 Status site_write_next(SiteWriter *w, Buf *record, Err *e); /* empty: the end */
-Status site_write_end(SiteWriter *w, Buf *result, Err *e);  /* counts and bad rows; frees w, also after a failure */
+Status site_write_end(SiteWriter *w, Buf *result,
+                      Err *e); /* counts and bad rows; frees w, also after a failure */
 
 /* A file of text, of which somebody else gives the bytes, divided into records of a block each. */
 typedef struct SiteSplit SiteSplit;
 typedef struct ByteSource ByteSource;
-Status site_split(Site *s, uint32_t stage, uint32_t file, const char *path, const ByteSource *in, SiteSplit **out,
-                  Err *e);
+Status site_split(Site *s, uint32_t stage, uint32_t file, const char *path, const ByteSource *in,
+                  SiteSplit **out, Err *e);
 Status site_split_next(SiteSplit *p, Buf *record, uint32_t *rows, Err *e); /* *rows == 0: the end */
 void site_split_end(SiteSplit *p);
 

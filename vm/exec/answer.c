@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a scan is asked for, and what came of it: see answer.h. All numbers little-endian; nothing read is trusted:
- * partials are verified by their pass, the rest here. */
+/* What a scan is asked for, and what came of it: see answer.h. All numbers little-endian; nothing read is
+ * trusted: partials are verified by their pass, the rest here. */
 #include "vm/exec/answer.h"
 
 #include <string.h>

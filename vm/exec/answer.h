@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a scan is asked for, and what came of it: the two things that travel between an executor and workers in
- * other processes (loopback's children, Spark's executors).
+/* What a scan is asked for, and what came of it: the two things that travel between an executor and workers
+ * in other processes (loopback's children, Spark's executors).
  *
  *   driver: Ask --ask_put--> bytes --ask_take--> worker: blocks, jobs --> Answer --answer_put--> bytes
  *                                                                  bytes --answer_take--> Answer of all of it
  *
- * An Answer holds the canonical tree of each job, as far as its nodes have met, so that answers of any parts of
- * a scan can be taken in any order, on the way (site_merge) or at its end, with the same bits. */
+ * An Answer holds the canonical tree of each job, as far as its nodes have met, so that answers of any parts
+ * of a scan can be taken in any order, on the way (site_merge) or at its end, with the same bits. */
 #ifndef VM_EXEC_ANSWER_H
 #define VM_EXEC_ANSWER_H
 
@@ -44,8 +44,8 @@ Sink answer_sink(Answer *a);
 Status answer_exact(Answer *a, JobSet *s, Err *e);
 /* Begins with a u32: 0, or there are bad rows, and then no partials. */
 Status answer_put(const Answer *a, Buf *out, Err *e);
-/* Adds what was put. Bad rows go to *errors, or where that is NULL to the answer's own. check: every partial must be
- * the same bytes when saved again (CML0613). */
+/* Adds what was put. Bad rows go to *errors, or where that is NULL to the answer's own. check: every partial
+ * must be the same bytes when saved again (CML0613). */
 Status answer_take(Answer *a, Bytes b, RowErrors *errors, bool check, Err *e);
 /* The saved partial of each job; of one over no rows that of nothing. The trees are empty afterwards. */
 Status answer_finish(Answer *a, Buf *out, Err *e);

@@ -110,8 +110,8 @@ static Status child_map(const Task *t, const Home *h, Worker *w, const Ask *ask,
   return st ? st : answer_exact(a, set, e);
 }
 
-static Status child_write(const Task *t, Worker *w, const Block *rows, RowErrors *errors, Answer *a, Buf *body,
-                          Err *e) {
+static Status child_write(const Task *t, Worker *w, const Block *rows, RowErrors *errors, Answer *a,
+                          Buf *body, Err *e) {
   uint32_t from = 0;
   Status st;
   do {
