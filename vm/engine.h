@@ -8,6 +8,7 @@
 #define VM_ENGINE_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/option.h"
 #include "vm/column.h"
@@ -81,6 +82,82 @@ uint64_t reader_total(const Reader *r);              /* rows of all files where 
                                                       * else 0 */
 const char *const *reader_files(const Reader *r, uint32_t *n);
 void reader_close(Reader *r);
+
+/* ---- Records: rows that another engine reads, or is to write ----
+ *
+ * A record is bytes: little-endian, arrays at multiples of 8 from its beginning (zeros between):
+ *   u32 kind: 1 columns, 2 text; u32 ordinal of the file; u64 position of the first row; u32 n rows;
+ *   u32 flags
+ * All rows lie in one block. Of kind 1 follow, if bit 0 of the flags is set, the u32 position - first one of
+ * each row, ascending; then the wanted columns in order, but IR_INPUT_COLUMN, each:
+ *   u32 type; u32 extra; u32 has nulls; u32 0; if it has: u64 words, bit i of them: row i is valid; values
+ * Values: n of the type; of REC_STRING the u64 number of bytes, u32 offsets [n + 1], the bytes (UTF-8). What
+ * stands under a null does not matter. Kind 2 is made and read by this file's functions only. */
+enum RecordKind { RECORD_COLUMNS = 1, RECORD_TEXT = 2 };
+enum { RECORD_HEAD = 24, RECORD_GAPS = 1 };
+enum RecordType {
+  REC_BOOL = 1, /* u8 */
+  REC_I8,
+  REC_I16,
+  REC_I32,
+  REC_I64,
+  REC_F32,
+  REC_F64,
+  REC_DATE,      /* i32 days since 1970 */
+  REC_TIMESTAMP, /* i64 microseconds since 1970 in UTC */
+  REC_DECIMAL,   /* i64, of 10^-extra */
+  REC_STRING,
+};
+
+typedef struct RecordFile { /* where records come from */
+  const char *name; /* for messages */
+  uint64_t rows;    /* UINT64_MAX: not known */
+  uint32_t input;   /* of the source; does not descend from file to file */
+} RecordFile;
+/* A reader without files of its own: for records_begin, reader_files and reader_total, closed as any. Never
+ * loads DuckDB; the format of an input may be one that only the other engine knows. Everything is copied. */
+Status records_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, const RecordFile *file,
+                    uint32_t nfile, Reader **out, Err *e);
+
+typedef struct RecordHead {
+  uint32_t kind, file;
+  uint64_t pos;
+  uint32_t n, flags;
+} RecordHead;
+/* CML0614: it is none. */
+Status record_head(Bytes record, RecordHead *out, Err *e);
+
+/* The block at position pos (a multiple of BLOCK) of a file, of records that come in the order of their
+ * positions. Values, and what is reported to `errors`, are those of reader_next for the same rows. Several
+ * threads may make blocks of one reader at once, each its own. */
+typedef struct RecordDraft RecordDraft;
+Status records_begin(const Reader *r, uint32_t file, uint64_t pos, RowErrors *errors, RecordDraft **out,
+                     Err *e);
+/* *taken: it was of this block; the bytes are no longer needed. */
+Status records_add(RecordDraft *d, Bytes record, bool *taken, Err *e);
+/* The block of the rows that came: perhaps none. Block.npos: all positions of it that the file has, or where
+ * that is not known, up to the last row. Frees d, also on failure; out NULL: nothing is made. */
+Status records_end(RecordDraft *d, Block **out, Err *e);
+
+/* Kind 1 of n rows of a block, to be written: REC_BOOL, I64, F64, STRING, DATE, TIMESTAMP by the kind of the
+ * column. `at`: of each row its position - pos; NULL: they follow each other. Replaces what is in `out`. */
+Status record_of_rows(const IrColumn *col, const Col *v, uint32_t ncol, uint32_t n, uint32_t file,
+                      uint64_t pos, const uint32_t *at, Buf *out, Err *e);
+
+typedef struct ByteSource { /* the bytes of a file; *n == 0: the end */
+  Status (*read)(void *ctx, void *out, size_t room, size_t *n, Err *e);
+  void *ctx;
+} ByteSource;
+
+/* A text file (csv, json, libsvm) -> records of kind 2. `s`: all inputs of the source; `path`: for messages,
+ * and by its ending how it is compressed. Memory: the text of one block, at most about 64 MB. */
+typedef struct Splitter Splitter;
+Status splitter_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, uint32_t input, uint32_t file,
+                     const char *path, ByteSource in, Splitter **out, Err *e);
+/* The next record and its rows; an empty one: the end. A block may come in several. Replaces what is in
+ * `record`. */
+Status splitter_next(Splitter *x, Buf *record, uint32_t *rows, Err *e);
+void splitter_close(Splitter *x);
 
 typedef struct Writer Writer;
 /* Writes a table to path (format by its ending: .parquet or .csv) through a temporary file beside it,

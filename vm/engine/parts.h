@@ -169,6 +169,7 @@ struct Reader { /* what its threads share */
   const void *none_ctx;
   uint8_t *read;            /* which blocks of the file are read; NULL: all */
   uint64_t rows;            /* of the file, where `read` is there */
+  const uint64_t *file_rows; /* of records: of each file, UINT64_MAX: not known; else NULL */
 };
 
 typedef struct Held { /* a chunk of DuckDB; two blocks may lie in it */
@@ -190,6 +191,7 @@ typedef struct Draft { /* a block being made, by one thread: what it is made of,
   uint64_t pos;
   uint32_t n, done;     /* rows; rows whose values are in the columns */
   bool skipped;         /* n positions of rows that are not read */
+  const uint32_t *at;   /* of records: of each row its position - pos; else NULL: they follow each other */
   Piece *piece;         /* of the others */
   uint32_t npiece, cap;
   bool own;             /* made without DuckDB, of: */
@@ -200,6 +202,15 @@ typedef struct Draft { /* a block being made, by one thread: what it is made of,
   ColBuild *build;
   RowErrors *errors;
 } Draft;
+
+/* A draft of r->col; its columns as a block, as long as its rows. */
+Status draft_start(Draft *b, Err *e);
+Status draft_block(Draft *b, Block **out, Err *e);
+void draft_free(Draft *b);
+/* What an input says, in r's own memory, and the columns that are wanted. */
+Status reader_input(Reader *r, const EngineSource *s, Input *in, Err *e);
+Status reader_columns(Reader *r, const IrColumn *col, uint32_t ncol, Err *e);
+Reader *reader_new(const EngineSource *s); /* with room for its inputs; NULL: no memory */
 
 /* A value at row `at` of the block is wrong: reported once a row; the caller makes it null. `allow`: what in
  * the program would allow it, or "". */
@@ -237,6 +248,7 @@ extern const FormatOps csv_ops, parquet_ops, json_ops, libsvm_ops, sql_ops;
  * can be read as the one that is wanted, and which; rows. */
 Status typed_columns(Duck *d, DuckQuery *q, Arena *a, EngineColumn **out, uint32_t *n, Err *e);
 Status typed_check(Reader *r, const char *file, Err *e);
+Status typed_fits(const IrColumn *col, duckdb_type stored, const char *file, Err *e); /* one column */
 Status typed_convert(Draft *b, const Piece *p, uint32_t at, Err *e);
 /* m values of column k, as DuckDB's vectors have them; what is NaN becomes null, or an error. False: no
  * memory. */

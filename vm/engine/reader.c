@@ -16,9 +16,10 @@
 /* ---- Errors ---- */
 
 void reader_bad(Draft *b, uint32_t k, uint32_t at, const char *allow, const char *fmt, ...) {
-  if (row_errors_has(b->errors, b->at_file, b->pos + at))
+  uint64_t pos = b->pos + (b->at ? b->at[at] : at);
+  if (row_errors_has(b->errors, b->at_file, pos))
     return; /* the first column tells */
-  RowError one = {.file = b->at_file, .pos = b->pos + at};
+  RowError one = {.file = b->at_file, .pos = pos};
   snprintf(one.column, sizeof one.column, "%s", b->col[k].name);
   snprintf(one.allow, sizeof one.allow, "%s", allow);
   va_list ap;
@@ -156,14 +157,12 @@ const EngineSource *engine_source(Arena *a, const Stage *s, const char *dir) {
 
 /* ---- Opening ---- */
 
-/* What an input says, its files behind those of the inputs before it. */
-static Status add_input(Reader *r, const EngineSource *s, Input *in, Err *e) {
+Status reader_input(Reader *r, const EngineSource *s, Input *in, Err *e) {
   Arena *a = &r->mem;
-  const char **file, **option = NEWN(a, const char *, 2 * s->noption + 1);
+  const char **option = NEWN(a, const char *, 2 * s->noption + 1);
   const char **declared = NEWN(a, const char *, s->ncolumn ? s->ncolumn : 1);
-  uint32_t n;
   in->source = *s;
-  in->source.path = arena_strdup(a, s->path);
+  in->source.path = arena_strdup(a, s->path ? s->path : "");
   in->source.format = arena_strdup(a, s->format);
   in->source.dir = arena_strdup(a, s->dir ? s->dir : "");
   bool ok = declared && option && in->source.dir && in->source.path && in->source.format;
@@ -176,14 +175,21 @@ static Status add_input(Reader *r, const EngineSource *s, Input *in, Err *e) {
   in->source.column = s->column ? declared : NULL;
   in->source.option = option;
   in->source.next = NULL;
-  if (source_options(a, &in->source, &in->opt, e) == ST_OK &&
-      input_files(a, &in->source, &in->opt, &file, &n, e) == ST_OK)
-    add_files(a, &r->file, &r->nfile, file, n, e);
+  return ST_OK;
+}
+
+/* An input, its files behind those of the inputs before it. */
+static Status add_input(Reader *r, const EngineSource *s, Input *in, Err *e) {
+  const char **file;
+  uint32_t n;
+  if (reader_input(r, s, in, e) == ST_OK && source_options(&r->mem, &in->source, &in->opt, e) == ST_OK &&
+      input_files(&r->mem, &in->source, &in->opt, &file, &n, e) == ST_OK)
+    add_files(&r->mem, &r->file, &r->nfile, file, n, e);
   in->end = r->nfile;
   return e->code;
 }
 
-static Status copy_columns(Reader *r, const IrColumn *col, uint32_t ncol, Err *e) {
+Status reader_columns(Reader *r, const IrColumn *col, uint32_t ncol, Err *e) {
   Arena *a = &r->mem;
   r->nwant = ncol;
   r->col = NEWN(a, IrColumn, ncol + 1);
@@ -205,12 +211,6 @@ static Status copy_columns(Reader *r, const IrColumn *col, uint32_t ncol, Err *e
 }
 
 static Status add_inputs(Reader *r, const EngineSource *s, Err *e) {
-  for (const EngineSource *i = s; i; i = i->next)
-    r->ninput++;
-  r->input = NEWN(&r->mem, Input, r->ninput);
-  if (!r->input)
-    return err_memory(e);
-  r->in = r->input;
   for (Input *in = r->input; s && add_input(r, s, in, e) == ST_OK; s = s->next)
     in++;
   return e->code;
@@ -239,21 +239,34 @@ static bool needs_duck(const Reader *r) {
   return false;
 }
 
-Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, uint64_t memory, Reader **out,
-                   Err *e) {
-  *out = NULL;
+Reader *reader_new(const EngineSource *s) {
   Reader *r = mem_alloc(sizeof *r);
   if (!r)
-    return err_memory(e);
+    return NULL;
   arena_init(&r->mem, NULL);
   pthread_mutex_init(&r->lock, NULL);
   pthread_cond_init(&r->made, NULL);
+  for (; s; s = s->next)
+    r->ninput++;
+  r->in = r->input = NEWN(&r->mem, Input, r->ninput);
+  if (r->input)
+    return r;
+  reader_close(r);
+  return NULL;
+}
+
+Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, uint64_t memory, Reader **out,
+                   Err *e) {
+  *out = NULL;
+  Reader *r = reader_new(s);
+  if (!r)
+    return err_memory(e);
   uint64_t share = memory / 4 > DUCK_MEMORY_MAX || memory == 0 ? DUCK_MEMORY_MAX : memory / 4;
   if (share < DUCK_MEMORY_MIN)
     share = DUCK_MEMORY_MIN;
   Status st = add_inputs(r, s, e);
   if (st == ST_OK)
-    st = copy_columns(r, col, ncol, e);
+    st = reader_columns(r, col, ncol, e);
   r->share = share;
   if (st == ST_OK && needs_duck(r))
     st = duck_open(&r->duck, share, 1, e);
@@ -314,7 +327,7 @@ const char *const *reader_files(const Reader *r, uint32_t *n) {
 
 /* ---- Making a block ---- */
 
-static Status draft_start(Draft *b, Err *e) {
+Status draft_start(Draft *b, Err *e) {
   b->build = mem_alloc((b->ncol + 1) * sizeof *b->build);
   b->type = mem_alloc((b->ncol + 1) * sizeof *b->type);
   bool ok = b->build && b->type;
@@ -323,7 +336,7 @@ static Status draft_start(Draft *b, Err *e) {
   return ok ? ST_OK : err_memory(e);
 }
 
-static void draft_free(Draft *b) {
+void draft_free(Draft *b) {
   for (uint32_t k = 0; b->build && k < b->ncol; k++)
     build_free(&b->build[k]);
   mem_free(b->build);
@@ -354,8 +367,7 @@ static bool input_column(const Draft *b, Col *out, size_t *bytes) {
   return out->i != NULL;
 }
 
-/* The columns as a block. */
-static Status make_block(Draft *from, Block **out, Err *e) {
+Status draft_block(Draft *from, Block **out, Err *e) {
   const Reader *r = from->r;
   Block *b = mem_alloc(sizeof *b);
   Col *col = mem_alloc((r->nwant ? r->nwant : 1) * sizeof *col);
@@ -526,7 +538,7 @@ Status reader_next(Reader *r, Block **out, uint32_t *seq, RowErrors *errors, Err
   r->making++;
   pthread_mutex_unlock(&r->lock);
   if (make_values(&b, e) == ST_OK && b.n > 0)
-    make_block(&b, out, e);
+    draft_block(&b, out, e);
   draft_free(&b);
   pthread_mutex_lock(&r->lock);
   r->held -= b.held;

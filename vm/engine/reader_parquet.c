@@ -250,23 +250,27 @@ static Status explain_open(Reader *r, const char *file, Err *e) {
   return e->code;
 }
 
+Status typed_fits(const IrColumn *col, duckdb_type stored, const char *file, Err *e) {
+  int own = kind_of_type(stored);
+  if (own >= 0 && readable_as(own, col->kind))
+    return ST_OK;
+  if (own < 0)
+    err_set(e, ST_DATA, "CML0406", "Leave the column out, or store it as another type.",
+            "the column `%s` is stored as %s, which cml does not read", col->name, type_name(stored));
+  else
+    err_set(e, ST_DATA, "CML0406", "Declare it with the type it has.",
+            "the column `%s` is stored as %s and cannot be read as %s", col->name, type_name(stored),
+            kind_name(col->kind));
+  return err_at(e, "%s", file);
+}
+
 Status typed_check(Reader *r, const char *file, Err *e) {
   Duck *d = &r->duck;
   for (uint32_t k = 0; k < r->ncol; k++) {
     SourceType *t = &r->type[k];
     t->type = d->column_type(&r->query.result, k);
-    int own = kind_of_type(t->type);
-    if (own < 0) {
-      err_set(e, ST_DATA, "CML0406", "Leave the column out, or store it as another type.",
-              "the column `%s` is stored as %s, which cml does not read", r->col[k].name, type_name(t->type));
-      return err_at(e, "%s", file);
-    }
-    if (!readable_as(own, r->col[k].kind)) {
-      err_set(e, ST_DATA, "CML0406", "Declare it with the type it has.",
-              "the column `%s` is stored as %s and cannot be read as %s", r->col[k].name, type_name(t->type),
-              kind_name(r->col[k].kind));
-      return err_at(e, "%s", file);
-    }
+    if (typed_fits(&r->col[k], t->type, file, e) != ST_OK)
+      return e->code;
     if (t->type == DUCKDB_TYPE_DECIMAL) {
       duckdb_logical_type l = d->column_logical_type(&r->query.result, k);
       t->scale = d->decimal_scale(l);

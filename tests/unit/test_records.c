@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blocks made of records are the blocks that the reader of the file makes: values, nulls, positions, what is
+ * said of bad rows. Records of columns are made here of DuckDB's vectors, which have the same layouts; those
+ * of text by the splitter. */
+#include "tests/unit/engine_data.h"
+
+#include "base/hash.h"
+
+/* ---- Records of columns, out of a query ---- */
+
+static void align(Buf *b) {
+  while (b->n % 8)
+    buf_u8(b, 0);
+}
+
+static uint32_t rec_type(duckdb_type t) {
+  switch (t) {
+  case DUCKDB_TYPE_BOOLEAN: return REC_BOOL;
+  case DUCKDB_TYPE_TINYINT: return REC_I8;
+  case DUCKDB_TYPE_SMALLINT: return REC_I16;
+  case DUCKDB_TYPE_INTEGER: return REC_I32;
+  case DUCKDB_TYPE_BIGINT: return REC_I64;
+  case DUCKDB_TYPE_FLOAT: return REC_F32;
+  case DUCKDB_TYPE_DOUBLE: return REC_F64;
+  case DUCKDB_TYPE_DATE: return REC_DATE;
+  case DUCKDB_TYPE_TIMESTAMP: return REC_TIMESTAMP;
+  case DUCKDB_TYPE_DECIMAL: return REC_DECIMAL;
+  default: return REC_STRING;
+  }
+}
+
+typedef struct Source { /* a chunk */
+  Duck d;
+  DuckQuery q;
+  duckdb_data_chunk chunk;
+} Source;
+
+static void put_values(Source *s, uint32_t k, const uint32_t *row, uint32_t n, Buf *b) {
+  duckdb_vector vec = s->d.data_chunk_get_vector(s->chunk, k);
+  const char *v = s->d.vector_get_data(vec);
+  const duckdb_string_t *text = (const void *)v;
+  const uint64_t *valid = s->d.vector_get_validity(vec);
+  uint32_t type = rec_type(s->d.column_type(&s->q.result, k)), len;
+  static const uint32_t size[] = {0, 1, 1, 2, 4, 8, 4, 8, 4, 8, 8};
+  uint64_t total = 0;
+  for (uint32_t i = 0; i < n && type == REC_STRING; i++)
+    if (duck_valid(valid, row[i])) {
+      duck_text(&text[row[i]], &len);
+      total += len;
+    }
+  if (type == REC_STRING) {
+    buf_u64(b, total);
+    buf_u32(b, (uint32_t)(total = 0));
+  }
+  for (uint32_t i = 0; i < n; i++) {
+    if (type != REC_STRING) {
+      buf_put(b, v + (size_t)row[i] * size[type], size[type]);
+      continue;
+    }
+    len = 0;
+    if (duck_valid(valid, row[i]))
+      duck_text(&text[row[i]], &len);
+    buf_u32(b, (uint32_t)(total += len));
+  }
+  if (type == REC_STRING)
+    align(b);
+  for (uint32_t i = 0; i < n && type == REC_STRING; i++)
+    if (duck_valid(valid, row[i])) {
+      const char *p = duck_text(&text[row[i]], &len);
+      buf_put(b, p, len);
+    }
+}
+
+/* n rows of the chunk, whose first one has position pos. */
+static void put_record(Source *s, uint32_t ncol, uint64_t pos, const uint32_t *row, uint32_t n, Buf *b) {
+  bool gaps = row[n - 1] - row[0] != n - 1;
+  buf_clear(b);
+  buf_u32(b, RECORD_COLUMNS);
+  buf_u32(b, 0);
+  buf_u64(b, pos);
+  buf_u32(b, n);
+  buf_u32(b, gaps);
+  for (uint32_t i = 0; i < n && gaps; i++)
+    buf_u32(b, row[i] - row[0]);
+  for (uint32_t k = 0; k < ncol; k++) {
+    const uint64_t *valid = s->d.vector_get_validity(s->d.data_chunk_get_vector(s->chunk, k));
+    duckdb_logical_type l = s->d.column_logical_type(&s->q.result, k);
+    uint32_t type = rec_type(s->d.column_type(&s->q.result, k));
+    align(b);
+    buf_u32(b, type);
+    buf_u32(b, type == REC_DECIMAL ? s->d.decimal_scale(l) : 0);
+    buf_u32(b, valid != NULL);
+    buf_u32(b, 0);
+    s->d.destroy_logical_type(&l);
+    for (uint32_t w = 0; valid && w < (n + 63) / 64; w++) {
+      uint64_t word = 0;
+      for (uint32_t i = w * 64; i < n && i < w * 64 + 64; i++)
+        word |= (uint64_t)duck_valid(valid, row[i]) << (i % 64);
+      buf_u64(b, word);
+    }
+    put_values(s, k, row, n, b);
+  }
+  align(b);
+  assert_false(b->bad);
+}
+
+/* ---- Blocks out of them ---- */
+
+typedef struct Made {
+  const Reader *r;
+  RecordDraft *draft; /* of the block that records come for, or NULL */
+  Block **block;
+  uint32_t n, room;
+  RowErrors errors;
+  Err err;
+} Made;
+
+static bool end_draft(Made *m) {
+  Block *b = NULL;
+  if (!m->draft || m->err.code)
+    return false;
+  Status st = records_end(m->draft, &b, &m->err);
+  m->draft = NULL;
+  if (st != ST_OK)
+    return false;
+  if (m->n == m->room)
+    m->block = realloc(m->block, (m->room = m->room * 2 + 8) * sizeof *m->block);
+  assert_non_null(m->block);
+  m->block[m->n++] = b;
+  return true;
+}
+
+static Status add_record(Made *m, Bytes record) {
+  RecordHead h;
+  bool taken = false;
+  if (m->err.code || record_head(record, &h, &m->err))
+    return m->err.code;
+  if (m->draft && records_add(m->draft, record, &taken, &m->err) != ST_OK)
+    return m->err.code;
+  if (taken)
+    return ST_OK;
+  end_draft(m);
+  if (records_begin(m->r, h.file, h.pos - h.pos % BLOCK, &m->errors, &m->draft, &m->err) != ST_OK ||
+      records_add(m->draft, record, &taken, &m->err) != ST_OK)
+    return m->err.code;
+  assert_true(taken);
+  return ST_OK;
+}
+
+static void made_free(Made *m) {
+  if (m->draft)
+    records_end(m->draft, NULL, &m->err);
+  for (uint32_t i = 0; i < m->n; i++)
+    block_drop(m->block[i]);
+  free(m->block);
+  memset(m, 0, sizeof *m);
+}
+
+static bool same_value(const Col *a, uint32_t i, const Col *b, uint32_t k) {
+  bool null = a->null && a->null[i];
+  if (null != (b->null && b->null[k]))
+    return false;
+  if (a->type == IR_BOOL)
+    return a->b[i] == b->b[k];
+  if (a->type != IR_STR)
+    return a->i[i] == b->i[k];
+  const uint32_t *x = a->dict->off + a->code[i], *y = b->dict->off + b->code[k];
+  uint32_t n = x[1] - x[0];
+  return null || (n == y[1] - y[0] && !memcmp(a->dict->bytes + x[0], b->dict->bytes + y[0], n));
+}
+
+/* The rows of `got` are rows of `want`, by their positions. */
+static void compare(const Block *want, const Block *got, const IrColumn *col) {
+  assert_int_equal(want->file, got->file);
+  assert_int_equal(want->pos, got->pos);
+  assert_int_equal(want->npos, got->npos);
+  assert_int_equal(want->ncol, got->ncol);
+  assert_true(got->at || got->n <= want->n);
+  for (uint32_t k = 0; k < want->ncol; k++) {
+    assert_int_equal(want->col[k].type, got->col[k].type);
+    for (uint32_t i = 0; i < got->n; i++) {
+      uint32_t r = got->at ? got->at[i] : i;
+      assert_true(r < want->n);
+      if (!same_value(&want->col[k], r, &got->col[k], i))
+        fail_msg("column %s of position %d differs", col[k].name, (int)(want->pos + r));
+    }
+  }
+}
+
+static void compare_errors(const RowErrors *want, const RowErrors *got) {
+  assert_int_equal(want->count, got->count);
+  assert_int_equal(want->n, got->n);
+  for (uint32_t i = 0; i < want->n; i++) {
+    const RowError *a = &want->v[i], *b = &got->v[i];
+    assert_int_equal(a->file, b->file);
+    assert_int_equal(a->pos, b->pos);
+    assert_string_equal(a->column, b->column);
+    assert_string_equal(a->text, b->text);
+    assert_string_equal(a->allow, b->allow);
+  }
+}
+
+/* ---- Columns ---- */
+
+static const char *const query =
+    "SELECT CASE WHEN i % 5 > 0 THEN i % 3 = 0 END AS b,"
+    " CASE WHEN i % 7 > 0 THEN (i % 100)::TINYINT END AS i8,"
+    " (i % 1000)::SMALLINT AS i16,"
+    " CASE WHEN i % 2 > 0 THEN (i - 500)::INTEGER END AS i32,"
+    " (i * 1000003)::BIGINT AS i64,"
+    " CASE WHEN i % 11 > 1 THEN CASE WHEN i % 13 = 4 THEN 'nan'::FLOAT ELSE (i / 7)::FLOAT END END AS f32,"
+    " CASE WHEN i % 17 > 1 THEN CASE WHEN i % 13 = 4 THEN 'nan'::DOUBLE ELSE i / 7 END END AS f64,"
+    " CASE WHEN i % 3 > 0 THEN DATE '1960-01-01' + (i % 40000)::INTEGER END AS d,"
+    " CASE WHEN i % 10 > 0 THEN TIMESTAMP '1950-01-01' + INTERVAL (i * 37) SECOND END AS t,"
+    " CASE WHEN i % 4 > 0 THEN (i / 8)::DECIMAL(18, 3) END AS dec,"
+    " CASE WHEN i % 9 = 1 THEN '' WHEN i % 9 > 1 THEN 'k' || (i % 50) END AS s,"
+    " CASE WHEN i % 6 > 0 THEN 'a longer text, \xc3\xa4\xe2\x82\xac, number ' || i END AS l,"
+    " CASE WHEN i % 300 = 7 THEN NULL ELSE i % 40 END::BIGINT AS req,"
+    " CASE WHEN i % 250 = 9 THEN 'nan'::DOUBLE ELSE i END::DOUBLE AS full,"
+    " CASE WHEN i % 200 = 3 THEN DATE '11111-01-01' ELSE DATE '2020-02-02' END AS far";
+
+static const IrColumn columns[] = {
+    {"b", KIND_BOOL, true},      {"i8", KIND_INT, true},      {"i16", KIND_FLOAT, false},
+    {"i32", KIND_CATEGORY, true}, {"i64", KIND_INT, false},   {"f32", KIND_FLOAT, true},
+    {"f64", KIND_FLOAT, true},   {"d", KIND_DATE, true},      {"t", KIND_TIMESTAMP, true},
+    {"dec", KIND_FLOAT, true},   {"s", KIND_CATEGORY, true},  {"l", KIND_STRING, true},
+    {"req", KIND_INT, false},    {"full", KIND_FLOAT, false}, {"far", KIND_TIMESTAMP, true}};
+enum { COLUMNS = sizeof columns / sizeof *columns };
+
+/* Records of the file, in pieces of at most `most` rows, each row there that `keep` of 8 says. */
+static void read_columns(const char *file, uint32_t most, uint32_t keep, uint32_t shift, Made *m) {
+  Source s = {.chunk = NULL};
+  Buf sql = {0}, b = {0};
+  uint64_t pos = 0;
+  uint32_t row[2048], n;
+  buf_text(&sql, "SELECT ");
+  for (uint32_t k = 0; k < COLUMNS; k++) {
+    buf_text(&sql, k ? "," : "");
+    sql_name(&sql, columns[k].name);
+  }
+  buf_text(&sql, " FROM read_parquet(");
+  sql_path(&sql, in_folder(file));
+  buf_text(&sql, ")");
+  assert_int_equal(duck_open(&s.d, UINT64_C(256) << 20, 1, &m->err), ST_OK);
+  assert_int_equal(duck_query(&s.d, &s.q, buf_str(&sql), &m->err), ST_OK);
+  while (duck_chunk(&s.d, &s.q, &s.chunk, &m->err) == ST_OK && s.chunk) {
+    uint32_t size = (uint32_t)s.d.data_chunk_get_size(s.chunk);
+    for (uint32_t at = 0; at < size;) {
+      n = 0;
+      for (; at < size && n < most && (!n || (pos + at) % BLOCK); at++)
+        if (keep == 8 || hash_mix(pos + at) % 8 < keep)
+          row[n++] = at;
+      if (!n)
+        continue;
+      put_record(&s, COLUMNS, pos + row[0], row, n, &b);
+      buf_put(&b, "        ", shift); /* not aligned */
+      if (shift)
+        memmove(b.p + shift, b.p, b.n - shift);
+      if (add_record(m, (Bytes){b.p + shift, b.n - shift}) != ST_OK)
+        fail_msg("%s", m->err.cause);
+    }
+    pos += size;
+    s.d.destroy_data_chunk(&s.chunk);
+  }
+  assert_true(m->err.code || end_draft(m));
+  duck_end(&s.d, &s.q);
+  duck_close(&s.d);
+  buf_free(&sql);
+  buf_free(&b);
+}
+
+static void of_columns(uint32_t most, uint32_t keep, uint32_t shift, bool known) {
+  EngineSource src = source("parquet", "all.parquet", NULL);
+  Reader *local = NULL, *r = NULL;
+  RowErrors errors = {0};
+  Err e = {0};
+  Block *b;
+  uint32_t seq, n;
+  uint64_t rows = 0;
+  assert_int_equal(reader_open(&src, columns, COLUMNS, UINT64_C(1) << 28, &local, &e), ST_OK);
+  RecordFile file = {in_folder("all.parquet"), known ? reader_total(local) : UINT64_MAX, 0};
+  Made m = {.r = NULL};
+  assert_int_equal(records_open(&src, columns, COLUMNS, &file, 1, &r, &e), ST_OK);
+  assert_int_equal(reader_total(r), known ? reader_total(local) : 0);
+  assert_string_equal(reader_files(r, &n)[0], file.name);
+  m.r = r;
+  read_columns("all.parquet", most, keep, shift, &m);
+  for (uint32_t i = 0; reader_next(local, &b, &seq, &errors, &e) == ST_OK && b; i++) {
+    assert_true(i < m.n);
+    if (keep == 8)
+      assert_int_equal(m.block[i]->n, b->n);
+    assert_true(known || m.block[i]->npos <= b->npos);
+    m.block[i]->npos = known || keep == 8 ? m.block[i]->npos : b->npos;
+    compare(b, m.block[i], columns);
+    assert_true(keep < 8 || !m.block[i]->at);
+    rows += m.block[i]->n;
+    block_drop(b);
+  }
+  assert_int_equal(e.code, ST_OK);
+  assert_true(keep < 8 ? rows > 0 && rows < reader_total(local) : rows == reader_total(local));
+  if (keep == 8)
+    compare_errors(&errors, &m.errors);
+  else
+    assert_true(m.errors.count > 0 && m.errors.count < errors.count);
+  reader_close(local);
+  made_free(&m);
+  reader_close(r);
+}
+
+static void columns_as_local(void **state) {
+  (void)state;
+  char sql[3000];
+  snprintf(sql, sizeof sql, "%s FROM range(%d) AS r(i)", query, 2 * BLOCK + BLOCK / 3);
+  PARQUET("all.parquet", sql);
+  of_columns(2048, 8, 0, true);
+  of_columns(700, 8, 3, false);
+  of_columns(1, 8, 0, true);
+  of_columns(333, 5, 0, true);
+  of_columns(2048, 1, 1, false);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(columns_as_local)};
+  cmocka_set_message_output(CM_OUTPUT_TAP);
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
