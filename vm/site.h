@@ -3,8 +3,8 @@
  * partitions that it worked on, workers. It knows nothing of Spark, and nothing of Java; spark/jni.c hands
  * its functions to tasks.
  *
- *   records --> raw block --> block of the rows stage --> matrices of its units --> nodes of the canonical
- * tree (vm/engine.h)            kept, in memory or on the scratch disk          = a result, bytes
+ *   records --> raw block --> block of the rows stage --> matrices of its units --> nodes of the tree, as
+ * bytes (vm/engine.h)           both kept, in memory or on the scratch disk
  *
  * What is kept is only a matter of time: a partition that this site has never seen, or has given up, is made
  * of its records again, to the same bits. Functions are safe to call from several threads; a put waits until
@@ -35,8 +35,9 @@ enum {
 }; /* what is put: a fitted value, by number; the files of a source, by stage */
 Status site_put(Site *s, uint32_t kind, uint32_t id, uint64_t version, Bytes value, Err *e);
 uint64_t site_version(Site *s, uint32_t kind, uint32_t id); /* as put last; 0: never */
-/* The value of SITE_SOURCE: n files, their names for messages and their rows. */
-void site_source(const char *const *file, const uint64_t *rows, uint32_t n, Buf *out);
+struct RecordFile;
+/* The value of SITE_SOURCE: n files (vm/engine.h). */
+void site_source(const struct RecordFile *file, uint32_t n, Buf *out);
 
 /* One scan of one partition. request: exec/answer.h's Ask; result: an Answer. Records are read only where
  * blocks are not there. */

@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A site: see vm/site.h. Read site_scan, then next_block and map_block.
+ *
+ * Locks: `puts` is held for reading by everything that runs a program, for writing by a put; `lock` guards
+ * the workers that wait. The shelf has its own. */
+#include "vm/site.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "vm/engine.h"
+#include "vm/exec/answer.h"
+#include "vm/exec/home.h"
+#include "vm/exec/shelf.h"
+#include "vm/written.h"
+
+struct Site {
+  Home home;
+  Shelf shelf;
+  char *scratch;
+  uint64_t *fitted;     /* versions, by number */
+  uint64_t *version;    /* of sources, by stage */
+  Reader **source;      /* by stage; NULL: not put yet */
+  uint32_t **input;     /* by stage: of each of its files */
+  pthread_rwlock_t puts;
+  pthread_mutex_t lock;
+  Worker **idle;
+  uint32_t nidle, cap;
+  bool shelf_made, locks_made;
+};
+
+/* ---- Opening, putting ---- */
+
+static Status make(Site *s, Bytes program, const Registry *reg, uint64_t memory, const char *scratch,
+                   Err *e) {
+  Limits lim = {.threads = 1, .memory = memory, .dir = ""};
+  if (home_open(&s->home, program, reg, &lim, e) != ST_OK)
+    return e->code;
+  const Program *p = s->home.p;
+  s->fitted = mem_alloc((p->nfitted + 1) * sizeof *s->fitted);
+  s->version = mem_alloc((p->nstage + 1) * sizeof *s->version);
+  s->source = mem_alloc((p->nstage + 1) * sizeof *s->source);
+  s->scratch = mem_strdup(scratch);
+  s->input = mem_alloc((p->nstage + 1) * sizeof *s->input);
+  if (!s->fitted || !s->version || !s->source || !s->input || !s->scratch)
+    return err_memory(e);
+  s->shelf_made = shelf_init(&s->shelf, memory, s->scratch, e) == ST_OK;
+  s->locks_made =
+      s->shelf_made && !pthread_rwlock_init(&s->puts, NULL) && !pthread_mutex_init(&s->lock, NULL);
+  return s->locks_made ? ST_OK : err_memory(e);
+}
+
+Status site_open(Bytes program, const Registry *reg, uint64_t memory, const char *scratch, Site **out,
+                 Err *e) {
+  Site *s = mem_alloc(sizeof *s);
+  *out = NULL;
+  if (!s)
+    return err_memory(e);
+  if (make(s, program, reg, memory, scratch, e) == ST_OK)
+    *out = s;
+  else
+    site_close(s);
+  return e->code;
+}
+
+void site_close(Site *s) {
+  if (!s)
+    return;
+  for (uint32_t i = 0; i < s->nidle; i++)
+    worker_free(s->idle[i]);
+  mem_free(s->idle);
+  for (uint32_t i = 0; s->source && s->input && i < s->home.p->nstage; i++) {
+    reader_close(s->source[i]);
+    mem_free(s->input[i]);
+  }
+  if (s->shelf_made)
+    shelf_free(&s->shelf);
+  if (s->locks_made) {
+    pthread_rwlock_destroy(&s->puts);
+    pthread_mutex_destroy(&s->lock);
+  }
+  mem_free(s->fitted);
+  mem_free(s->version);
+  mem_free(s->source);
+  mem_free(s->input);
+  mem_free(s->scratch);
+  if (s->home.p)
+    home_close(&s->home);
+  mem_free(s);
+}
+
+static Status unreadable(Err *e) {
+  return err_set(e, ST_FAULT, "CML0614", NULL, "a worker was sent something that cannot be read");
+}
+
+void site_source(const RecordFile *file, uint32_t n, Buf *out) {
+  buf_u32(out, n);
+  for (uint32_t i = 0; i < n; i++) {
+    buf_cstr(out, file[i].name);
+    buf_u64(out, file[i].rows);
+    buf_u32(out, file[i].input);
+  }
+}
+
+static Status put_source(Site *s, uint32_t stage, Bytes value, Err *e) {
+  const Stage *g = &s->home.p->stage[stage];
+  Arena a;
+  Rd r = rd_of(value);
+  uint32_t n = rd_u32(&r);
+  if (r.bad || n > value.n / 20 || g->kind != STAGE_SOURCE)
+    return unreadable(e);
+  arena_init(&a, NULL);
+  RecordFile *file = NEWN(&a, RecordFile, n + 1);
+  uint32_t *input = mem_alloc((n + 1) * sizeof *input);
+  const EngineSource *src = engine_source(&a, g, "");
+  if (!file || !input || !src)
+    err_memory(e);
+  for (uint32_t i = 0; i < n && e->code == ST_OK; i++) {
+    Bytes name = rd_blob(&r);
+    file[i].name = arena_strndup(&a, (const char *)name.p, name.n);
+    file[i].rows = rd_u64(&r);
+    file[i].input = input[i] = rd_u32(&r);
+    if (!file[i].name)
+      err_memory(e);
+  }
+  if (e->code == ST_OK && !rd_done(&r))
+    unreadable(e);
+  Reader *new = NULL;
+  if (e->code == ST_OK && records_open(src, g->column, g->ncolumn, file, n, &new, e) == ST_OK) {
+    reader_close(s->source[stage]);
+    mem_free(s->input[stage]);
+    s->source[stage] = new;
+    s->input[stage] = input;
+  } else {
+    mem_free(input);
+  }
+  arena_free(&a);
+  return e->code;
+}
+
+/* Another value in the place of one: what was made with the old one goes. */
+static void forget(Site *s) {
+  const Program *p = s->home.p;
+  for (uint32_t i = 0; i < s->nidle; i++)
+    worker_forget(s->idle[i]);
+  for (uint32_t i = 0; i < p->nstage; i++)
+    if (p->stage[i].kind == STAGE_TRAIN)
+      shelf_drop(&s->shelf, i);
+}
+
+Status site_put(Site *s, uint32_t kind, uint32_t id, uint64_t version, Bytes value, Err *e) {
+  bool source = kind == SITE_SOURCE, again = false;
+  if (kind > SITE_SOURCE || id >= (source ? s->home.p->nstage : s->home.p->nfitted))
+    return unreadable(e);
+  pthread_rwlock_wrlock(&s->puts);
+  uint64_t *v = source ? &s->version[id] : &s->fitted[id];
+  if (*v != version) {
+    if (source)
+      put_source(s, id, value, e);
+    else if (home_put(&s->home, id, value, &again, e) == ST_OK && again)
+      forget(s);
+    if (e->code == ST_OK)
+      *v = version;
+  }
+  pthread_rwlock_unlock(&s->puts);
+  return e->code;
+}
+
+uint64_t site_version(Site *s, uint32_t kind, uint32_t id) {
+  uint64_t v = 0;
+  pthread_rwlock_rdlock(&s->puts);
+  if (kind == SITE_SOURCE && id < s->home.p->nstage)
+    v = s->version[id];
+  else if (kind == SITE_FITTED && id < s->home.p->nfitted)
+    v = s->fitted[id];
+  pthread_rwlock_unlock(&s->puts);
+  return v;
+}
+
+/* ---- Workers ---- */
+
+static Status take_worker(Site *s, Worker **out, Err *e) {
+  pthread_mutex_lock(&s->lock);
+  *out = s->nidle ? s->idle[--s->nidle] : NULL;
+  pthread_mutex_unlock(&s->lock);
+  return *out ? ST_OK : worker_new(s->home.p, &s->home.env, NULL, out, e);
+}
+
+static void give_worker(Site *s, Worker *w) {
+  if (!w)
+    return;
+  pthread_mutex_lock(&s->lock);
+  if (s->nidle == s->cap) {
+    uint32_t cap = s->cap ? 2 * s->cap : 8;
+    Worker **v = mem_realloc(s->idle, cap * sizeof(Worker *));
+    s->idle = v ? v : s->idle;
+    s->cap = v ? cap : s->cap;
+  }
+  bool room = s->nidle < s->cap;
+  if (room)
+    s->idle[s->nidle++] = w;
+  pthread_mutex_unlock(&s->lock);
+  if (!room)
+    worker_free(w);
+}
+
+/* ---- A task ---- */
+
+typedef struct Run { /* one matrix of a scan */
+  Kept *there;      /* its blocks, or */
+  Kept *fill;       /* where they go; or neither */
+} Run;
+
+typedef struct Turn { /* one partition in one scan */
+  Site *s;
+  uint32_t part;
+  Ask ask;
+  Answer answer;
+  bool answers;     /* answer is open */
+  JobSet *jobs;
+  Worker *w;
+  uint32_t nmatrix;
+  uint32_t *maker;
+  int32_t *uses;
+  Run *matrix;
+  Units *units;
+  Block **made;     /* UNITS a matrix */
+  Kept *rows, *fill; /* blocks of the rows stage: there, or being kept */
+  bool only_units;  /* nothing but matrices is read */
+  uint32_t at;      /* block, of what is there */
+  const Records *in;
+  const Reader *source;
+  Bytes record;     /* came, and is of the block after the one at hand */
+  bool started;
+} Turn;
+
+static void turn_end(Turn *t, bool whole) {
+  Shelf *f = &t->s->shelf;
+  for (uint32_t k = 0; t->matrix && k < t->nmatrix; k++) {
+    shelf_let(f, t->matrix[k].there);
+    if (!t->matrix[k].fill)
+      continue;
+    shelf_end(f, t->matrix[k].fill, whole);
+    if (whole)
+      shelf_let(f, t->matrix[k].fill);
+  }
+  shelf_let(f, t->rows);
+  if (t->fill) {
+    shelf_end(f, t->fill, whole);
+    if (whole)
+      shelf_let(f, t->fill);
+  }
+  give_worker(t->s, t->w);
+  jobset_free(t->jobs);
+  if (t->answers)
+    answer_close(&t->answer);
+  mem_free(t->maker);
+  mem_free(t->uses);
+  mem_free(t->matrix);
+  mem_free(t->units);
+  mem_free(t->made);
+  ask_free(&t->ask);
+}
+
+/* The matrices of the scan: are they there, or will they be kept? */
+static Status find_matrices(Turn *t, Err *e) {
+  Shelf *f = &t->s->shelf;
+  uint32_t n = t->ask.of.n;
+  t->maker = mem_alloc((n + 1) * sizeof *t->maker);
+  t->uses = mem_alloc((n + 1) * sizeof *t->uses);
+  t->matrix = mem_alloc((n + 1) * sizeof *t->matrix);
+  t->units = mem_alloc((n + 1) * sizeof *t->units);
+  t->made = mem_alloc((n * UNITS + 1) * sizeof *t->made);
+  if (!t->maker || !t->uses || !t->matrix || !t->units || !t->made)
+    return err_memory(e);
+  worker_matrices(t->s->home.p, t->ask.of, t->maker, t->uses, &t->nmatrix);
+  t->only_units = n > 0;
+  for (uint32_t i = 0; i < n; i++)
+    t->only_units = t->only_units && t->uses[i] >= 0;
+  for (uint32_t k = 0; k < t->nmatrix && e->code == ST_OK; k++) {
+    Run *r = &t->matrix[k];
+    r->there = shelf_find(f, t->maker[k], t->part);
+    t->only_units = t->only_units && r->there;
+    if (!r->there)
+      r->fill = shelf_begin(f, t->maker[k], t->part, false, e);
+  }
+  return e->code;
+}
+
+static Status turn_begin(Turn *t, Site *s, Bytes request, uint32_t part, const Records *in, Err *e) {
+  *t = (Turn){.s = s, .part = part, .in = in};
+  if (ask_take(request, s->home.p, &s->home.reg, &t->ask, e) != ST_OK)
+    return e->code;
+  t->source = s->source[s->home.p->stage[t->ask.rows_stage].from];
+  if (!t->source)
+    return err_set(e, ST_FAULT, "CML0606", NULL, "a worker was not told of the files of its source");
+  if (take_worker(s, &t->w, e) != ST_OK)
+    return e->code;
+  t->answers = true;
+  if (answer_open(&t->answer, &t->ask.jobs, t->ask.of.n, e) != ST_OK || find_matrices(t, e) != ST_OK)
+    return e->code;
+  if (t->only_units)
+    return ST_OK;
+  t->rows = shelf_find(&s->shelf, t->ask.rows_stage, part);
+  if (!t->rows && t->ask.keep_rows)
+    t->fill = shelf_begin(&s->shelf, t->ask.rows_stage, part, true, e);
+  return e->code;
+}
+
+/* The next raw block; NULL: the end. */
+static Status next_raw(Turn *t, Block **out, Err *e) {
+  RecordDraft *d = NULL;
+  RecordHead head;
+  bool taken = true;
+  *out = NULL;
+  if (!t->started && t->in->next(t->in->ctx, &t->record, e) != ST_OK)
+    return e->code;
+  t->started = true;
+  if (!t->record.p)
+    return ST_OK;
+  if (record_head(t->record, &head, e) == ST_OK)
+    records_begin(t->source, head.file, head.pos / BLOCK * BLOCK, &t->answer.errors, &d, e);
+  while (e->code == ST_OK && t->record.p) {
+    if (records_add(d, t->record, &taken, e) != ST_OK || !taken)
+      break;
+    t->in->next(t->in->ctx, &t->record, e);
+  }
+  if (d)
+    records_end(d, e->code == ST_OK ? out : NULL, e);
+  return e->code;
+}
+
+static void count_rows(Answer *a, const Block *raw, const Block *rows) {
+  a->info.read += raw->npos;
+  a->info.bytes += raw->bytes;
+  a->info.kept[KEPT_INVALID] += rows->invalid;
+  if (!rows->part)
+    a->info.kept[0] += rows->n;
+  for (uint32_t r = 0; rows->part && r < rows->n; r++)
+    a->info.kept[rows->part[r] & 63]++;
+}
+
+/* The next block of the rows stage: from the shelf, or made. NULL: the end. */
+static Status next_rows(Turn *t, Block **out, Err *e) {
+  Block *raw = NULL;
+  *out = NULL;
+  if (t->rows)
+    return t->at < shelf_count(t->rows) ? shelf_block(&t->s->shelf, t->rows, t->at, out, e) : ST_OK;
+  if (next_raw(t, &raw, e) != ST_OK || !raw)
+    return e->code;
+  if (worker_rows(t->w, t->ask.rows_stage, raw, &t->answer.errors, out, e) == ST_OK)
+    count_rows(&t->answer, raw, *out);
+  block_drop(raw);
+  if (e->code == ST_OK && t->fill && !t->answer.errors.count)
+    shelf_add(&t->s->shelf, t->fill, *out, e);
+  return e->code;
+}
+
+/* The next block, as far as it is read: *rows is NULL where matrices are enough. */
+static Status next_block(Turn *t, Block **rows, bool *more, Err *e) {
+  *rows = NULL;
+  if (t->only_units)
+    *more = t->at * (uint64_t)UNITS < shelf_count(t->matrix[0].there);
+  else
+    *more = next_rows(t, rows, e) == ST_OK && *rows;
+  return e->code;
+}
+
+static Status find_units(Turn *t, Err *e) {
+  for (uint32_t k = 0; k < t->nmatrix; k++) {
+    Run *r = &t->matrix[k];
+    Block **made = t->made + (size_t)k * UNITS;
+    t->units[k] = (Units){.stage = t->maker[k], .unit = made, .keep = r->there || r->fill};
+    for (uint32_t u = 0; r->there && u < UNITS && e->code == ST_OK; u++)
+      shelf_block(&t->s->shelf, r->there, t->at * UNITS + u, &made[u], e);
+  }
+  return e->code;
+}
+
+static Status keep_units(Turn *t, Err *e) {
+  for (uint32_t k = 0; k < t->nmatrix; k++)
+    for (uint32_t u = 0; t->matrix[k].fill && u < UNITS && e->code == ST_OK; u++)
+      shelf_add(&t->s->shelf, t->matrix[k].fill, t->made[(size_t)k * UNITS + u], e);
+  return e->code;
+}
+
+/* All jobs over one block. */
+static Status map_block(Turn *t, const Block *rows, Err *e) {
+  Answer *a = &t->answer;
+  Sink sink = answer_sink(a);
+  worker_look(t->w, a->errors.count > 0);
+  Mapped m = {.of = t->ask.of, .matrix = t->units, .uses = t->uses, .nmatrix = t->nmatrix, .seen = a->seen};
+  if (find_units(t, e) == ST_OK)
+    worker_map(t->w, &m, t->jobs, rows, 0, UNITS, &sink, &a->errors, e);
+  if (e->code == ST_OK && !a->errors.count)
+    keep_units(t, e);
+  for (uint32_t i = 0; i < t->nmatrix * UNITS; i++) {
+    block_drop(t->made[i]);
+    t->made[i] = NULL;
+  }
+  return e->code;
+}
+
+static void sum_seen(Answer *a) {
+  for (uint32_t i = 0; i < a->nseen; i++)
+    a->info.rows += a->seen[i];
+}
+
+static Status scan(Turn *t, Buf *result, Err *e) {
+  Block *rows = NULL;
+  bool more = true;
+  jobset_new(&t->ask.jobs, &t->jobs, e);
+  while (e->code == ST_OK && next_block(t, &rows, &more, e) == ST_OK && more) {
+    map_block(t, rows, e);
+    block_drop(rows);
+    t->at++;
+  }
+  block_drop(e->code == ST_OK ? NULL : rows);
+  if (e->code == ST_OK)
+    answer_exact(&t->answer, t->jobs, e);
+  t->answer.info.from_cache = t->only_units || t->rows;
+  sum_seen(&t->answer);
+  return e->code == ST_OK ? answer_put(&t->answer, result, e) : e->code;
+}
+
+Status site_scan(Site *s, Bytes request, uint32_t part, const Records *in, Buf *result, Err *e) {
+  Turn t;
+  pthread_rwlock_rdlock(&s->puts);
+  buf_clear(result);
+  if (turn_begin(&t, s, request, part, in, e) == ST_OK)
+    scan(&t, result, e);
+  turn_end(&t, e->code == ST_OK && !t.answer.errors.count);
+  pthread_rwlock_unlock(&s->puts);
+  return e->code;
+}
+
+Status site_merge(Site *s, Bytes request, const Bytes *result, uint32_t n, Buf *out, Err *e) {
+  Ask ask;
+  Answer a = {.jobs = NULL};
+  buf_clear(out);
+  pthread_rwlock_rdlock(&s->puts);
+  if (ask_take(request, s->home.p, &s->home.reg, &ask, e) == ST_OK &&
+      answer_open(&a, &ask.jobs, ask.of.n, e) == ST_OK) {
+    for (uint32_t i = 0; i < n && e->code == ST_OK; i++)
+      answer_take(&a, result[i], NULL, false, e);
+    if (e->code == ST_OK)
+      answer_put(&a, out, e);
+  }
+  if (a.jobs)
+    answer_close(&a);
+  ask_free(&ask);
+  pthread_rwlock_unlock(&s->puts);
+  return e->code;
+}
+
+/* ---- Writing ---- */
+
+struct SiteWriter {
+  Turn t;
+  Written columns;
+  Block *rows;      /* being written, from row `from` on */
+  uint32_t from;
+};
+
+Status site_write(Site *s, Bytes request, uint32_t part, const Records *in, SiteWriter **out, Err *e) {
+  SiteWriter *w = *out = mem_alloc(sizeof *w);
+  if (!w)
+    return err_memory(e);
+  pthread_rwlock_rdlock(&s->puts); /* until its end */
+  if (turn_begin(&w->t, s, request, part, in, e) == ST_OK) {
+    const Stage *g = &s->home.p->stage[w->t.ask.of.v[0]];
+    if (!ir_writes_rows(g) || w->t.ask.of.n != 1)
+      err_set(e, ST_FAULT, "CML0605", NULL, "stage %s writes no rows", g->name);
+    else
+      written_columns(&g->prog, &s->home.env, &w->columns, e);
+  }
+  if (e->code == ST_OK)
+    return ST_OK;
+  site_write_end(w, NULL, e);
+  *out = NULL;
+  return e->code;
+}
+
+Status site_write_next(SiteWriter *w, Buf *record, Err *e) {
+  Turn *t = &w->t;
+  Answer *a = &t->answer;
+  buf_clear(record);
+  while (e->code == ST_OK && !record->n) {
+    Block *out = NULL;
+    if (!w->rows && (next_rows(t, &w->rows, e) != ST_OK || !w->rows))
+      break;
+    uint32_t stage = t->ask.of.v[0];
+    if (worker_predict(t->w, stage, w->rows, &w->from, &a->errors, &out, e) == ST_OK) {
+      a->seen[0] += out->n;
+      if (out->n && !a->errors.count)
+        record_of_rows(w->columns.column, out->col, w->columns.n, out->n, out->file, out->pos, out->at,
+                       record, e);
+    }
+    block_drop(out);
+    if (w->from < w->rows->n)
+      continue;
+    block_drop(w->rows);
+    w->rows = NULL;
+    w->from = 0;
+    t->at++;
+  }
+  return e->code;
+}
+
+Status site_write_end(SiteWriter *w, Buf *result, Err *e) {
+  Site *s = w->t.s;
+  Answer *a = &w->t.answer;
+  bool whole = e->code == ST_OK && !a->errors.count;
+  if (result && e->code == ST_OK) {
+    buf_clear(result);
+    sum_seen(a);
+    a->info.from_cache = w->t.rows != NULL;
+    answer_put(a, result, e);
+  }
+  block_drop(w->rows);
+  written_free(&w->columns);
+  turn_end(&w->t, whole && e->code == ST_OK);
+  mem_free(w);
+  pthread_rwlock_unlock(&s->puts);
+  return e->code;
+}
+
+/* ---- Text files ---- */
+
+struct SiteSplit {
+  Splitter *x;
+};
+
+Status site_split(Site *s, uint32_t stage, uint32_t file, const char *path, const ByteSource *in,
+                  SiteSplit **out, Err *e) {
+  Arena a;
+  *out = NULL;
+  if (stage >= s->home.p->nstage || s->home.p->stage[stage].kind != STAGE_SOURCE)
+    return unreadable(e);
+  pthread_rwlock_rdlock(&s->puts);
+  const Stage *g = &s->home.p->stage[stage];
+  uint32_t n = 0, input = 0;
+  if (s->source[stage])
+    reader_files(s->source[stage], &n);
+  if (file < n)
+    input = s->input[stage][file];
+  pthread_rwlock_unlock(&s->puts);
+  if (file >= n)
+    return err_set(e, ST_FAULT, "CML0606", NULL, "a worker was not told of the files of its source");
+  SiteSplit *p = mem_alloc(sizeof *p);
+  if (!p)
+    return err_memory(e);
+  arena_init(&a, NULL);
+  const EngineSource *src = engine_source(&a, g, "");
+  if (!src)
+    err_memory(e);
+  else if (splitter_open(src, g->column, g->ncolumn, input, file, path, *in, &p->x, e) == ST_OK)
+    *out = p;
+  arena_free(&a);
+  if (e->code != ST_OK)
+    mem_free(p);
+  return e->code;
+}
+
+Status site_split_next(SiteSplit *p, Buf *record, uint32_t *rows, Err *e) {
+  return splitter_next(p->x, record, rows, e);
+}
+
+void site_split_end(SiteSplit *p) {
+  if (!p)
+    return;
+  splitter_close(p->x);
+  mem_free(p);
+}
+
+void site_drop(Site *s, uint32_t stage) {
+  shelf_drop(&s->shelf, stage);
+}
+
+SiteHeld site_held(Site *s) {
+  return shelf_held(&s->shelf);
+}
