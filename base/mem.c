@@ -4,8 +4,8 @@
  * A large array that malloc frees goes back to the system, and the next one costs a page fault for each 4 KB
  * again: gradients of a million columns, made and freed in each scan, spent half of the processor time there.
  * So freed arrays of BIG bytes and more are kept, up to a limit, and found again by size. One that comes back
- * has shown that it is short-lived: its pages are exchanged for huge ones, once, which it then keeps. Arrays
- * that live long never get huge pages: they would be cleared for a single use.
+ * has shown that it is short-lived: its pages are exchanged for huge ones, once, which it then keeps. Others
+ * get huge pages only where they are asked for (mem_huge).
  *
  * Read take and keep. Nothing here is seen in a result: kept arrays are zeroed where fresh ones are. */
 #include <malloc.h>
@@ -61,14 +61,25 @@ static size_t huge_part(char *p, size_t n, char **from) {
   return n > skip ? (n - skip) & ~(size_t)(HUGE_PAGE - 1) : 0;
 }
 
-static void exchange_pages(char *p, size_t n) {
+/* True: fresh pages of this part of the array are huge. */
+static bool ask_huge(char **p, size_t *n) {
 #ifdef MADV_HUGEPAGE
-  size_t whole = huge_part(p, n, &p);
-  if (whole && !madvise(p, whole, MADV_HUGEPAGE))
-    madvise(p, whole, MADV_DONTNEED);
+  *n = huge_part(*p, *n, p);
+  return *n && !madvise(*p, *n, MADV_HUGEPAGE);
 #else
   (void)p, (void)n;
+  return false;
 #endif
+}
+
+static void exchange_pages(char *p, size_t n) {
+  if (ask_huge(&p, &n))
+    madvise(p, n, MADV_DONTNEED);
+}
+
+void mem_huge(void *p, size_t n) {
+  char *from = p;
+  ask_huge(&from, &n);
 }
 
 static Member *member(const void *p) {

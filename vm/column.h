@@ -105,6 +105,7 @@ typedef struct Matrix { /* n rows, d columns; dense row-major or CSR */
   uint32_t *ptr;      /* CSR: n + 1 offsets into col/val (of this matrix's own storage) */
   uint32_t *col;      /* ascending inside a row */
   double *val;
+  struct Slab *slab;  /* dense: what `a` lies in and holds (base/slab.h), or NULL: it is of mem_* */
 } Matrix;
 
 typedef struct Block { /* an aligned run of at most BLOCK positions of one file, and what was kept of them */

@@ -18,6 +18,13 @@ typedef struct Interp Interp;
  * among them. */
 Status interp_new(const RowProg *p, const Env *env, const char *const *input, uint32_t ninput, Interp **out,
                   Err *e);
+/* The same, but a slot that is a vector of values side by side (`vec`), which nothing else reads, is not put
+ * together: interp_parts says what stands in its place. Their NaNs may be of any kind. */
+Status interp_new_parts(const RowProg *p, const Env *env, const char *const *input, uint32_t ninput,
+                        Interp **out, Err *e);
+/* The values that output k is made of, side by side; NULL: run() gives it as a whole. Valid as long as t,
+ * what they point to until the next run. */
+const Col *const *interp_parts(const Interp *t, uint32_t k, uint32_t *n);
 void interp_free(Interp *t);
 
 /* From now on panels run by machine code as soon as `j` (vm/jit.h; NULL: never) has some for this program:
@@ -60,6 +67,11 @@ typedef struct MatrixBuilder MatrixBuilder;
 MatrixBuilder *matrix_builder(const Slots *s, uint32_t max_rows, Err *e);
 Status matrix_append(MatrixBuilder *b, const RowProg *p, const Col *slot, const RowsIn *in, RowErrors *errors,
                      Err *e);
+/* The same of the outputs of a program, of which some are in parts (interp_new_parts). */
+Status matrix_append_parts(MatrixBuilder *b, const Interp *t, const RowProg *p, const Col *out,
+                           const RowsIn *in, RowErrors *errors, Err *e);
+/* Empties it; at most `rows` rows will come until matrix_take: a dense one need not grow, nor be copied. */
+Status matrix_begin(MatrixBuilder *b, uint32_t rows, Err *e);
 Matrix *matrix_take(MatrixBuilder *b, size_t *bytes); /* the matrix so far, shrunk; the builder is empty
                                                        * again */
 const Matrix *matrix_view(const MatrixBuilder *b);

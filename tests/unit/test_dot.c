@@ -14,6 +14,7 @@
 
 #include "vm/kernel/dot.h"
 #include "vm/kernel/math.h"
+#include "vm/kernel/rows.h"
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -183,6 +184,43 @@ static void test_rows(void **state)
   }
 }
 
+/* columns into rows: each instruction set, widths and lengths around those it works in, one bad value */
+static void test_columns(void **state)
+{
+  (void)state;
+  enum { COLUMNS = 11, ROWS = 140 };
+  static double x[COLUMNS][ROWS], out[ROWS * (COLUMNS + 2)];
+  uint64_t seed = 5;
+  const double *col[COLUMNS];
+  for (size_t k = 0; k < COLUMNS; k++) {
+    col[k] = x[k];
+    for (size_t r = 0; r < ROWS; r++)
+      x[k][r] = draw(&seed);
+  }
+  for (int isa = K_ISA_BASE; isa < K_ISA_AVX512; isa++) {
+    RowsFn fn = k_rows_isa(isa);
+    for (size_t d = 1; fn && d <= COLUMNS; d++) {
+      for (size_t n = 0; n <= ROWS; n += n < 9 ? 1 : 13) {
+        memset(out, 0, sizeof out);
+        assert_true(fn(col, d, n, d + 2, out));
+        for (size_t r = 0; r < n; r++) {
+          for (size_t k = 0; k < d; k++)
+            assert_memory_equal(&out[r * (d + 2) + k], &x[k][r], sizeof(double));
+          assert_true(out[r * (d + 2) + d] == 0 && out[r * (d + 2) + d + 1] == 0);
+        }
+        for (size_t at = 0; at < d * n; at += 1 + d * n / 7) {
+          double was = x[at % d][at / d];
+          x[at % d][at / d] = at % 3 ? at % 3 == 1 ? -INFINITY : INFINITY : NAN;
+          assert_false(fn(col, d, n, d + 2, out));
+          assert_memory_equal(&out[at / d * (d + 2) + at % d], &x[at % d][at / d], sizeof(double));
+          x[at % d][at / d] = was;
+        }
+      }
+    }
+  }
+  assert_true(k_rows_of(col, 2, 5, 2, out) && out[9] == x[1][4]);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -190,6 +228,7 @@ int main(void)
     cmocka_unit_test(test_zero_signs),
     cmocka_unit_test(test_order_shows),
     cmocka_unit_test(test_rows),
+    cmocka_unit_test(test_columns),
   };
   return cmocka_run_group_tests_name("dot", tests, NULL, NULL);
 }

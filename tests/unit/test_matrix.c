@@ -94,13 +94,26 @@ static void test_slots(void **state) {
   }
 }
 
+static Interp *interp_in_parts(Kit *k) {
+  Interp *t = NULL;
+  Err e = {.code = ST_OK};
+  assert_int_equal(interp_new_parts(&k->p, NULL, k->name, k->ncol, &t, &e), ST_OK);
+  return t;
+}
+
+/* As a whole, or with slots in parts; said before how many rows will come, or not. */
 static void test_layouts(void **state) {
   (void)state;
-  for (int layout = 0; layout < 2; layout++) {
-    uint32_t wide = layout ? 300 : 12;
+  for (int variant = 0; variant < 4; variant++) {
+    int layout = variant & 1;
+    bool parts = variant & 2;
+    uint32_t wide = layout ? 300 : 12, count;
     const char **level;
     Kit *k = program(wide, &level);
-    Interp *t = kit_interp(k, NULL);
+    Interp *t = parts ? interp_in_parts(k) : kit_interp(k, NULL);
+    assert_int_equal(interp_parts(t, 2, &count) != NULL, parts);
+    assert_int_equal(count, parts ? 3 : 1);
+    assert_null(interp_parts(t, 3, &count));
     Slots s;
     Err e = {.code = ST_OK};
     Col out[8];
@@ -113,12 +126,16 @@ static void test_layouts(void **state) {
     assert_non_null(none);
     assert_true(none->n == 0 && none->d == s.d && (layout ? none->ptr[0] == 0 : none->a != NULL));
     matrix_free(none);
-    for (int twice = 0; twice < 2; twice++) {
+    for (int twice = 0; twice < 3; twice++) {
+      if (parts || twice)
+        assert_int_equal(matrix_begin(b, 2 * PANEL_ROWS + (twice ? 3 : 9), &e), ST_OK);
       for (int panel = 0; panel < 3; panel++) {
         uint32_t n = panel == 1 ? 3 : PANEL_ROWS;
         kit_run(k, t, n, out, NULL, &errors);
         RowsIn in = {.n = n, .col = k->col};
-        assert_int_equal(matrix_append(b, &k->p, out + 1, &in, &errors, &e), ST_OK);
+        Status st = parts ? matrix_append_parts(b, t, &k->p, out, &in, &errors, &e)
+                          : matrix_append(b, &k->p, out + 1, &in, &errors, &e);
+        assert_int_equal(st, ST_OK);
         assert_int_equal(errors.count, 0);
       }
       Matrix *m = matrix_take(b, &bytes);
@@ -170,6 +187,42 @@ static void test_not_finite(void **state) {
   slots_free(&s);
   interp_free(t);
   kit_free(k);
+}
+
+/* A null in one of the numbers that a slot is made of is the slot's, and goes before a NaN in another. */
+static void test_bad_parts(void **state) {
+  (void)state;
+  uint8_t null[PANEL_ROWS] = {0, 0, 1};
+  for (int parts = 0; parts < 2; parts++) {
+    const char **level;
+    Kit *k = program(12, &level);
+    k->p.nout = 0;
+    kit_slot(k, STEP(k, OP_VEC, 1, 0), "v"); /* of the second column and the first */
+    k->col[0].null = null;
+    k->col[0].f[2] = 0;
+    k->col[1].f[2] = (double)NAN;
+    k->col[0].f[4] = -(double)INFINITY;
+    k->col[1].f[6] = (double)NAN;
+    Interp *t = parts ? interp_in_parts(k) : kit_interp(k, NULL);
+    Slots s;
+    Err e = {.code = ST_OK};
+    Col out[1];
+    RowErrors errors;
+    assert_int_equal(slots_of(&k->p, NULL, &s, &e), ST_OK);
+    MatrixBuilder *b = matrix_builder(&s, PANEL_ROWS, &e);
+    kit_run(k, t, 7, out, NULL, &errors);
+    RowsIn in = {.n = 7, .col = k->col};
+    assert_int_equal(matrix_append_parts(b, t, &k->p, out, &in, &errors, &e), ST_OK);
+    assert_int_equal(errors.count, 3);
+    assert_string_equal(errors.v[0].text, "the feature `v` is null, which no model takes");
+    assert_true(errors.v[1].pos == 4 && strstr(errors.v[1].text, "infinite"));
+    assert_true(errors.v[2].pos == 6 && strstr(errors.v[2].text, "NaN"));
+    assert_string_not_equal(errors.v[1].text, errors.v[2].text);
+    matrix_builder_free(b);
+    slots_free(&s);
+    interp_free(t);
+    kit_free(k);
+  }
 }
 
 /* ---- score ---- */
@@ -284,13 +337,13 @@ static void test_classes(void **state) {
 static void test_no_memory(void **state) {
   (void)state;
   const char **level;
-  Kit *k = program(300, &level);
+  Kit *k = program(12, &level);
   Interp *t = kit_interp(k, NULL);
   Col out[8];
   RowErrors errors;
   kit_run(k, t, PANEL_ROWS, out, NULL, &errors);
   bool done = false;
-  for (long n = 1; !done && n < 1000; n++) {
+  for (long n = 1; !done && n < 1000; n++) { /* dense, every other time with room made before */
     Slots s = {.n = 0};
     Err e = {.code = ST_OK};
     RowsIn in = {.n = PANEL_ROWS, .col = k->col};
@@ -301,6 +354,8 @@ static void test_no_memory(void **state) {
     Status st = slots_of(&k->p, NULL, &s, &e);
     if (st == ST_OK && !(b = matrix_builder(&s, 2 * PANEL_ROWS, &e)))
       st = e.code;
+    if (st == ST_OK && n % 2)
+      st = matrix_begin(b, 2 * PANEL_ROWS, &e);
     for (int i = 0; i < 2 && st == ST_OK; i++)
       st = matrix_append(b, &k->p, out + 1, &in, &errors, &e);
     if (st == ST_OK && !(m = matrix_take(b, &bytes)))
@@ -321,6 +376,7 @@ static void test_no_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_slots), cmocka_unit_test(test_layouts),   cmocka_unit_test(test_not_finite),
+      cmocka_unit_test(test_bad_parts),
       cmocka_unit_test(test_score), cmocka_unit_test(test_classes), cmocka_unit_test(test_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,7 @@ typedef struct Prepared { /* a stage as this worker runs it; made at first use *
   uint64_t trained;      /* parts whose rows read what was fitted without their fold */
   Slots slots;           /* train; evaluate where it gives slots */
   MatrixBuilder *matrix;
+  bool parts;            /* slots are not put together before the matrix is */
   Col *slot;
   int32_t target;        /* output number, or -1 */
   Maker maker;           /* rows, predict */
@@ -245,8 +246,9 @@ static Status prepare_stage(Worker *w, const Stage *s, Prepared *q, int64_t code
     st = gather_init(&q->gather, q->nin, e);
   if (!st && q->keep)
     st = gather_init(&q->removed, s->prog.nout, e);
+  q->parts = s->kind == STAGE_TRAIN && !q->keep; /* kept rows are picked of outputs that are there */
   if (!st)
-    st = interp_new(&s->prog, w->env, q->in_name, q->nin, &q->interp, e);
+    st = (q->parts ? interp_new_parts : interp_new)(&s->prog, w->env, q->in_name, q->nin, &q->interp, e);
   if (!st && code != NO_CODE)
     st = interp_jit(q->interp, w->jit, (uint32_t)code, e);
   if (!st && gives_slots(s)) {
@@ -572,6 +574,8 @@ static void unit_rows_free(UnitRows *u) {
 /* The panel's slots, behind what the matrix has. */
 static Status add_slots(Prepared *q, const Stage *s, const Packed *k, RowErrors *errors, Err *e) {
   uint32_t nslot = 0;
+  if (q->parts)
+    return matrix_append_parts(q->matrix, q->interp, &s->prog, k->out, &k->in, errors, e);
   for (uint32_t i = 0; i < s->prog.nout; i++)
     if (s->prog.out[i].role == OUT_SLOT)
       q->slot[nslot++] = k->out[i];
@@ -630,7 +634,8 @@ Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t 
   u.weight = rows->weight ? mem_alloc64(cap * 8) : NULL;
   if (!u.at || (target && !u.y) || (rows->fold && !u.fold) || (rows->weight && !u.weight))
     st = err_memory(e);
-  matrix_reset(q->matrix);
+  if (!st)
+    st = matrix_begin(q->matrix, cap, e);
   while (!st && next_panel(w, q, &c, &k, &st, e)) {
     st = run_panel(w, q, &k, errors, e);
     if (!st)

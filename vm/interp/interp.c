@@ -97,6 +97,10 @@ void interp_free(Interp *t) {
     mem_free(t->copy[k]);
   jit_use_free(t->jit);
   mem_free(t->copy);
+  mem_free(t->split);
+  mem_free(t->part);
+  mem_free(t->part_at);
+  mem_free(t->result);
   mem_free(t->own);
   mem_free(t->step);
   mem_free(t->reg);
@@ -158,6 +162,8 @@ static Status compute_constants(Interp *t, Err *e) {
       st = prepare(s, e);
     if (st != ST_OK)
       return st;
+    if (t->split[i])
+      continue;
     if (!t->reg[i].constant) {
       t->list[t->nlist++] = i;
       continue;
@@ -193,8 +199,64 @@ static void find_counted(Interp *t) {
   }
 }
 
-Status interp_new(const RowProg *p, const Env *env, const char *const *input, uint32_t ninput, Interp **out,
-                  Err *e) {
+/* ---- Slots in parts, and results ---- */
+
+/* Vectors that are slots, and nothing else. */
+static void find_split(Interp *t, bool *whole) {
+  const RowProg *p = t->p;
+  for (uint32_t k = 0; k < p->nout; k++) {
+    bool slot = p->out[k].role == OUT_SLOT && p->val[p->out[k].val].op == OP_VEC;
+    (slot ? t->split : whole)[p->out[k].val] = true;
+  }
+  for (uint32_t i = 0; i < p->nval; i++)
+    for (uint32_t k = 0; k < p->val[i].narg; k++)
+      whole[p->val[i].arg[k]] = true;
+  for (uint32_t i = 0; i < p->nval; i++)
+    t->split[i] = t->split[i] && !whole[i];
+}
+
+static void add_result(Interp *t, uint32_t i) {
+  t->part[t->nresult] = &t->reg[i];
+  t->result[t->nresult++] = i;
+}
+
+static Status find_results(Interp *t, bool split, Err *e) {
+  const RowProg *p = t->p;
+  uint32_t n = 0;
+  bool *whole = mem_alloc((size_t)p->nval + 1);
+  t->split = mem_alloc((size_t)p->nval + 1);
+  t->part_at = mem_alloc(((size_t)p->nout + 1) * sizeof *t->part_at);
+  if (!whole || !t->split || !t->part_at) {
+    mem_free(whole);
+    return err_memory(e);
+  }
+  if (split)
+    find_split(t, whole);
+  mem_free(whole);
+  for (uint32_t k = 0; k < p->nout; k++)
+    n += t->split[p->out[k].val] ? p->val[p->out[k].val].narg : 1;
+  t->part = mem_alloc(((size_t)n + 1) * sizeof *t->part);
+  t->result = mem_alloc(((size_t)n + 1) * sizeof *t->result);
+  if (!t->part || !t->result)
+    return err_memory(e);
+  for (uint32_t k = 0; k < p->nout; k++) {
+    uint32_t i = p->out[k].val;
+    for (uint32_t j = 0; t->split[i] && j < p->val[i].narg; j++)
+      add_result(t, p->val[i].arg[j]);
+    if (!t->split[i])
+      add_result(t, i);
+    t->part_at[k + 1] = t->nresult;
+  }
+  return ST_OK;
+}
+
+const Col *const *interp_parts(const Interp *t, uint32_t k, uint32_t *n) {
+  *n = t->part_at[k + 1] - t->part_at[k];
+  return t->split[t->p->out[k].val] ? t->part + t->part_at[k] : NULL;
+}
+
+static Status make(const RowProg *p, const Env *env, const char *const *input, uint32_t ninput, bool split,
+                   Interp **out, Err *e) {
   *out = NULL;
   Status st = interp_form(p, e);
   if (st != ST_OK)
@@ -247,6 +309,7 @@ Status interp_new(const RowProg *p, const Env *env, const char *const *input, ui
     }
   }
   find_counted(t);
+  st = st == ST_OK ? find_results(t, split, e) : st;
   st = st == ST_OK ? interp_layout(t, e) : st;
   if (st == ST_OK)
     st = compute_constants(t, e);
@@ -257,6 +320,16 @@ fail:
   else
     interp_free(t);
   return st;
+}
+
+Status interp_new(const RowProg *p, const Env *env, const char *const *input, uint32_t ninput, Interp **out,
+                  Err *e) {
+  return make(p, env, input, ninput, false, out, e);
+}
+
+Status interp_new_parts(const RowProg *p, const Env *env, const char *const *input, uint32_t ninput,
+                        Interp **out, Err *e) {
+  return make(p, env, input, ninput, true, out, e);
 }
 
 /* ---- Running ---- */
@@ -310,7 +383,7 @@ Status interp_run(Interp *t, const RowsIn *in, Col *out, uint8_t *keep, RowError
   for (uint32_t k = 0; k < t->p->nout; k++) {
     out[k] = t->reg[t->p->out[k].val];
     bool doubles = out[k].type == IR_F64 || (out[k].type == IR_VEC && !out[k].is_hot);
-    if (!doubles || (compiled && jit_use_canonical(t->jit, k)))
+    if (!doubles || t->split[t->p->out[k].val] || (compiled && jit_use_canonical(t->jit, k)))
       continue;
     if (!canonical_nans(&out[k], out[k].constant ? 1 : in->n, &t->copy[k]))
       return err_memory(e);

@@ -98,13 +98,13 @@ Status interp_layout(Interp *t, Err *e) {
     if (t->reg[i].constant)
       last[root[i]] = UINT32_MAX;
   }
-  for (uint32_t k = 0; k < t->p->nout; k++)
-    last[root[t->p->out[k].val]] = UINT32_MAX;
+  for (uint32_t k = 0; k < t->nresult; k++)
+    last[root[t->result[k]]] = UINT32_MAX;
   for (uint32_t i = 0; i < n; i++) {
     if (!step_has_column(t->reg[i].type))
       continue;
     nullable[i] = reg_nullable(t, i, nullable);
-    if (root[i] != i)
+    if (root[i] != i || t->split[i])
       continue;
     data[i] = 1 + reg_place(&l, reg_bytes(&t->reg[i]), i, last[i], t->reg[i].constant);
     if (nullable[i])

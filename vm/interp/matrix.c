@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/slab.h"
 #include "vm/interp/op.h"
+#include "vm/kernel/rows.h"
 #include "vm/shape.h"
 
 VECTOR_LOOPS
@@ -182,12 +184,20 @@ double slot_value(const Col *c, uint32_t r, uint32_t k) {
 
 /* ---- Building ---- */
 
+typedef struct Part { /* a value of a row, or some, and where it begins there */
+  const Col *col;
+  uint32_t slot, first;
+} Part;
+
 struct MatrixBuilder {
   Matrix m;
   const Slots *slots;
   uint32_t max_rows, cap_rows;
   uint64_t cap_entries;  /* sparse */
-  const Col **pick;      /* slot columns of an append */
+  Slab *slab;            /* that dense matrices of matrix_begin are cut from */
+  Part *part;            /* of an append */
+  const double **number; /* the arrays of several that are numbers */
+  uint32_t npart, cap_part;
   uint8_t *bad;          /* rows of an append that have failed */
 };
 
@@ -200,9 +210,8 @@ MatrixBuilder *matrix_builder(const Slots *s, uint32_t max_rows, Err *e) {
   b->slots = s;
   b->max_rows = max_rows;
   b->m.d = s->d;
-  b->pick = mem_alloc((s->n + (size_t)1) * sizeof *b->pick);
   b->bad = mem_alloc(PANEL_ROWS);
-  if (!b->pick || !b->bad) {
+  if (!b->bad) {
     err_memory(e);
     matrix_builder_free(b);
     return NULL;
@@ -211,10 +220,14 @@ MatrixBuilder *matrix_builder(const Slots *s, uint32_t max_rows, Err *e) {
 }
 
 static void arrays_free(Matrix *m) {
-  mem_free(m->a);
+  if (m->slab)
+    slab_drop(m->slab);
+  else
+    mem_free(m->a);
   mem_free(m->ptr);
   mem_free(m->col);
   mem_free(m->val);
+  m->slab = NULL;
   m->a = NULL;
   m->ptr = NULL;
   m->col = NULL;
@@ -279,51 +292,68 @@ static Status make_room(MatrixBuilder *b, uint32_t n, uint64_t more, Err *e) {
   return ST_OK;
 }
 
-static void put_dense(MatrixBuilder *b, const Col *const *slot, uint32_t n) {
-  const Slots *s = b->slots;
-  size_t d = s->d;
-  double *a = b->m.a + (size_t)b->m.n * d;
-  for (uint32_t k = 0; k < s->n; k++) {
-    const Col *c = slot[k];
-    size_t width = s->width[k], step = c->constant ? 0 : 1;
-    if (c->type == IR_VEC && c->is_hot) {
-      for (uint32_t r = 0; r < n; r++) {
-        int32_t hot = c->hot[r * step];
-        for (size_t j = 0; j < width; j++)
-          a[r * d + j] = 0;
-        if (hot >= 0)
-          a[r * d + (uint32_t)hot] = 1;
-      }
-    } else if (col_is_ragged(c)) {
-      for (uint32_t r = 0; r < n; r++) {
-        for (size_t j = 0; j < width; j++)
-          a[r * d + j] = 0;
-        for (uint32_t i = c->ptr[r]; i < c->ptr[r + 1]; i++)
-          a[r * d + c->el[i]] = c->f[i];
-      }
-    } else if (width == 1) {
-      for (uint32_t r = 0; r < n; r++)
-        a[r * d] = c->f[r * step];
-    } else {
-      for (uint32_t r = 0; r < n; r++) {
-        for (size_t j = 0; j < width; j++)
-          a[r * d + j] = c->f[r * step * width + j];
-      }
+static bool is_number(const Col *c) {
+  return c->type != IR_VEC && !c->constant;
+}
+
+/* A vector, or a constant. */
+static void put_part(const Col *c, size_t d, uint32_t n, double *a) {
+  size_t width = c->type == IR_VEC ? c->width : 1, step = c->constant ? 0 : 1;
+  if (c->type == IR_VEC && c->is_hot) {
+    for (uint32_t r = 0; r < n; r++) {
+      int32_t hot = c->hot[r * step];
+      for (size_t j = 0; j < width; j++)
+        a[r * d + j] = 0;
+      if (hot >= 0)
+        a[r * d + (uint32_t)hot] = 1;
     }
-    a += width;
+  } else if (col_is_ragged(c)) {
+    for (uint32_t r = 0; r < n; r++) {
+      for (size_t j = 0; j < width; j++)
+        a[r * d + j] = 0;
+      for (uint32_t i = c->ptr[r]; i < c->ptr[r + 1]; i++)
+        a[r * d + c->el[i]] = c->f[i];
+    }
+  } else {
+    for (uint32_t r = 0; r < n; r++)
+      for (size_t j = 0; j < width; j++)
+        a[r * d + j] = c->f[r * step * width + j];
   }
 }
 
-static void put_sparse(MatrixBuilder *b, const Col *const *slot, uint32_t n) {
-  const Slots *s = b->slots;
+/* True: all values are finite. */
+static bool put_dense(MatrixBuilder *b, uint32_t n) {
+  size_t d = b->slots->d;
+  double *a = b->m.a + (size_t)b->m.n * d;
+  bool finite = true;
+  for (uint32_t k = 0, m; k < b->npart; k += m) {
+    const Col *c = b->part[k].col;
+    double *to = a + b->part[k].first;
+    for (m = 0; k + m < b->npart && is_number(b->part[k + m].col); m++)
+      b->number[m] = b->part[k + m].col->f;
+    if (m) {
+      finite = k_rows_of(b->number, m, n, d, to) && finite;
+      continue;
+    }
+    m = 1;
+    put_part(c, d, n, to);
+    finite = finite && slot_is_finite(c, n);
+  }
+  return finite;
+}
+
+/* The same. */
+static bool put_sparse(MatrixBuilder *b, uint32_t n) {
   Matrix *m = &b->m;
   uint32_t at = m->ptr[m->n];
+  bool finite = true;
+  for (uint32_t k = 0; k < b->npart; k++)
+    finite = finite && slot_is_finite(b->part[k].col, n);
   for (uint32_t r = 0; r < n; r++) {
-    uint32_t first = 0;
-    for (uint32_t k = 0; k < s->n; k++) {
-      const Col *c = slot[k];
+    for (uint32_t k = 0; k < b->npart; k++) {
+      const Col *c = b->part[k].col;
+      uint32_t first = b->part[k].first, width = c->type == IR_VEC ? c->width : 1;
       size_t row = c->constant ? 0 : r;
-      uint32_t width = s->width[k];
       if (c->type == IR_VEC && c->is_hot) {
         if (c->hot[row] >= 0) {
           m->col[at] = first + (uint32_t)c->hot[row];
@@ -340,33 +370,70 @@ static void put_sparse(MatrixBuilder *b, const Col *const *slot, uint32_t n) {
           m->val[at++] = c->f[row * width + j];
         }
       }
-      first += width;
     }
     m->ptr[m->n + r + 1] = at;
   }
+  return finite;
 }
 
-Status matrix_put(MatrixBuilder *b, const Col *const *slot, uint32_t n, Err *e) {
-  const Slots *s = b->slots;
+/* ---- An append ---- */
+
+static Status add_part(MatrixBuilder *b, const Col *c, uint32_t slot, Err *e) {
+  if (b->npart == b->cap_part) {
+    uint32_t cap = b->cap_part ? 2 * b->cap_part : 16;
+    Part *part = mem_realloc(b->part, cap * sizeof *part);
+    b->part = part ? part : b->part;
+    const double **number = part ? mem_realloc(b->number, cap * sizeof *number) : NULL;
+    b->number = number ? number : b->number;
+    if (!part || !number)
+      return err_memory(e);
+    b->cap_part = cap;
+  }
+  const Part *last = b->npart ? &b->part[b->npart - 1] : NULL;
+  uint32_t first = last ? last->first + (last->col->type == IR_VEC ? last->col->width : 1) : 0;
+  b->part[b->npart++] = (Part){c, slot, first};
+  return ST_OK;
+}
+
+/* The parts of slot k, from number `from` on, are as wide as it is. */
+static Status check_slot(const MatrixBuilder *b, uint32_t k, uint32_t from, Err *e) {
+  uint64_t width = 0;
+  bool good = true;
+  for (uint32_t i = from; i < b->npart; i++) {
+    const Col *c = b->part[i].col;
+    width += c->type == IR_VEC ? c->width : 1;
+    good = good && (c->type == IR_VEC || c->type == IR_F64);
+  }
+  if (good && width == b->slots->width[k])
+    return ST_OK;
+  return err_set(e, ST_FAULT, "CML0601", "This is a fault of cml: please report it with the program.",
+                 "slot %u has %llu elements, not %u", k, (unsigned long long)width, b->slots->width[k]);
+}
+
+static Status put_parts(MatrixBuilder *b, uint32_t n, bool *finite, Err *e) {
   uint64_t entries = 0;
-  for (uint32_t k = 0; k < s->n; k++) {
-    const Col *c = slot[k];
-    uint32_t width = c->type == IR_VEC ? c->width : 1;
-    if (width != s->width[k] || (c->type != IR_VEC && c->type != IR_F64))
-      return err_set(e, ST_FAULT, "CML0601", "This is a fault of cml: please report it with the program.",
-                     "slot %u has %u elements, not %u", k, width, s->width[k]);
+  for (uint32_t k = 0; k < b->npart; k++) {
+    const Col *c = b->part[k].col;
     bool ragged = col_is_ragged(c), hot = c->type == IR_VEC && c->is_hot;
-    entries += ragged ? c->ptr[n] - c->ptr[0] : (uint64_t)n * (hot ? 1 : width);
+    entries += ragged ? c->ptr[n] - c->ptr[0] : (uint64_t)n * (hot || c->type != IR_VEC ? 1 : c->width);
   }
   Status st = make_room(b, n, entries, e);
   if (st != ST_OK)
     return st;
-  if (s->sparse)
-    put_sparse(b, slot, n);
-  else
-    put_dense(b, slot, n);
+  *finite = b->slots->sparse ? put_sparse(b, n) : put_dense(b, n);
   b->m.n += n;
   return ST_OK;
+}
+
+Status matrix_put(MatrixBuilder *b, const Col *const *slot, uint32_t n, Err *e) {
+  bool finite;
+  Status st = ST_OK;
+  b->npart = 0;
+  for (uint32_t k = 0; k < b->slots->n && !st; k++) {
+    st = add_part(b, slot[k], k, e);
+    st = st ? st : check_slot(b, k, k, e);
+  }
+  return st ? st : put_parts(b, n, &finite, e);
 }
 
 /* The data error of row r, if it has not one already. */
@@ -387,37 +454,114 @@ static void refuse(MatrixBuilder *b, const RowProg *p, uint32_t out, const RowsI
   row_errors_add(errors, &x);
 }
 
-Status matrix_append(MatrixBuilder *b, const RowProg *p, const Col *slot, const RowsIn *in, RowErrors *errors,
-                     Err *e) {
-  const Slots *s = b->slots;
-  uint32_t n = in->n, k = 0, first = 0;
-  memset(b->bad, 0, n);
-  for (uint32_t o = 0; o < p->nout && k < s->n; o++) {
-    if (p->out[o].role != OUT_SLOT)
-      continue;
-    const Col *c = &slot[k];
-    b->pick[k] = c;
-    for (uint32_t r = 0; c->null && r < n; r++) {
+static bool has_null(const Col *c, uint32_t n) {
+  return c->null && memchr(c->null, 1, c->constant && n ? 1 : n);
+}
+
+/* The bad rows of output o: its parts are those of a slot, [from, to). */
+static void refuse_slot(MatrixBuilder *b, const RowProg *p, uint32_t o, const RowsIn *in, uint32_t from,
+                        uint32_t to, RowErrors *errors) {
+  for (uint32_t k = from; k < to; k++) {
+    const Col *c = b->part[k].col;
+    for (uint32_t r = 0; c->null && r < in->n; r++)
       if (c->null[c->constant ? 0 : r])
         refuse(b, p, o, in, r, p->out[o].name ? p->out[o].name : "", "null", errors);
-    }
-    bool finite = slot_is_finite(c, n);
-    for (uint32_t r = 0; !finite && r < n; r++) {
+  }
+  for (uint32_t k = from; k < to; k++) {
+    const Col *c = b->part[k].col;
+    bool finite = slot_is_finite(c, in->n);
+    for (uint32_t r = 0; !finite && r < in->n; r++) {
       int64_t at = slot_bad_element(c, r);
       if (at < 0)
         continue;
       double v = slot_value(c, r, (uint32_t)at);
-      refuse(b, p, o, in, r, s->feature[first + (uint32_t)at], v != v ? "NaN" : "infinite", errors);
+      refuse(b, p, o, in, r, b->slots->feature[b->part[k].first + (uint32_t)at], v != v ? "NaN" : "infinite",
+             errors);
     }
-    first += s->width[k++];
   }
-  return matrix_put(b, b->pick, n, e);
+}
+
+/* t: NULL where no output is in parts. out: all outputs, or the slots alone. */
+static Status append(MatrixBuilder *b, const Interp *t, const RowProg *p, const Col *out, bool slots,
+                     const RowsIn *in, RowErrors *errors, Err *e) {
+  const Slots *s = b->slots;
+  uint32_t slot = 0;
+  bool finite = true, null = false;
+  Status st = ST_OK;
+  b->npart = 0;
+  for (uint32_t o = 0; o < p->nout && slot < s->n && !st; o++) {
+    uint32_t m = 1, from = b->npart;
+    if (p->out[o].role != OUT_SLOT)
+      continue;
+    const Col *const *part = t ? interp_parts(t, o, &m) : NULL;
+    for (uint32_t k = 0; k < m && !st; k++)
+      st = add_part(b, part ? part[k] : &out[slots ? slot : o], slot, e);
+    st = st ? st : check_slot(b, slot++, from, e);
+  }
+  st = st ? st : put_parts(b, in->n, &finite, e);
+  for (uint32_t k = 0; k < b->npart && !null && !st; k++)
+    null = has_null(b->part[k].col, in->n);
+  if (st || (finite && !null))
+    return st;
+  memset(b->bad, 0, in->n);
+  slot = 0;
+  for (uint32_t o = 0, from = 0, to = 0; o < p->nout && slot < s->n; o++) {
+    if (p->out[o].role != OUT_SLOT)
+      continue;
+    while (to < b->npart && b->part[to].slot == slot)
+      to++;
+    refuse_slot(b, p, o, in, from, to, errors);
+    from = to;
+    slot++;
+  }
+  return ST_OK;
+}
+
+Status matrix_append(MatrixBuilder *b, const RowProg *p, const Col *slot, const RowsIn *in, RowErrors *errors,
+                     Err *e) {
+  return append(b, NULL, p, slot, true, in, errors, e);
+}
+
+Status matrix_append_parts(MatrixBuilder *b, const Interp *t, const RowProg *p, const Col *out,
+                           const RowsIn *in, RowErrors *errors, Err *e) {
+  return append(b, t, p, out, false, in, errors, e);
+}
+
+Status matrix_begin(MatrixBuilder *b, uint32_t rows, Err *e) {
+  size_t n = (size_t)rows * b->m.d * sizeof *b->m.a;
+  matrix_reset(b);
+  if (b->slots->sparse || !n)
+    return ST_OK;
+  arrays_free(&b->m);
+  if (b->slab)
+    slab_rewind(b->slab);
+  double *a = b->slab ? slab_take(b->slab, n) : NULL;
+  if (!a) {
+    slab_drop(b->slab);
+    b->slab = slab_new(n);
+    a = b->slab ? slab_take(b->slab, n) : NULL;
+  }
+  b->cap_rows = a ? rows : 0;
+  if (!a)
+    return err_memory(e);
+  b->m.a = a;
+  b->m.slab = b->slab;
+  return ST_OK;
 }
 
 Matrix *matrix_take(MatrixBuilder *b, size_t *bytes) {
   Matrix *m = mem_alloc(sizeof *m);
   Err e = {.code = ST_OK};
   *bytes = 0;
+  if (m && b->m.slab && b->m.n) {
+    *bytes = (size_t)b->m.n * b->m.d * sizeof *b->m.a;
+    slab_trim(b->slab, b->m.a, *bytes);
+    *bytes += sizeof *m;
+    *m = b->m;
+    b->m = (Matrix){.d = m->d};
+    b->cap_rows = 0;
+    return m;
+  }
   if (!m || make_room(b, 0, 0, &e) != ST_OK) {
     mem_free(m);
     return NULL;
@@ -446,7 +590,9 @@ void matrix_builder_free(MatrixBuilder *b) {
   if (!b)
     return;
   arrays_free(&b->m);
-  mem_free(b->pick);
+  slab_drop(b->slab);
+  mem_free(b->part);
+  mem_free(b->number);
   mem_free(b->bad);
   mem_free(b);
 }

@@ -65,6 +65,11 @@ struct Interp {
   const Col **args;      /* storage of Step.arg */
   uint32_t *list;        /* the steps that run on each panel, in order */
   uint32_t nlist;
+  bool *split;           /* by value: a slot that is not put together (interp_new_parts) */
+  const Col **part;      /* what they are made of, slot after slot */
+  uint32_t *part_at;     /* nout + 1: where those of output k begin */
+  uint32_t *result;      /* values that are read behind the last step: outputs, and parts of them */
+  uint32_t nresult;
   int32_t *input;        /* col: number of the input */
   uint32_t ninput;
   Dict **own;            /* const.str, fitted.str: their dictionaries */

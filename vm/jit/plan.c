@@ -147,8 +147,8 @@ static void mark_read(Divide *d, uint32_t by, uint32_t arg) {
 
 /* A vector that only compiled scores read, element by element, is never made. */
 static void find_read(Divide *d) {
-  for (uint32_t k = 0; k < d->t->p->nout; k++)
-    d->read[d->t->p->out[k].val] = true;
+  for (uint32_t k = 0; k < d->t->nresult; k++)
+    d->read[d->t->result[k]] = true;
   for (uint32_t i = d->nval; i-- > 0;) {
     if (d->run[i] && divide_is_spread(d, i) && !d->read[i])
       d->run[i] = false;
@@ -177,8 +177,8 @@ static void find_phases(Divide *d) {
   for (uint32_t i = 0; i < d->nval; i++)
     if (d->run[i])
       for_args(d, i, want_across);
-  for (uint32_t k = 0; k < d->t->p->nout; k++)
-    want(d, d->t->p->out[k].val);
+  for (uint32_t k = 0; k < d->t->nresult; k++)
+    want(d, d->t->result[k]);
 }
 
 /* ---- Registers ---- */
@@ -226,8 +226,8 @@ static void lay_out(Divide *d) {
   for (uint32_t i = 0; i < d->nval; i++)
     if (d->run[i])
       for_args(d, i, lives_until);
-  for (uint32_t k = 0; k < d->t->p->nout; k++)
-    d->last[d->root[d->t->p->out[k].val]] = UINT32_MAX;
+  for (uint32_t k = 0; k < d->t->nresult; k++)
+    d->last[d->root[d->t->result[k]]] = UINT32_MAX;
   for (uint32_t now = 0; now < d->ntime; now++) /* in the order in which they are written */
     for (uint32_t i = 0; i < d->nval; i++)
       if (d->run[i] && d->at[i] == now && d->root[i] == i)

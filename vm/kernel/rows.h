@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Columns side by side become rows: out[r * stride + k] = col[k][r] for k < ncol, r < n. True where all of
+ * them are finite. */
+#ifndef CML_VM_KERNEL_ROWS_H
+#define CML_VM_KERNEL_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+bool k_rows_of(const double *const *col, size_t ncol, size_t n, size_t stride, double *out);
+
+/* The same, compiled for one instruction set (K_ISA_*); NULL where this machine has not that set. */
+typedef bool (*RowsFn)(const double *const *col, size_t ncol, size_t n, size_t stride, double *out);
+RowsFn k_rows_isa(int isa);
+
+#endif
