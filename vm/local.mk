@@ -42,7 +42,6 @@ jitdir = $(pkglibdir)
 jit_PROGRAMS = libcml-jit.so
 libcml_jit_so_SOURCES = $(jit_sources) base/arena.c base/err.c base/mem.c
 libcml_jit_so_CPPFLAGS = $(AM_CPPFLAGS) -isystem $(LLVM_INCLUDE)
-libcml_jit_so_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden
 libcml_jit_so_LDFLAGS = $(AM_LDFLAGS) -shared $(LLVM_LDFLAGS)
 libcml_jit_so_LDADD = $(LLVM_LIBS)
 endif
