@@ -35,6 +35,10 @@ typedef struct Blas {
 } Blas; /* the size_t at the ends are the lengths of the character arguments, 1 each, as Fortran passes
          * them */
 
+/* Where to look first: a folder with libopenblas.so.0, and the Fortran libraries it needs, which the system
+ * may not have. To be called before blas_get, by one thread; a name that is too long is ignored. */
+void blas_folder(const char *folder);
+
 /* The table, or NULL and ST_RESOURCE. Any thread; the first caller loads. Call it once on the driver
  * before workers run. */
 const Blas *blas_get(Err *e);
