@@ -3,13 +3,14 @@
 # layers.sh [DIR]: fails on an #include that a layer must not have, on a relative include, and on a source file that
 # no local.mk lists. DIR is the source tree (default: $CML_SRCDIR, or the parent of this file). Prints TAP.
 #
-# Who may know whom: base <- lang; base <- vm; compiler knows lang, vm, base; stdlib knows vm, base; app knows all.
+# Who may know whom: base <- lang; base <- vm; compiler knows lang, vm, base; stdlib knows vm, base; app knows all; spark
+# (inside of an executor) knows stdlib, vm, base.
 set -u
 
 cd "${1:-${CML_SRCDIR:-$(dirname "$0")/..}}" || exit 99
 n=0
 failed=0
-layers="base lang vm compiler stdlib app tests bench"
+layers="base lang vm compiler stdlib app spark tests bench"
 
 result() {  # result NAME FILE-WITH-FINDINGS
   n=$((n + 1))
@@ -65,9 +66,10 @@ check_layer vm base
 check_layer compiler lang vm base
 check_layer stdlib vm base
 check_layer app lang vm compiler stdlib base
+check_layer spark stdlib vm base
 
 : >"$found"
-for file in $(sources base lang vm compiler stdlib app tests/unit tests/fuzz); do
+for file in $(sources base lang vm compiler stdlib app spark tests/unit tests/fuzz); do
   listed=$file
   case $file in tests/unit/test_*) listed=${file%.c} ;; esac
   grep -q -F -w -- "$listed" ./*/local.mk || echo "$file is in no local.mk" >>"$found"
@@ -75,25 +77,25 @@ done
 result "every source is listed" "$found"
 
 : >"$found"
-for file in $(sources base lang vm compiler stdlib app tests/unit tests/fuzz) $(find stdlib -name '*.cml'); do
+for file in $(sources base lang vm compiler stdlib app spark tests/unit tests/fuzz) $(find stdlib -name '*.cml'); do
   head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$file" >>"$found"
 done
 result "every source opens with its licence" "$found"
 
 : >"$found"
-for file in $(sources base lang vm compiler stdlib app tests/unit tests/fuzz); do
+for file in $(sources base lang vm compiler stdlib app spark tests/unit tests/fuzz); do
   lines=$(wc -l <"$file")
   [ "$lines" -le 900 ] || echo "$file has $lines lines" >>"$found"
 done
 result "no source is longer than 900 lines" "$found"
 
 # Tables (*.def) and lines that are one string are as wide as they are.
-LC_ALL=C.UTF-8 grep -n -E '^.{111,}' $(sources base lang vm compiler stdlib app tests/unit tests/fuzz | grep '\.[ch]$') |
+LC_ALL=C.UTF-8 grep -n -E '^.{111,}' $(sources base lang vm compiler stdlib app spark tests/unit tests/fuzz | grep '\.[ch]$') |
   grep -v -E '^[^:]*:[0-9]*: *(\.[a-z_]+ = |return )?"([^"\\]|\\.)*"[]},;) ]*$' | cut -c 1-120 >"$found"
 result "no line of C is longer than 110 columns" "$found"
 
 : >"$found"
-libraries=$(sources base lang vm compiler stdlib)
+libraries=$(sources base lang vm compiler stdlib spark)
 if [ -n "$libraries" ]; then
   # shellcheck disable=SC2086
   awk '/(^|[^A-Za-z0-9_.>])(exit|abort)[ \t]*\(/ && !/^[ \t]*(\/?\*|\/\/)/ {
