@@ -61,7 +61,7 @@ static void read_all(const char *path, const CsvOptions *o, uint32_t most, size_
   CsvCells c = {0};
   Err e = {0};
   uint32_t n;
-  bool good = csv_file_open(path, o, &f, &e) == ST_OK && csv_first(f, &t, &e) == ST_OK && t.n > 0;
+  bool good = csv_file_open(path, NULL, o, &f, &e) == ST_OK && csv_first(f, &t, &e) == ST_OK && t.n > 0;
   if (good) {
     if (!csv_cells_start(&c, &t, CSV_NONE, NULL, 0))
       abort();

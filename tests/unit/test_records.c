@@ -319,8 +319,300 @@ static void columns_as_local(void **state) {
   of_columns(2048, 1, 1, false);
 }
 
+/* ---- Texts ---- */
+
+static Status read_some(void *ctx, void *out, size_t room, size_t *n, Err *e) {
+  (void)e; /* as little as a network gives */
+  *n = fread(out, 1, room < 1000 ? room : 1000, ctx);
+  return ST_OK;
+}
+
+/* The records of all files of the source, as one process after the other would split them. */
+static void split_all(const EngineSource *s, const IrColumn *col, uint32_t ncol, const RecordFile *file,
+                      uint32_t nfile, Made *m) {
+  Buf b = {0};
+  for (uint32_t i = 0; i < nfile && m->err.code == ST_OK; i++) {
+    FILE *f = fopen(file[i].name, "rb");
+    Splitter *x;
+    uint32_t n;
+    assert_non_null(f);
+    ByteSource in = {read_some, f};
+    if (splitter_open(s, col, ncol, file[i].input, i, file[i].name, in, &x, &m->err) == ST_OK)
+      while (splitter_next(x, &b, &n, &m->err) == ST_OK && b.n) {
+        RecordHead h;
+        assert_int_equal(record_head(buf_bytes(&b), &h, &m->err), ST_OK);
+        assert_true(n > 0 && h.n == n && h.file == i);
+        if (add_record(m, buf_bytes(&b)) != ST_OK)
+          break;
+      }
+    splitter_close(x);
+    fclose(f);
+  }
+  end_draft(m);
+  buf_free(&b);
+}
+
+static void as_local(EngineSource s, const IrColumn *col, uint32_t ncol) {
+  Reader *local = NULL, *r = NULL;
+  RowErrors errors = {0};
+  Err e = {0}, other = {0};
+  Block *b;
+  uint32_t seq, nfile, i = 0, input = 0;
+  Made m = {.r = NULL};
+  RecordFile file[8] = {{NULL, 0, 0}};
+  assert_int_equal(reader_open(&s, col, ncol, UINT64_C(1) << 28, &local, &e), ST_OK);
+  const char *const *name = reader_files(local, &nfile);
+  for (uint32_t k = 0; k < nfile; k++)
+    file[k] = (RecordFile){name[k], UINT64_MAX, s.next && k >= input ? input++ : 0};
+  assert_int_equal(records_open(&s, col, ncol, file, nfile, &r, &other), ST_OK);
+  m.r = r;
+  split_all(&s, col, ncol, file, nfile, &m);
+  while (reader_next(local, &b, &seq, &errors, &e) == ST_OK && b) {
+    assert_true(i < m.n);
+    assert_int_equal(m.block[i]->n, b->n);
+    compare(b, m.block[i++], col);
+    block_drop(b);
+  }
+  if (m.err.code && !e.code)
+    fail_msg("%s [%s]", m.err.cause, m.err.where);
+  assert_int_equal(e.code, m.err.code);
+  assert_string_equal(e.cause, m.err.cause);
+  assert_string_equal(e.where, m.err.where);
+  assert_int_equal(i, m.n);
+  if (!e.code)
+    compare_errors(&errors, &m.errors);
+  made_free(&m);
+  reader_close(local);
+  reader_close(r);
+}
+
+static void csv_as_local(void **state) {
+  (void)state;
+  static const IrColumn col[] = {{"s", KIND_CATEGORY, true}, {"i", KIND_INT, true}, {"x", KIND_FLOAT, false},
+                                 {"d", KIND_DATE, true},     {"t", KIND_STRING, true}};
+  const char *const names[] = {"i", "x", "d", "t", "s"};
+  const char *const name[] = {"t.csv", "t.csv.gz", "t.csv.zst", "u.csv"};
+  FILE *f = fopen(in_folder("t.csv"), "wb"), *u = fopen(in_folder("u.csv"), "wb");
+  assert_true(f && u);
+  fputs("i,x,d,t,s\n", f);
+  for (uint32_t i = 0; i < 2 * BLOCK + 77; i++) {
+    fprintf(f, "%u,%s%u.5,2020-02-%02u,\"a \"\"quoted\"\" text,\n %u\",%s\n%s", i,
+            i % 300 == 9 ? "x" : "", i / 7, 1 + i % (i % 500 ? 28 : 31), i, i % 7 ? "level" : "",
+            i % 100 ? "" : "\n");
+    fprintf(u, "%u;%u,5;%02u.02.2020;'t\\'%c%u';l%u\r\n# %u; a comment\r\n", i, i, 1 + i % 28,
+            i % 9 ? 'b' : 0xe4, i, i % 4, i);
+  }
+  fclose(f);
+  fclose(u);
+  char cmd[1000];
+  snprintf(cmd, sizeof cmd, "cd '%s' && gzip -k t.csv && zstd -q t.csv", folder);
+  assert_int_equal(system(cmd), 0);
+  for (int k = 0; k < 3; k++)
+    as_local(source("csv", name[k], NULL), col, 5);
+  as_local(source("csv", name[0], NULL), col, 0);
+  EngineSource other = source("csv", name[3],
+                              OPTIONS("header", "false", "delimiter", ";", "decimal", ",", "quote", "'",
+                                      "escape", "\\", "comment", "#", "encoding", "latin-1", "dates",
+                                      "%d.%m.%Y"));
+  other.column = names;
+  other.ncolumn = 5;
+  as_local(other, col, 5);
+  as_local(other, col + 1, 2);
+  static const IrColumn both[] = {{"i", KIND_INT, true}, {IR_INPUT_COLUMN, KIND_INT, false}};
+  EngineSource first = source("csv", name[0], NULL);
+  other.column = first.column = names;
+  other.ncolumn = first.ncolumn = 5;
+  first.next = &other;
+  as_local(first, both, 2);
+}
+
+static void bad_csv_as_local(void **state) {
+  (void)state;
+  static const IrColumn col[] = {{"a", KIND_INT, true}, {"b", KIND_STRING, true}};
+  static const char *const text[] = {
+      "a,b\n1,2\n3\n4,5\n",   "a,b\n1,\"x\"y\n",    "a,b\n1,\"x\n",   "a,b\n1,\xff\n",
+      "a,b\n1,2\r\n3,4\n",    "a,c\n1,2\n",         "a;b\n1;2\n",     "",
+      "a,b\n",                "a,b\n\n\n",          "\"a\n",          "a,b\nx,1\n2,\n,\n",
+      "a,b\n1,2\n\n\r\n\r\n", "a,b\r\n1,2\r\n3,4", "b,a,a\n1,2,3\n"};
+  for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+    put("bad.csv", text[i]);
+    as_local(source("csv", "bad.csv", NULL), col, 2);
+  }
+  char cmd[1000];
+  snprintf(cmd, sizeof cmd, "cd '%s' && head -c 500 t.csv.gz > cut.csv.gz && cp u.csv not.csv.gz", folder);
+  assert_int_equal(system(cmd), 0);
+  as_local(source("csv", "cut.csv.gz", NULL), col, 2);
+  as_local(source("csv", "not.csv.gz", NULL), col, 2);
+}
+
+/* ---- What is no record ---- */
+
+/* Any bytes instead of those of a record: a block, or an error that says something. */
+static void any_bytes(const Reader *r, Bytes bytes) {
+  Made m = {.r = r};
+  if (add_record(&m, bytes) == ST_OK)
+    end_draft(&m);
+  assert_true(!m.err.code || m.err.cause[0]);
+  made_free(&m);
+}
+
+static void mutate(const Reader *r, const Buf *record) {
+  uint8_t *copy = malloc(record->n + 8);
+  uint64_t h = 7;
+  assert_non_null(copy);
+  for (size_t n = 0; n < record->n; n += n < 300 ? 1 : record->n / 97 + 1) { /* cut off */
+    uint8_t *cut = malloc(n ? n : 1);
+    assert_non_null(cut);
+    memcpy(cut, record->p, n);
+    any_bytes(r, (Bytes){cut, n});
+    free(cut);
+  }
+  for (int k = 0; k < 3000; k++) {
+    memcpy(copy, record->p, record->n);
+    h = hash_mix(h + 1);
+    for (uint64_t i = 0; i < 1 + h % 3; i++) {
+      uint64_t at = hash_mix(h + i);
+      uint64_t room = k % 2 || record->n < 400 ? record->n : 400;
+      copy[at % room] ^= (uint8_t)(at >> 40 & at >> 50) | 1;
+    }
+    any_bytes(r, (Bytes){copy, record->n});
+  }
+  free(copy);
+}
+
+static void mutated(void **state) {
+  (void)state;
+  const IrColumn col[] = {{"a", KIND_INT, true}, {"b", KIND_STRING, true}, {"c", KIND_BOOL, false}};
+  RecordFile file = {"x", 500, 0};
+  uint32_t code[20], at[20];
+  int64_t num[20];
+  uint8_t truth[20], null[20];
+  uint32_t off[] = {0, 1, 3, 17};
+  Dict dict = {.n = 3, .off = off, .bytes = (char[]){"abca longer text."}};
+  for (uint32_t i = 0; i < 20; i++) {
+    code[i] = i % 3;
+    num[i] = i;
+    at[i] = 2 * i;
+    truth[i] = null[i] = i % 2;
+  }
+  Col v[] = {{.type = IR_I64, .i = num, .null = null},
+             {.type = IR_STR, .code = code, .dict = &dict, .null = null},
+             {.type = IR_BOOL, .b = truth}};
+  EngineSource s = source("parquet", "x", NULL);
+  Reader *r;
+  Buf b = {0};
+  Err e = {0};
+  assert_int_equal(records_open(&s, col, 3, &file, 1, &r, &e), ST_OK);
+  assert_int_equal(record_of_rows(col, v, 3, 20, 0, BLOCK, at, &b, &e), ST_OK);
+  mutate(r, &b);
+  reader_close(r);
+
+  put("m.csv", "c,a,b\ntrue,1,one\nfalse,2,two\n,3,\"a \"\"longer\"\" text\"\n0,4,\n");
+  s = source("csv", "m.csv", NULL);
+  FILE *f = fopen(in_folder("m.csv"), "rb");
+  Splitter *x;
+  uint32_t n;
+  assert_int_equal(records_open(&s, col, 3, &file, 1, &r, &e), ST_OK);
+  assert_int_equal(splitter_open(&s, col, 3, 0, 0, "m.csv", (ByteSource){read_some, f}, &x, &e), ST_OK);
+  assert_int_equal(splitter_next(x, &b, &n, &e), ST_OK);
+  assert_int_equal(n, 4);
+  mutate(r, &b);
+  splitter_close(x);
+  reader_close(r);
+  buf_free(&b);
+  fclose(f);
+}
+
+/* ---- Rows to be written ---- */
+
+static void there_and_back(void **state) {
+  (void)state;
+  EngineSource s = source("parquet", "all.parquet", NULL);
+  IrColumn col[COLUMNS];
+  Reader *local, *r;
+  RowErrors errors = {0};
+  Err e = {0};
+  Block *b;
+  uint32_t seq;
+  Buf rec = {0};
+  for (uint32_t k = 0; k < COLUMNS; k++) {
+    col[k] = columns[k];
+    col[k].nullable = true;
+  }
+  assert_int_equal(reader_open(&s, col, COLUMNS, UINT64_C(1) << 28, &local, &e), ST_OK);
+  RecordFile file = {"all", reader_total(local), 0};
+  assert_int_equal(records_open(&s, col, COLUMNS, &file, 1, &r, &e), ST_OK);
+  while (reader_next(local, &b, &seq, &errors, &e) == ST_OK && b) {
+    Made m = {.r = r};
+    Col half[COLUMNS]; /* every second row */
+    uint32_t *at = malloc(b->n * sizeof *at), n = 0;
+    assert_int_equal(record_of_rows(col, b->col, COLUMNS, b->n, 0, b->pos, NULL, &rec, &e), ST_OK);
+    assert_int_equal(add_record(&m, buf_bytes(&rec)), ST_OK);
+    assert_true(end_draft(&m) && m.block[0]->n == b->n);
+    compare(b, m.block[0], col);
+    for (uint32_t k = 0; k < COLUMNS; k++)
+      half[k] = m.block[0]->col[k];
+    for (uint32_t i = 1; i < b->n; i += 2, n++) {
+      at[n] = i;
+      for (uint32_t k = 0; k < COLUMNS; k++) {
+        if (half[k].type == IR_BOOL)
+          half[k].b[n] = half[k].b[i];
+        else if (half[k].type == IR_STR)
+          half[k].code[n] = half[k].code[i];
+        else
+          half[k].i[n] = half[k].i[i];
+        if (half[k].null)
+          half[k].null[n] = half[k].null[i];
+      }
+    }
+    assert_int_equal(record_of_rows(col, half, COLUMNS, n, 0, b->pos, at, &rec, &e), ST_OK);
+    assert_int_equal(add_record(&m, buf_bytes(&rec)), ST_OK);
+    assert_true(end_draft(&m) && m.block[1]->n == n && (m.block[1]->at || n < 2));
+    compare(b, m.block[1], col);
+    made_free(&m);
+    free(at);
+    block_drop(b);
+  }
+  assert_int_equal(e.code, ST_OK);
+  reader_close(local);
+  reader_close(r);
+  buf_free(&rec);
+}
+
+/* One value for all rows; a column that is null throughout. */
+static void constants(void **state) {
+  (void)state;
+  const IrColumn col[] = {{"a", KIND_INT, true}, {"b", KIND_STRING, true}, {"c", KIND_DATE, true}};
+  RecordFile file = {"x", 10, 0};
+  EngineSource s = source("parquet", "x", NULL);
+  int64_t seven = 7, day = -800;
+  uint32_t code = 0, off[] = {0, 2};
+  uint8_t yes = 1;
+  Dict dict = {.n = 1, .off = off, .bytes = (char[]){"ab"}};
+  Col v[] = {{.type = IR_I64, .i = &seven, .constant = true},
+             {.type = IR_STR, .code = &code, .dict = &dict, .null = &yes, .constant = true},
+             {.type = IR_I64, .i = &day, .constant = true}};
+  Buf rec = {0};
+  Err e = {0};
+  Made m = {.r = NULL};
+  Reader *r;
+  assert_int_equal(records_open(&s, col, 3, &file, 1, &r, &e), ST_OK);
+  m.r = r;
+  assert_int_equal(record_of_rows(col, v, 3, 10, 0, 0, NULL, &rec, &e), ST_OK);
+  assert_int_equal(add_record(&m, buf_bytes(&rec)), ST_OK);
+  assert_true(end_draft(&m));
+  for (uint32_t i = 0; i < 10; i++)
+    assert_true(m.block[0]->col[0].i[i] == 7 && m.block[0]->col[1].null[i] &&
+                m.block[0]->col[2].i[i] == -800);
+  made_free(&m);
+  reader_close(r);
+  buf_free(&rec);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(columns_as_local)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(columns_as_local), cmocka_unit_test(csv_as_local), cmocka_unit_test(bad_csv_as_local),
+      cmocka_unit_test(mutated),          cmocka_unit_test(there_and_back), cmocka_unit_test(constants)};
   cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -49,8 +49,10 @@ typedef struct CsvText { /* whole records; the memory is the owner's, CSV_PAD by
   CsvRules rules;
 } CsvText;
 
-/* Opens a file and leaves out the first lines. */
-Status csv_file_open(const char *path, const CsvOptions *o, CsvFile **out, Err *e);
+/* As the options say them; the rest is learned from the file. */
+CsvRules csv_rules(const CsvOptions *o);
+/* Opens a file (its bytes come from `from`, if that is not NULL) and leaves out the first lines. */
+Status csv_file_open(const char *path, const ByteSource *from, const CsvOptions *o, CsvFile **out, Err *e);
 void csv_file_close(CsvFile *f);
 /* The first record, as it stands there, empty lines left out; it stays in the file. n == 0: there is none. */
 Status csv_first(CsvFile *f, CsvText *out, Err *e);

@@ -302,22 +302,27 @@ static Status skip_lines(CsvFile *f, uint32_t skip, Err *e) {
   return ST_OK;
 }
 
-Status csv_file_open(const char *path, const CsvOptions *o, CsvFile **out, Err *e) {
+CsvRules csv_rules(const CsvOptions *o) {
+  CsvRules r = {.ndelim = (uint32_t)strlen(o->delimiter),
+                .quote = *o->quote ? (unsigned char)*o->quote : -1,
+                .escape = *o->escape ? (unsigned char)*o->escape : -1,
+                .comment = *o->comment ? (unsigned char)*o->comment : -1};
+  memcpy(r.delim, o->delimiter, sizeof r.delim);
+  return r;
+}
+
+Status csv_file_open(const char *path, const ByteSource *from, const CsvOptions *o, CsvFile **out, Err *e) {
   CsvFile *f = mem_alloc(sizeof *f);
   *out = NULL;
   if (!f)
     return err_memory(e);
   f->path = path;
   f->coding = !strcmp(o->encoding, "latin-1") ? LATIN1 : !strcmp(o->encoding, "utf-16") ? UTF16LE : UTF8;
-  f->rules = (CsvRules){.ndelim = (uint32_t)strlen(o->delimiter),
-                        .quote = *o->quote ? (unsigned char)*o->quote : -1,
-                        .escape = *o->escape ? (unsigned char)*o->escape : -1,
-                        .comment = *o->comment ? (unsigned char)*o->comment : -1};
-  memcpy(f->rules.delim, o->delimiter, sizeof f->rules.delim);
+  f->rules = csv_rules(o);
   f->raw = f->coding == UTF8 ? NULL : mem_alloc(CSV_PIECE + 2);
   if ((f->coding != UTF8 && !f->raw) || !room_for(f, CSV_PIECE))
     err_memory(e);
-  if (e->code == ST_OK && stream_open(path, &f->s, e) == ST_OK && skip_mark(f, e) == ST_OK &&
+  if (e->code == ST_OK && stream_open(path, from, &f->s, e) == ST_OK && skip_mark(f, e) == ST_OK &&
       skip_lines(f, o->skip, e) == ST_OK) {
     *out = f;
     return ST_OK;

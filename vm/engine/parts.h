@@ -29,7 +29,8 @@ Status glob_files(Arena *a, const char *dir, const char *path, const char ***out
 /* ---- stream.c ---- */
 
 typedef struct Stream Stream; /* the bytes of a file, decompressed */
-Status stream_open(const char *file, Stream **out, Err *e);
+/* `from`: its bytes; NULL: the file is opened. */
+Status stream_open(const char *file, const ByteSource *from, Stream **out, Err *e);
 Status stream_read(Stream *s, char *out, size_t room, size_t *n, Err *e); /* *n == 0: the end */
 void stream_close(Stream *s);
 /* A compressed file that was cut off, damaged, or is of a kind that is not read. */
@@ -156,6 +157,7 @@ struct Reader { /* what its threads share */
   const Input *in;          /* whose file it is */
   bool own;                 /* it is read without DuckDB */
   struct CsvFile *csv;      /* CSV */
+  const ByteSource *bytes;  /* of a text file that somebody else opened; else NULL */
   struct PqFile *pq;        /* Parquet, where it is read without DuckDB */
   uint32_t nfield;
   const uint32_t *which;    /* of a field: the column it is of */
@@ -203,6 +205,7 @@ typedef struct Draft { /* a block being made, by one thread: what it is made of,
   RowErrors *errors;
 } Draft;
 
+Status record_bad(Err *e); /* CML0614: bytes of another engine that cannot be read */
 /* A draft of r->col; its columns as a block, as long as its rows. */
 Status draft_start(Draft *b, Err *e);
 Status draft_block(Draft *b, Block **out, Err *e);
@@ -229,6 +232,7 @@ Status reader_file_error(const char *file, const char *what, Err *e);
 typedef struct FormatOps {
   const char *what; /* for messages: "CSV" */
   bool no_files;    /* the source says itself what is read: path is not a path */
+  bool text;        /* `open` opens r->csv, and `values` are those of a draft's csv */
   bool own;         /* reads without DuckDB, with: (Parquet: where r->own is set by `open`) */
   /* What the next block is made of: b->n rows, b->held bytes. */
   Status (*collect)(Reader *r, Draft *b, Err *e);

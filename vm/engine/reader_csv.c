@@ -255,7 +255,7 @@ static Status csv_columns(Arena *a, const EngineSource *s, const Options *opt, c
   Fields f = {0};
   Names name = {0};
   TextGuess *g = NULL;
-  if (csv_file_open(file[0], o, &csv, e) != ST_OK)
+  if (csv_file_open(file[0], NULL, o, &csv, e) != ST_OK)
     return e->code;
   Status st = first_record(csv, o, file[0], &f, e);
   if (st == ST_OK)
@@ -319,7 +319,7 @@ static Status csv_open(Reader *r, Err *e) {
   Arena a;
   Fields f = {0};
   Names name = {0};
-  if (csv_file_open(file, o, &r->csv, e) != ST_OK)
+  if (csv_file_open(file, r->bytes, o, &r->csv, e) != ST_OK)
     return e->code;
   arena_init(&a, NULL);
   Status st = first_record(r->csv, o, file, &f, e);
@@ -361,6 +361,8 @@ static Status csv_values(Draft *b, Err *e) {
     err_memory(e);
   if (e->code == ST_OK) {
     while (e->code == ST_OK && (m = csv_cells(&c)) > 0) {
+      if (m > b->n - b->done) /* of another file's splitter: more rows than it said */
+        record_bad(e);
       for (uint32_t k = 0; k < b->ncol && e->code == ST_OK; k++) {
         if (!text_convert(b, k, c.cell + (size_t)k * c.rows, m, b->done))
           err_memory(e);
@@ -408,6 +410,7 @@ static Status csv_collect(Reader *r, Draft *b, Err *e) {
 
 const FormatOps csv_ops = {.what = "CSV",
                            .own = true,
+                           .text = true,
                            .columns = csv_columns,
                            .open = csv_open,
                            .collect = csv_collect,

@@ -3,8 +3,8 @@
  * take_column.
  *
  * A record is bytes from outside: every length is checked against what is left before it is used, every
- * offset against the one before. Its columns have the layout of DuckDB's vectors, so that what
- * reader_parquet.c makes of those is made of these, errors included. */
+ * offset against the one before. The columns have the layout of DuckDB's vectors, so that what
+ * reader_parquet.c makes of those is made of these, errors included. Records of text: records_text.c. */
 #include <string.h>
 
 #include "base/unicode.h"
@@ -48,7 +48,7 @@ static bool is_text_format(const char *format) {
 }
 
 /* Options are the other engine's where it takes the files apart. */
-static Status copy_inputs(Reader *r, const EngineSource *s, Err *e) {
+Status records_inputs(Reader *r, const EngineSource *s, Err *e) {
   for (Input *in = r->input; s; s = s->next, in++) {
     in->opt = (Options){.ops = &parquet_ops, .text = {.decimal = '.'}};
     if (reader_input(r, s, in, e) != ST_OK ||
@@ -64,7 +64,7 @@ Status records_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, c
   Reader *r = reader_new(s);
   if (!r)
     return err_memory(e);
-  if (copy_inputs(r, s, e) == ST_OK && reader_columns(r, col, ncol, e) == ST_OK &&
+  if (records_inputs(r, s, e) == ST_OK && reader_columns(r, col, ncol, e) == ST_OK &&
       copy_files(r, file, nfile, e) == ST_OK)
     *out = r;
   else
@@ -158,13 +158,7 @@ Status records_end(RecordDraft *d, Block **out, Err *e) {
 
 /* ---- Kind 1 ---- */
 
-typedef struct Take { /* from a record */
-  const uint8_t *p;   /* aligned to 8 bytes */
-  size_t n, at;
-} Take;
-
-/* An array of n bytes at the next multiple of 8; NULL: it is not there. */
-static const void *take(Take *t, uint64_t n) {
+const void *take(Take *t, uint64_t n) {
   size_t from = (t->at + 7) & ~(size_t)7;
   if (from > t->n || n > t->n - from)
     return NULL;
@@ -251,7 +245,7 @@ static Status take_column(Draft *b, uint32_t k, Take *t, uint32_t n, Err *e) {
 /* Where the rows are: d->at of them. */
 static Status take_positions(RecordDraft *d, const RecordHead *h, Take *t, Err *e) {
   uint32_t first = (uint32_t)(h->pos - d->b.pos), *at = d->at + d->b.done;
-  bool gaps = h->flags & RECORD_GAPS;
+  bool gaps = h->kind == RECORD_COLUMNS && (h->flags & RECORD_GAPS);
   const uint32_t *off = gaps ? take(t, (uint64_t)h->n * sizeof *off) : NULL;
   uint64_t most = d->b.r->file_rows[d->b.at_file] - d->b.pos;
   most = most < BLOCK ? most : BLOCK;
@@ -302,12 +296,10 @@ Status records_add(RecordDraft *d, Bytes record, bool *taken, Err *e) {
   if (h.file != d->b.at_file || h.pos - h.pos % BLOCK != d->b.pos)
     return ST_OK;
   *taken = true;
-  if (h.kind != RECORD_COLUMNS)
-    return record_bad(e);
   if (align(d, &record, e) != ST_OK)
     return e->code;
   Take t = {record.p, record.n, RECORD_HEAD};
   if (take_positions(d, &h, &t, e) != ST_OK)
     return e->code;
-  return add_columns(d, &h, &t, e);
+  return h.kind == RECORD_TEXT ? record_text(d, &h, &t, e) : add_columns(d, &h, &t, e);
 }

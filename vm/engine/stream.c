@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bytes of a file, decompressed where its name says that it is compressed. Read stream_read.
+/* The bytes of a file, decompressed where its name says that it is compressed. Read stream_read. The file is
+ * opened here, or its bytes come from somebody else.
  *
  * A file that was cut off, or does not fit its checksum, is an error at the place where that is seen. DuckDB
  * would take such a file for one that ends there: what it decompresses itself goes through whole_check
@@ -19,6 +20,7 @@ typedef enum { PLAIN, GZIP, ZSTD } Packing;
 
 struct Stream {
   int fd;
+  ByteSource from;   /* where there is no fd */
   Packing packing;
   uint8_t in[PIECE]; /* of a compressed file */
   z_stream z;
@@ -50,6 +52,8 @@ static Status misnamed(Err *e) {
 /* Bytes of the file; *n == 0: its end. */
 static Status read_bytes(Stream *s, void *p, size_t room, size_t *n, Err *e) {
   ssize_t got;
+  if (s->from.read)
+    return s->from.read(s->from.ctx, p, room, n, e);
   do
     got = read(s->fd, p, room);
   while (got < 0 && errno == EINTR);
@@ -144,6 +148,16 @@ static Status start(Stream *s, Err *e) {
   return s->packing != ZSTD || s->zstd ? ST_OK : err_memory(e);
 }
 
+static Status open_file(Stream *s, const char *file, Err *e) {
+  s->fd = open(file, O_RDONLY | O_CLOEXEC);
+  if (s->fd < 0 && errno == ENOENT)
+    err_set(e, ST_DATA, "CML0402", "Correct the path in the program.", "there is no file `%s`", file);
+  else if (s->fd < 0)
+    err_set(e, ST_RESOURCE, "CML0503", "Change its permissions.", "the file cannot be opened: %s",
+            strerror(errno));
+  return e->code;
+}
+
 /* How a file is packed, by its name. */
 static Status packing_of(const char *file, Packing *out, Err *e) {
   const char *end = strrchr(file, '.');
@@ -158,7 +172,7 @@ static Status packing_of(const char *file, Packing *out, Err *e) {
   return ST_OK;
 }
 
-Status stream_open(const char *file, Stream **out, Err *e) {
+Status stream_open(const char *file, const ByteSource *from, Stream **out, Err *e) {
   Packing packing;
   *out = NULL;
   if (packing_of(file, &packing, e) != ST_OK)
@@ -169,13 +183,10 @@ Status stream_open(const char *file, Stream **out, Err *e) {
   s->packing = packing;
   s->first = true;
   s->left = 1;
-  s->fd = open(file, O_RDONLY | O_CLOEXEC);
-  if (s->fd < 0 && errno == ENOENT)
-    err_set(e, ST_DATA, "CML0402", "Correct the path in the program.", "there is no file `%s`", file);
-  else if (s->fd < 0)
-    err_set(e, ST_RESOURCE, "CML0503", "Change its permissions.", "the file cannot be opened: %s",
-            strerror(errno));
-  if (e->code == ST_OK && start(s, e) == ST_OK) {
+  s->fd = -1;
+  if (from)
+    s->from = *from;
+  if ((from || open_file(s, file, e) == ST_OK) && start(s, e) == ST_OK) {
     *out = s;
     return ST_OK;
   }
@@ -214,7 +225,7 @@ Status whole_check(const char *file, Err *e) {
   Packing packing;
   Stream *s;
   size_t n = 1;
-  if (packing_of(file, &packing, e) != ST_OK || packing == PLAIN || stream_open(file, &s, e) != ST_OK)
+  if (packing_of(file, &packing, e) != ST_OK || packing == PLAIN || stream_open(file, NULL, &s, e) != ST_OK)
     return e->code;
   char *out = mem_alloc(PIECE);
   if (!out)
