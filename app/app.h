@@ -50,9 +50,14 @@ typedef struct Args {
 Status args_parse(Arena *a, int argc, char **argv, const char *command, const char *synopsis,
                   const Flag *flags, Args *out);
 const char *args_get(const Args *a, const char *name);
-/* NAME=VALUE of every repeated option (-p) as name, value, name, value, ...; ST_USAGE in e where there is
+/* NAME=VALUE of every -p as name, value, name, value, ...; ST_USAGE in e where there is
  * no `=`. */
 const char *const *args_defines(Arena *a, const Args *args, uint32_t *pairs, Err *e);
+/* KEY=VALUE of every --conf; ST_USAGE in e where there is no `=`. */
+const char *const *args_conf(Arena *a, const Args *args, uint32_t *n, Err *e);
+/* --executor, --master, --conf, --memory of an execution; false: not understood, said on standard error. */
+struct Execution;
+bool args_executor(Arena *a, const Args *args, const char *command, struct Execution *x, Err *e);
 bool args_jit(const Args *args, JitMode *mode);       /* --jit; false: no such mode */
 Status args_seed(const Args *args, uint64_t *seed);  /* --seed; ST_USAGE, with a message, when it is no
                                                       * whole number */
@@ -118,12 +123,13 @@ const char *code_page(const char *code); /* what `cmlc doc CML0430` prints: a co
 /* ---- Messages ---- */
 void app_print(const Buf *b);                 /* to standard output; nothing when empty */
 void app_error(const App *app, const Err *e); /* one failure, as cause, place and remedy, to standard error */
+void app_warning(const App *app, const char *where, const char *text);
 
 /* ---- outputs.c: before a run; ST_RESOURCE where a file cannot be written, ST_PROGRAM where it would
  * replace one that is read ---- */
 Status output_check(const char *path, const char *const *input, uint32_t n, Err *e);
 /* every predict and bundle stage */
-Status outputs_check(const Program *p, const char *dir, const char *program, Err *e);
+Status outputs_check(const Program *p, const char *dir, const char *program, bool spark, Err *e);
 
 /* ---- Commands ---- */
 typedef struct Command {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/execute.h"
 #include "base/num.h"
 
 #define LEAST_MEMORY (UINT64_C(64) << 20)
@@ -101,6 +102,8 @@ const char *const *args_defines(Arena *a, const Args *args, uint32_t *pairs, Err
   const char **out = NEWN(a, const char *, 2 * args->nmany + 1);
   *pairs = 0;
   for (uint32_t i = 0; out && i < args->nmany; i++) {
+    if (!strcmp(args->flag[args->many_flag[i]].name, "--conf"))
+      continue;
     const char *eq = strchr(args->many[i], '=');
     if (!eq || eq == args->many[i]) {
       const Flag *f = &args->flag[args->many_flag[i]];
@@ -115,6 +118,47 @@ const char *const *args_defines(Arena *a, const Args *args, uint32_t *pairs, Err
     ++*pairs;
   }
   return out;
+}
+
+const char *const *args_conf(Arena *a, const Args *args, uint32_t *n, Err *e) {
+  const char **out = NEWN(a, const char *, args->nmany + 1);
+  *n = 0;
+  for (uint32_t i = 0; out && i < args->nmany; i++) {
+    if (strcmp(args->flag[args->many_flag[i]].name, "--conf"))
+      continue;
+    const char *eq = strchr(args->many[i], '=');
+    if (!eq || eq == args->many[i])
+      err_set(e, ST_USAGE, "", "Write --conf KEY=VALUE.", "`--conf %s` has no key and value", args->many[i]);
+    out[(*n)++] = args->many[i];
+  }
+  return out;
+}
+
+static bool refuse(const char *command, const char *what) {
+  fprintf(stderr, "cmlc %s: %s\n", command, what);
+  return false;
+}
+
+bool args_executor(Arena *a, const Args *args, const char *command, Execution *x, Err *e) {
+  const char *name = args_get(args, "--executor"), *master = args_get(args, "--master");
+  uint32_t n = 0;
+  const char *const *conf = args_conf(a, args, &n, e);
+  bool spark = name && !strcmp(name, "spark");
+  if (name && !spark && strcmp(name, "local") && strcmp(name, "loopback"))
+    return refuse(command, "`--executor` is local, spark or loopback");
+  if (!spark && (master || n))
+    return refuse(command, "`--master` and `--conf` go with `--executor spark`");
+  x->loopback = name && !strcmp(name, "loopback");
+  SparkOptions *o = spark ? NEW(a, SparkOptions) : NULL;
+  if (spark && (!o || !conf))
+    err_memory(e);
+  if (o)
+    *o = (SparkOptions){.master = master,
+                        .conf = conf,
+                        .nconf = n,
+                        .memory = args_get(args, "--memory") ? x->limits.memory : SPARK_MEMORY};
+  x->spark = o;
+  return true;
 }
 
 bool args_jit(const Args *args, JitMode *mode) {

@@ -13,10 +13,13 @@
 static const Flag flags[] = {
     {"--param", "-p", "NAME=VALUE", "value of a param; may be repeated", true},
     {"--threads", NULL, "N", "workers (one for each processor); results do not depend on it", false},
-    {"--memory", NULL, "SIZE", "most memory to use, such as 512M or 8G (most of the machine)", false},
+    {"--memory", NULL, "SIZE",
+     "most memory to use, such as 512M or 8G (most of the machine; of each Spark executor 1G)", false},
     {"--seed", NULL, "N", "seed of random splits and folds (0)", false},
     {"--executor", NULL, "NAME",
-     "local (threads), or loopback (forked children, for tests); results do not depend on it", false},
+     "local (threads), spark, or loopback (forked children, for tests); results do not depend on it", false},
+    {"--master", NULL, "URL", "with --executor spark: spark://HOST:PORT, yarn, k8s://..., local[N]", false},
+    {"--conf", NULL, "KEY=VALUE", "with --executor spark: a property of Spark; may be repeated", true},
     {"--jit", NULL, "MODE",
      "machine code for the programs of rows (auto, off, force); results do not depend on it", false},
     {"--skip-pass", NULL, "NAMES",
@@ -54,7 +57,7 @@ static Status write_json(const Report *r, const char *path, Err *e) {
 static Status run_compiled(const App *app, const Settings *s, const Compiled *c, Arena *a, Err *e) {
   RunResult r;
   Report report;
-  if (outputs_check(c->program, s->run.limits.dir, s->compile.path, e) != ST_OK) {
+  if (outputs_check(c->program, s->run.limits.dir, s->compile.path, s->run.spark != NULL, e) != ST_OK) {
     app_error(app, e);
     return e->code;
   }
@@ -80,8 +83,7 @@ static Status usage(const char *what) {
 }
 
 static Status settings(const App *app, Arena *a, const Args *args, Settings *s, Err *e) {
-  const char *threads = args_get(args, "--threads"), *memory = args_get(args, "--memory"),
-             *executor = args_get(args, "--executor");
+  const char *threads = args_get(args, "--threads"), *memory = args_get(args, "--memory");
   const char *features = args_get(args, "--coefficients");
   long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   if (args->nword != 1)
@@ -103,11 +105,10 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
     return usage("`--memory` is a size of at least 64M, like 512M or 2G");
   if (features && strcmp(features, "all") && !args_count(features, 0, UINT32_MAX, &s->features))
     return usage("`--coefficients` is a whole number, or all");
-  if (executor && strcmp(executor, "local") && strcmp(executor, "loopback"))
-    return usage("`--executor` is local or loopback");
+  if (!args_executor(a, args, "run", &s->run, e))
+    return ST_USAGE;
   if (!args_jit(args, &s->run.jit))
     return usage("`--jit` is auto, off or force");
-  s->run.loopback = executor && !strcmp(executor, "loopback");
   if (args_seed(args, &s->compile.seed) != ST_OK || args_passes(args, "--skip-pass") != ST_OK)
     return ST_USAGE;
   s->compile.check.define = args_defines(a, args, &s->compile.check.ndefine, e);

@@ -187,8 +187,13 @@ static Status on_bundle(void *ctx, const Program *p, uint32_t stage, const char 
 
 static void print_warnings(const App *app, const Program *p, const RunResult *r) {
   for (uint32_t i = 0; i < r->nwarning; i++)
-    fprintf(stderr, "%swarning%s: %s: %s\n", app->colour ? "\033[1;33m" : "", app->colour ? "\033[0m" : "",
-            p->stage[r->warning[i].stage].name, r->warning[i].text);
+    app_warning(app, p->stage[r->warning[i].stage].name, r->warning[i].text);
+}
+
+static Status make_executor(const App *app, const Execution *x, Executor **out, Err *e) {
+  if (x->spark)
+    return exec_spark(x->spark, app->cancel, out, e);
+  return x->loopback ? exec_loopback(out, e) : exec_local(out, e);
 }
 
 Status execute(const App *app, const Execution *x, const Compiled *c, RunResult *r, Report *report,
@@ -206,7 +211,7 @@ Status execute(const App *app, const Execution *x, const Compiled *c, RunResult 
   Limits limits = x->limits;
   Status st = jit_open(x->jit, &limits.jit, e);
   if (st == ST_OK)
-    st = x->loopback ? exec_loopback(&exec, e) : exec_local(&exec, e);
+    st = make_executor(app, x, &exec, e);
   if (st == ST_OK)
     st = run_program(c->program, exec, app->registry, &limits, &hooks, r, e);
   if (exec)

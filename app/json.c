@@ -431,7 +431,7 @@ void report_json(const Report *r, Buf *out) {
     json_text(&j, "path", x->path);
     json_whole(&j, "rows", x->rows);
     json_whole(&j, "bytes", x->bytes);
-    json_text(&j, "digest", x->digest);
+    json_text(&j, "digest", x->elsewhere ? NULL : x->digest);
     json_close(&j, '}');
   }
   json_close(&j, ']');

@@ -96,11 +96,24 @@ static void on_rows(void *ctx, uint64_t done, uint64_t total) {
   pthread_mutex_unlock(&m->lock);
 }
 
+void app_warning(const App *app, const char *where, const char *text) {
+  fprintf(stderr, "%swarning%s: %s: %s\n", app->colour ? "\033[1;33m" : "", app->colour ? "\033[0m" : "",
+          where, text);
+}
+
+static void on_note(void *ctx, const char *text) {
+  Meter *m = ctx;
+  pthread_mutex_lock(&m->lock);
+  clear_line(m);
+  app_warning(m->app, m->stage, text);
+  pthread_mutex_unlock(&m->lock);
+}
+
 void meter_start(Meter *m, const App *app, bool quiet, const char *stage) {
   memset(m, 0, sizeof *m);
   m->app = app;
   m->quiet = quiet;
-  m->progress = (Progress){on_rows, m};
+  m->progress = (Progress){.rows = on_rows, .note = on_note, .ctx = m};
   pthread_mutex_init(&m->lock, NULL);
   meter_stage(m, stage);
 }

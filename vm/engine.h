@@ -144,6 +144,10 @@ Status records_end(RecordDraft *d, Block **out, Err *e);
 Status record_of_rows(const IrColumn *col, const Col *v, uint32_t ncol, uint32_t n, uint32_t file,
                       uint64_t pos, const uint32_t *at, Buf *out, Err *e);
 
+/* The way back: columns of such a record, in the arena. CML0614: it is none, or of other columns. */
+Status rows_of_record(Arena *a, Bytes record, const IrColumn *col, uint32_t ncol, Col **out, uint32_t *n,
+                      Err *e);
+
 typedef struct ByteSource { /* the bytes of a file; *n == 0: the end */
   Status (*read)(void *ctx, void *out, size_t room, size_t *n, Err *e);
   void *ctx;

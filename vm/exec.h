@@ -93,6 +93,8 @@ typedef struct Registry { /* handed down by app (stdlib/registry.c) */
 typedef struct Progress { /* what the executor tells while it scans; may be NULL */
   void (*rows)(void *ctx, uint64_t done, uint64_t total); /* total 0: unknown; called from any thread,
                                                            * cheaply */
+  void (*note)(void *ctx,
+               const char *text); /* something that a user wants to know: a worker was lost; or NULL */
   void *ctx;
 } Progress;
 
@@ -110,6 +112,8 @@ typedef struct ScanInfo { /* what a scan says besides its results */
   uint64_t kept[KEPT];     /* rows stage: surviving rows of each part, then those that were invalid (first
                             * scan) */
   bool from_cache;
+  bool elsewhere;          /* write: what was written lies where only the executor looks, of so many bytes */
+  uint64_t written;
 } ScanInfo;
 
 typedef struct Executor Executor;

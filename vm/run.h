@@ -55,6 +55,7 @@ typedef struct RunExport {
   const char *kind; /* "predictions", "features" or "bundle" */
   const char *path; /* as written in the program */
   uint64_t rows, bytes;
+  bool elsewhere;   /* the executor wrote it where only it looks: no digest */
   char digest[DIGEST_HEX];
 } RunExport;
 

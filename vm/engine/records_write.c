@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows -> records of columns: what another engine writes into its files. Read record_of_rows. */
+/* Rows -> records of columns, what another engine writes into its files, and back. Read record_of_rows. */
 #include <string.h>
 
 #include "vm/engine/records.h"
@@ -112,4 +112,95 @@ Status record_of_rows(const IrColumn *col, const Col *v, uint32_t ncol, uint32_t
   }
   align(out);
   return e->code == ST_OK && out->bad ? err_memory(e) : e->code;
+}
+
+/* ---- Back ---- */
+
+/* n bytes from the next multiple of `each`. */
+static const void *take_array(Rd *r, const uint8_t *begin, size_t n) {
+  rd_take(r, (8 - (size_t)(r->p - begin) % 8) % 8);
+  return rd_take(r, n);
+}
+
+static Status take_nulls(Arena *a, Rd *r, uint32_t n, Col *c, Err *e) {
+  size_t words = ((size_t)n + 63) / 64;
+  const uint8_t *valid = rd_take(r, words * 8);
+  c->null = NEWN(a, uint8_t, n + 1);
+  if (!c->null)
+    return err_memory(e);
+  for (uint32_t i = 0; valid && i < n; i++)
+    c->null[i] = !(valid[i / 8] >> i % 8 & 1);
+  return ST_OK;
+}
+
+/* One entry a row: it is only read once. */
+static Status take_texts(Arena *a, Rd *r, const uint8_t *begin, uint32_t n, Col *c, Err *e) {
+  uint64_t bytes = rd_u64(r);
+  const void *off = rd_take(r, (n + (size_t)1) * 4);
+  const char *text = bytes <= UINT32_MAX ? take_array(r, begin, bytes) : NULL;
+  Dict *d = c->dict = NEW(a, Dict);
+  c->code = NEWN(a, uint32_t, n + 1);
+  if (!d || !c->code || !(d->off = NEWN(a, uint32_t, n + 1)) || !(d->bytes = arena_alloc(a, bytes + 1)))
+    return err_memory(e);
+  if (!off || !text)
+    return record_bad(e);
+  memcpy(d->off, off, (n + (size_t)1) * 4);
+  memcpy(d->bytes, text, bytes);
+  d->n = n;
+  for (uint32_t i = 0; i < n; i++) {
+    c->code[i] = i;
+    if (d->off[i] > d->off[i + 1])
+      return record_bad(e);
+  }
+  return d->off[0] == 0 && d->off[n] <= bytes ? ST_OK : record_bad(e);
+}
+
+static Status take_numbers(Arena *a, Rd *r, enum RecordType type, uint32_t n, Col *c, Err *e) {
+  size_t each = type == REC_BOOL ? 1 : type == REC_DATE ? 4 : 8;
+  const uint8_t *v = rd_take(r, n * each);
+  c->b = arena_alloc64(a, n * (type == REC_BOOL ? 1 : 8) + 1);
+  if (!c->b)
+    return err_memory(e);
+  for (uint32_t i = 0; v && type == REC_DATE && i < n; i++) {
+    int32_t day;
+    memcpy(&day, v + 4 * (size_t)i, sizeof day);
+    c->i[i] = day;
+  }
+  if (v && type != REC_DATE)
+    memcpy(c->b, v, n * each);
+  return v ? ST_OK : record_bad(e);
+}
+
+Status rows_of_record(Arena *a, Bytes record, const IrColumn *col, uint32_t ncol, Col **out, uint32_t *n,
+                      Err *e) {
+  RecordHead h;
+  Rd r = rd_of(record);
+  if (record_head(record, &h, e) != ST_OK || h.kind != RECORD_COLUMNS)
+    return record_bad(e);
+  rd_take(&r, RECORD_HEAD);
+  if (h.flags & RECORD_GAPS)
+    rd_take(&r, 4 * (size_t)h.n);
+  *n = h.n;
+  *out = NEWN(a, Col, ncol + 1);
+  if (!*out)
+    return err_memory(e);
+  for (uint32_t k = 0; k < ncol && e->code == ST_OK; k++) {
+    Col *c = &(*out)[k];
+    enum RecordType type = type_of((Kind)col[k].kind);
+    take_array(&r, record.p, 0);
+    bool good = rd_u32(&r) == type;
+    rd_u32(&r);
+    bool nulls = rd_u32(&r) != 0;
+    rd_u32(&r);
+    c->type = (uint8_t)kind_ir((Kind)col[k].kind);
+    if (!good || r.bad)
+      return record_bad(e);
+    if (nulls && take_nulls(a, &r, h.n, c, e) != ST_OK)
+      return e->code;
+    if (type == REC_STRING)
+      take_texts(a, &r, record.p, h.n, c, e);
+    else
+      take_numbers(a, &r, type, h.n, c, e);
+  }
+  return e->code == ST_OK && r.bad ? record_bad(e) : e->code;
 }

@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "vm/agg.h"
 #include "vm/run/parts.h"
+#include "vm/spark.h"
 
 static double now(void) {
   struct timespec t;
@@ -66,7 +67,8 @@ static Status run_export(Run *r, uint32_t stage, Err *e) {
   if (ir_writes_rows(s))
     x.kind = s->kind == STAGE_PREDICT ? "predictions" : "features";
   RunExport *v = mem_realloc(o->export_, (o->nexport + 1) * sizeof *v);
-  char *path = file_join(r->lim->dir, s->path); /* paths of a program are relative to its folder */
+  /* paths of a program are relative to its folder */
+  char *path = file_join(spark_path(s->path) ? NULL : r->lim->dir, s->path);
   if (v)
     o->export_ = v;
   Status st = v && path ? ST_OK : err_memory(e);
@@ -83,10 +85,12 @@ static Status run_export(Run *r, uint32_t stage, Err *e) {
     o->stage[stage].rows = x.rows = info.rows;
     o->stage[stage].bytes = info.bytes;
     o->stage[stage].from_cache = info.from_cache;
+    x.elsewhere = info.elsewhere;
+    x.bytes = info.written;
     if (st && (!strcmp(e->id, "CML0440") || !strcmp(e->id, "CML0442"))) /* about the file, not a row of it */
       return mem_free(path), err_at(e, "%s:%u:%u", r->p->name, s->line, s->col);
   }
-  if (!st)
+  if (!st && !x.elsewhere)
     st = digest_file(path, x.digest, &x.bytes, e);
   if (!st)
     v[o->nexport++] = x;

@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The executor of Apache Spark, as cmlc sees it: a scan is one frame to the driver, a Spark job there, and an
+ * Answer that the results of its partitions make. Read spark_reduce, then find_source.
+ *
+ * What was asked of it is small: where rows are read, cut and kept is the driver's and the sites'
+ * (vm/site.h); what they mean is the program's. So nothing here depends on how many executors there are. */
+#include "vm/spark.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vm/engine.h"
+#include "vm/exec/answer.h"
+#include "vm/exec/channel.h"
+#include "vm/exec/home.h"
+#include "vm/site.h"
+#include "vm/written.h"
+
+enum { FOLD_BYTES = 32 << 20, FOLD_PARTS = 256 }; /* more than that is merged on the way to the driver */
+
+typedef struct Source { /* a source stage, once Spark reads it */
+  bool ready;
+  uint32_t nfile, npart;
+  const char **name;    /* of its files, for messages */
+  uint64_t rows;        /* of all files */
+} Source;
+
+typedef struct Data { /* a rows stage: known after its first scan */
+  bool known;
+  uint64_t kept[KEPT], read;
+} Data;
+
+typedef struct Spark {
+  Executor x; /* first */
+  const SparkOptions *options;
+  Channel *channel;
+  Home home;
+  Arena mem;
+  Source *source;       /* by stage */
+  Data *data;           /* by stage */
+  const atomic_bool *cancel;
+  Progress *progress;   /* of the scan at hand */
+  uint64_t total;       /* its positions */
+  bool opened;
+} Spark;
+
+bool spark_path(const char *path) {
+  size_t n = strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
+  return n > 1 && strncmp(path + n, "://", 3) == 0;
+}
+
+const char *spark_folder(void) {
+  static const char *const folder[] = {CML_BUILD_DIR "/spark", CML_PKGLIBDIR "/spark"};
+  const char *given = getenv("CML_SPARK");
+  char path[PATH_MAX];
+  if (given && *given)
+    return given;
+  for (size_t i = 0; i < sizeof folder / sizeof *folder; i++) {
+    snprintf(path, sizeof path, "%s/cml-spark.jar", folder[i]);
+    if (!access(path, R_OK))
+      return folder[i];
+  }
+  return NULL;
+}
+
+/* ---- Telling ---- */
+
+/* Tasks of Spark, as rows of the scan. */
+static void on_progress(void *ctx, uint64_t done, uint64_t total) {
+  const Spark *s = ctx;
+  if (!s->progress || !s->progress->rows || !total)
+    return;
+  if (s->total)
+    s->progress->rows(s->progress->ctx, (uint64_t)((double)s->total * (double)done / (double)total),
+                      s->total);
+  else
+    s->progress->rows(s->progress->ctx, done, total);
+}
+
+static void on_note(void *ctx, const char *text) {
+  const Spark *s = ctx;
+  if (s->progress && s->progress->note)
+    s->progress->note(s->progress->ctx, text);
+}
+
+static Status ask(Spark *s, FrameKind kind, const Buf *body, Buf *answer, Err *e) {
+  ChannelHooks h = {.progress = on_progress, .note = on_note, .ctx = s};
+  return channel_ask(s->channel, kind, body, &h, answer, e);
+}
+
+static Status garbled(Err *e) {
+  return err_set(e, ST_FAULT, "CML0614", NULL, "the Spark driver sent something that cannot be read");
+}
+
+/* ---- Sources ---- */
+
+typedef enum { HOW_COLUMNS, HOW_TEXT, HOW_SORTED } How;
+
+static How how_of(const char *format) {
+  static const char *const text[] = {"csv", "json", "libsvm"}, *const sorted[] = {"sql", "table", "jdbc"};
+  for (size_t i = 0; i < sizeof text / sizeof *text; i++)
+    if (!strcmp(format, text[i]))
+      return HOW_TEXT;
+  for (size_t i = 0; i < sizeof sorted / sizeof *sorted; i++)
+    if (!strcmp(format, sorted[i]))
+      return HOW_SORTED;
+  return HOW_COLUMNS;
+}
+
+typedef struct Input { /* of a source */
+  const IrInput *in;
+  const char **file;  /* as messages name them */
+  const char **uri;   /* as Hadoop does */
+  uint32_t nfile;
+} Input;
+
+static Status remote_files(Spark *s, Input *in, Err *e) {
+  SparkFile *f = NULL;
+  if (spark_files(&s->x, &s->mem, in->in->path, &f, &in->nfile, e) != ST_OK)
+    return e->code;
+  in->file = in->uri = NEWN(&s->mem, const char *, in->nfile + 1);
+  for (uint32_t i = 0; in->file && i < in->nfile; i++)
+    in->file[i] = f[i].name;
+  return in->file ? ST_OK : err_memory(e);
+}
+
+static Status local_files(Spark *s, Input *in, Err *e) {
+  EngineSource one = {.format = in->in->format, .path = in->in->path, .dir = s->home.lim.dir};
+  if (engine_files(&s->mem, &one, &in->file, &in->nfile, e) != ST_OK)
+    return e->code;
+  in->uri = NEWN(&s->mem, const char *, in->nfile + 1);
+  for (uint32_t i = 0; in->uri && i < in->nfile; i++) {
+    char *real = realpath(in->file[i], NULL);
+    in->uri[i] = real ? arena_printf(&s->mem, "file:%s", real) : in->file[i];
+    free(real);
+  }
+  return in->uri ? ST_OK : err_memory(e);
+}
+
+static Status input_files(Spark *s, Input *in, Err *e) {
+  if (how_of(in->in->format) == HOW_SORTED) { /* one run of rows, without files */
+    in->file = NEWN(&s->mem, const char *, 1);
+    if (!in->file)
+      return err_memory(e);
+    in->file[0] = in->in->path;
+    in->nfile = 1;
+    return ST_OK;
+  }
+  return spark_path(in->in->path) ? remote_files(s, in, e) : local_files(s, in, e);
+}
+
+/* The same rows have one meaning and one order only if they are read in one way. */
+static Status one_way(const Stage *g, How *how, Err *e) {
+  *how = how_of(g->input[0].format);
+  for (uint32_t i = 1; i < g->ninput; i++)
+    if (how_of(g->input[i].format) != *how || *how == HOW_SORTED)
+      return err_set(e, ST_PROGRAM, "CML0533", "Write them to files of one format first.",
+                     "Spark cannot read %s and %s as one source", g->input[0].format, g->input[i].format);
+  return ST_OK;
+}
+
+static void put_input(Buf *b, const Input *in, How how) {
+  frame_str(b, in->in->format);
+  buf_u32(b, in->in->noption);
+  for (uint32_t i = 0; i < 2 * in->in->noption; i++)
+    frame_str(b, in->in->option[i]);
+  buf_u32(b, how == HOW_SORTED ? 0 : in->nfile);
+  for (uint32_t i = 0; how != HOW_SORTED && i < in->nfile; i++)
+    frame_str(b, in->uri[i]);
+  frame_str(b, how == HOW_SORTED ? in->in->path : "");
+}
+
+static void put_columns(Buf *b, const IrColumn *col, uint32_t n) {
+  buf_u32(b, n);
+  for (uint32_t i = 0; i < n; i++) {
+    frame_str(b, col[i].name);
+    buf_u8(b, col[i].kind);
+    buf_u8(b, col[i].nullable);
+  }
+}
+
+static Status put_files(Spark *s, uint32_t stage, const RecordFile *file, uint32_t n, Err *e) {
+  Buf b = {0}, blob = {0};
+  site_source(file, n, &blob);
+  buf_u32(&b, SITE_SOURCE);
+  buf_u32(&b, stage);
+  buf_blob(&b, blob.p, blob.n);
+  b.bad = b.bad || blob.bad;
+  ask(s, FRAME_PUT, &b, NULL, e);
+  buf_free(&b);
+  buf_free(&blob);
+  return e->code;
+}
+
+/* Rows of each file, and the partitions that Spark cuts them into. */
+static Status take_source(Source *o, RecordFile *file, const Buf *answer, Err *e) {
+  Rd r = rd_of(buf_bytes(answer));
+  if (rd_u32(&r) != o->nfile)
+    return garbled(e);
+  o->rows = 0;
+  for (uint32_t i = 0; i < o->nfile; i++)
+    o->rows += file[i].rows = rd_u64(&r);
+  o->npart = rd_u32(&r);
+  return rd_done(&r) ? ST_OK : garbled(e);
+}
+
+static Status read_source(Spark *s, uint32_t stage, How how, const Input *in, RecordFile *file, Err *e) {
+  const Stage *g = &s->home.p->stage[stage];
+  Source *o = &s->source[stage];
+  Buf b = {0}, answer = {0};
+  IrColumn *col = NEWN(&s->mem, IrColumn, g->ncolumn + 1);
+  uint32_t ncol = 0;
+  if (!col)
+    return err_memory(e);
+  for (uint32_t i = 0; i < g->ncolumn; i++)
+    if (g->ninput < 2 || strcmp(g->column[i].name, IR_INPUT_COLUMN))
+      col[ncol++] = g->column[i];
+  buf_u32(&b, stage);
+  buf_u32(&b, how);
+  buf_u32(&b, g->ninput);
+  for (uint32_t i = 0; i < g->ninput; i++)
+    put_input(&b, &in[i], how);
+  put_columns(&b, col, ncol);
+  if (ask(s, FRAME_SOURCE, &b, &answer, e) == ST_OK)
+    take_source(o, file, &answer, e);
+  buf_free(&b);
+  buf_free(&answer);
+  return e->code;
+}
+
+/* The source that a rows stage reads: Spark divides its rows among partitions when it is first needed. */
+static Status find_source(Spark *s, uint32_t rows_stage, Source **out, Err *e) {
+  uint32_t stage = (uint32_t)s->home.p->stage[rows_stage].from, n = 0;
+  const Stage *g = &s->home.p->stage[stage];
+  Source *o = *out = &s->source[stage];
+  How how;
+  if (o->ready)
+    return ST_OK;
+  Input *in = NEWN(&s->mem, Input, g->ninput + 1);
+  if (!in)
+    return err_memory(e);
+  Status st = one_way(g, &how, e);
+  for (uint32_t i = 0; i < g->ninput && !st; i++) {
+    in[i].in = &g->input[i];
+    st = input_files(s, &in[i], e);
+    n += in[i].nfile;
+  }
+  RecordFile *file = NEWN(&s->mem, RecordFile, n + 1);
+  o->name = NEWN(&s->mem, const char *, n + 1);
+  if (!st && (!file || !o->name))
+    st = err_memory(e);
+  for (uint32_t i = 0; i < g->ninput && !st; i++)
+    for (uint32_t k = 0; k < in[i].nfile; k++) {
+      o->name[o->nfile] = in[i].file[k];
+      file[o->nfile++] = (RecordFile){.name = in[i].file[k], .rows = UINT64_MAX, .input = i};
+    }
+  if (!st && how == HOW_TEXT) /* those who divide the files are told their names */
+    st = put_files(s, stage, file, o->nfile, e);
+  if (!st)
+    st = read_source(s, stage, how, in, file, e);
+  if (!st)
+    st = put_files(s, stage, file, o->nfile, e);
+  o->ready = !st;
+  return st;
+}
+
+/* ---- A scan ---- */
+
+typedef struct Scan {
+  Ask ask;
+  Answer answer;
+  Source *source;
+  Data *data;
+  uint64_t partials; /* bytes of a task */
+} Scan;
+
+/* Will the rows be read another time? Not where all that is left goes over matrices. */
+static bool rows_again(const Program *p, const Ask *a) {
+  uint32_t last = 0;
+  for (uint32_t i = 0; i < a->of.n; i++) {
+    if (p->stage[a->of.v[i]].kind != STAGE_TRAIN)
+      return true;
+    last = a->of.v[i] > last ? a->of.v[i] : last;
+  }
+  for (uint32_t i = last + 1; i < p->nstage; i++)
+    if (p->stage[i].from == (int32_t)a->rows_stage)
+      return true;
+  return false;
+}
+
+static Status scan_begin(Spark *s, Scan *c, Stages of, const Jobs *jobs, Progress *pr, Err *e) {
+  JobSet *set = NULL;
+  *c = (Scan){.ask = {.of = of}};
+  if (!s->opened)
+    return err_set(e, ST_FAULT, "CML0606", NULL, "the executor was not opened");
+  if (jobs)
+    c->ask.jobs = *jobs;
+  s->progress = pr;
+  if (home_rows_stage(&s->home, of, &c->ask.rows_stage, e) != ST_OK)
+    return e->code;
+  c->ask.keep_rows = rows_again(s->home.p, &c->ask);
+  c->data = &s->data[c->ask.rows_stage];
+  if (jobset_new(&c->ask.jobs, &set, e) == ST_OK)
+    c->partials = jobset_bytes(set);
+  jobset_free(set);
+  if (e->code == ST_OK && answer_open(&c->answer, &c->ask.jobs, of.n, e) == ST_OK)
+    find_source(s, c->ask.rows_stage, &c->source, e);
+  s->total = e->code == ST_OK ? c->source->rows : 0;
+  return e->code;
+}
+
+/* The name of the job in Spark's UI: "fit flights.fit1 (12 jobs)". */
+static void job_name(const Program *p, const Ask *a, Buf *out) {
+  static const char *const doing[] = {[STAGE_FIT] = "fit",
+                                      [STAGE_TRAIN] = "train",
+                                      [STAGE_EVALUATE] = "evaluate",
+                                      [STAGE_PREDICT] = "predict",
+                                      [STAGE_TRANSFORM] = "transform"};
+  const Stage *first = &p->stage[a->of.v[0]];
+  const char *what = first->kind < sizeof doing / sizeof *doing ? doing[first->kind] : NULL;
+  char text[200];
+  int n = snprintf(text, sizeof text, "%s %s", what ? what : "scan", first->name);
+  if (a->of.n > 1 && n > 0 && (size_t)n < sizeof text)
+    snprintf(text + n, sizeof text - (size_t)n, " and %u more", a->of.n - 1);
+  frame_str(out, text);
+}
+
+static Status put_request(const Ask *a, Buf *b, Err *e) {
+  Buf request = {0};
+  ask_put(a, &request, e);
+  buf_blob(b, request.p, request.n);
+  buf_free(&request);
+  return e->code;
+}
+
+/* What the partitions answered; bad rows are an error. */
+static Status take_results(Scan *c, Rd *r, Err *e) {
+  uint32_t n = rd_u32(r);
+  for (uint32_t i = 0; i < n && !r->bad && e->code == ST_OK; i++) {
+    Bytes one = rd_blob(r);
+    if (!r->bad)
+      answer_take(&c->answer, one, NULL, false, e);
+  }
+  if (e->code == ST_OK && !rd_done(r))
+    garbled(e);
+  if (e->code != ST_OK)
+    return e->code;
+  return exec_row_errors(&c->answer.errors, c->source->name, c->source->nfile, e);
+}
+
+/* Counts of rows are those of the scan that made them; later ones read what was kept, or make some again. */
+static void scan_end(Scan *c, bool good, ScanInfo *info, uint64_t *seen) {
+  Answer *a = &c->answer;
+  if (good && !c->data->known) {
+    memcpy(c->data->kept, a->info.kept, sizeof c->data->kept);
+    c->data->read = a->info.read;
+    c->data->known = true;
+  } else if (good) {
+    memcpy(a->info.kept, c->data->kept, sizeof a->info.kept);
+    a->info.read = c->data->read;
+  }
+  if (info)
+    *info = a->info;
+  for (uint32_t i = 0; seen && a->seen && i < a->nseen; i++)
+    seen[i] = a->seen[i];
+  if (a->jobs)
+    answer_close(a);
+}
+
+static Status spark_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, ScanInfo *info, uint64_t *seen,
+                           Progress *pr, Err *e) {
+  Spark *s = (Spark *)x;
+  Scan c;
+  Buf b = {0}, answer = {0};
+  if (scan_begin(s, &c, of, jobs, pr, e) == ST_OK) {
+    bool fold = c.source->npart > FOLD_PARTS || c.partials * c.source->npart > FOLD_BYTES;
+    buf_u32(&b, (uint32_t)s->home.p->stage[c.ask.rows_stage].from);
+    job_name(s->home.p, &c.ask, &b);
+    buf_u32(&b, fold);
+    put_request(&c.ask, &b, e);
+  }
+  if (e->code == ST_OK && ask(s, FRAME_REDUCE, &b, &answer, e) == ST_OK) {
+    Rd r = rd_of(buf_bytes(&answer));
+    if (take_results(&c, &r, e) == ST_OK)
+      answer_finish(&c.answer, out, e);
+  }
+  scan_end(&c, e->code == ST_OK, info, seen);
+  buf_free(&b);
+  buf_free(&answer);
+  return e->code;
+}
+
+/* ---- Writing ---- */
+
+typedef struct Rows { /* that come to be written here */
+  const Written *columns;
+  Writer *writer;
+} Rows;
+
+static Status on_rows(void *ctx, Bytes record, Err *e) {
+  Rows *w = ctx;
+  Arena a;
+  Col *col = NULL;
+  uint32_t n = 0;
+  arena_init(&a, NULL);
+  if (rows_of_record(&a, record, w->columns->column, w->columns->n, &col, &n, e) == ST_OK && n)
+    writer_put(w->writer, col, n, e);
+  arena_free(&a);
+  return e->code;
+}
+
+static bool ends_in(const char *path, const char *ending) {
+  size_t n = strlen(path), k = strlen(ending);
+  return n >= k && !strcmp(path + n - k, ending);
+}
+
+/* A .csv is written here, by the writer that writes it everywhere; a folder of Parquet files by Spark. */
+static Status write_there(Spark *s, Scan *c, const char *path, const Written *w, Buf *answer, Err *e) {
+  bool here = ends_in(path, ".csv");
+  Buf b = {0};
+  Rows rows = {.columns = w};
+  ChannelHooks h = {.progress = on_progress, .note = on_note, .rows = on_rows, .ctx = s};
+  uint64_t bytes = 0;
+  buf_u32(&b, (uint32_t)s->home.p->stage[c->ask.rows_stage].from);
+  job_name(s->home.p, &c->ask, &b);
+  put_request(&c->ask, &b, e);
+  frame_str(&b, path);
+  frame_str(&b, here ? "rows" : "parquet");
+  put_columns(&b, w->column, w->n);
+  if (here && e->code == ST_OK)
+    writer_open(path, w->column, w->n, &rows.writer, e);
+  if (here) /* nothing is told while rows come: one context, that of the writer */
+    h = (ChannelHooks){.rows = on_rows, .ctx = &rows};
+  if (e->code == ST_OK)
+    channel_ask(s->channel, FRAME_WRITE, &b, &h, answer, e);
+  buf_free(&b);
+  Rd r = rd_of(buf_bytes(answer));
+  if (e->code == ST_OK) {
+    c->answer.info.written = (rd_u64(&r), rd_u64(&r));
+    c->answer.info.elsewhere = !here;
+    take_results(c, &r, e);
+  }
+  if (!rows.writer)
+    return e->code;
+  if (e->code == ST_OK)
+    return writer_commit(rows.writer, &bytes, e);
+  writer_abort(rows.writer);
+  return e->code;
+}
+
+static Status spark_write(Executor *x, uint32_t stage, const char *path, ScanInfo *info, Progress *pr,
+                          Err *e) {
+  Spark *s = (Spark *)x;
+  Scan c;
+  Buf answer = {0};
+  Written w = {.n = 0};
+  Stages of = {.v = &stage, .n = 1};
+  if (scan_begin(s, &c, of, NULL, pr, e) == ST_OK &&
+      written_columns(&s->home.p->stage[stage].prog, &s->home.env, &w, e) == ST_OK)
+    write_there(s, &c, path, &w, &answer, e);
+  scan_end(&c, e->code == ST_OK, info, NULL);
+  written_free(&w);
+  buf_free(&answer);
+  return e->code;
+}
+
+/* ---- The rest of the interface ---- */
+
+static Status spark_open(Executor *x, Bytes text, const Registry *r, const Limits *lim, Err *e) {
+  Spark *s = (Spark *)x;
+  if (home_open(&s->home, text, r, lim, e) != ST_OK)
+    return e->code;
+  s->opened = true;
+  s->source = mem_alloc((s->home.p->nstage + 1) * sizeof *s->source);
+  s->data = mem_alloc((s->home.p->nstage + 1) * sizeof *s->data);
+  if (!s->source || !s->data)
+    return err_memory(e);
+  Buf b = {0};
+  buf_blob(&b, text.p, text.n);
+  buf_u64(&b, s->options->memory ? s->options->memory : SPARK_MEMORY);
+  frame_str(&b, spark_folder());
+  buf_u32(&b, 0);
+  ask(s, FRAME_OPEN, &b, NULL, e);
+  buf_free(&b);
+  return e->code;
+}
+
+static Status spark_put(Executor *x, uint32_t id, Bytes value, Err *e) {
+  Spark *s = (Spark *)x;
+  bool again;
+  if (!s->opened)
+    return err_set(e, ST_FAULT, "CML0606", NULL, "the executor was not opened");
+  if (home_put(&s->home, id, value, &again, e) != ST_OK)
+    return e->code;
+  Buf b = {0};
+  buf_u32(&b, SITE_FITTED);
+  buf_u32(&b, id);
+  buf_blob(&b, value.p, value.n);
+  ask(s, FRAME_PUT, &b, NULL, e);
+  buf_free(&b);
+  return e->code;
+}
+
+static void spark_drop(Executor *x, uint32_t stage) {
+  Spark *s = (Spark *)x;
+  Err none = {0};
+  Buf b = {0};
+  if (!s->opened)
+    return;
+  buf_u32(&b, stage);
+  ask(s, FRAME_DROP, &b, NULL, &none); /* what is wrong with it the next request finds, too */
+  buf_free(&b);
+}
+
+static void spark_close(Executor *x) {
+  Spark *s = (Spark *)x;
+  channel_close(s->channel);
+  mem_free(s->source);
+  mem_free(s->data);
+  if (s->opened)
+    home_close(&s->home);
+  arena_free(&s->mem);
+  mem_free(s);
+}
+
+Status spark_files(Executor *x, Arena *a, const char *glob, SparkFile **out, uint32_t *n, Err *e) {
+  Buf b = {0}, answer = {0};
+  frame_str(&b, glob);
+  if (ask((Spark *)x, FRAME_FILES, &b, &answer, e) == ST_OK) {
+    Rd r = rd_of(buf_bytes(&answer));
+    *n = rd_u32(&r);
+    *out = *n <= answer.n / 12 ? NEWN(a, SparkFile, *n + 1) : NULL;
+    for (uint32_t i = 0; *out && i < *n; i++) {
+      Bytes name = frame_take_str(&r);
+      (*out)[i].name = arena_strndup(a, (const char *)name.p, name.n);
+      (*out)[i].bytes = rd_u64(&r);
+    }
+    if (!*out || !rd_done(&r))
+      garbled(e);
+  }
+  buf_free(&b);
+  buf_free(&answer);
+  return e->code;
+}
+
+Status spark_range(Executor *x, const char *name, uint64_t at, uint64_t n, Buf *out, Err *e) {
+  Buf b = {0}, answer = {0};
+  frame_str(&b, name);
+  buf_u64(&b, at);
+  buf_u64(&b, n);
+  buf_clear(out);
+  if (ask((Spark *)x, FRAME_RANGE, &b, &answer, e) == ST_OK) {
+    Rd r = rd_of(buf_bytes(&answer));
+    Bytes got = rd_blob(&r);
+    if (rd_done(&r))
+      buf_put(out, got.p, got.n);
+    else
+      garbled(e);
+  }
+  buf_free(&b);
+  buf_free(&answer);
+  return e->code == ST_OK && out->bad ? err_memory(e) : e->code;
+}
+
+Status exec_spark(const SparkOptions *o, const atomic_bool *cancel, Executor **out, Err *e) {
+  Spark *s = mem_alloc(sizeof *s);
+  if (!s)
+    return err_memory(e);
+  arena_init(&s->mem, NULL);
+  s->options = o;
+  s->cancel = cancel;
+  s->x = (Executor){.name = "spark",
+                    .open = spark_open,
+                    .put = spark_put,
+                    .reduce = spark_reduce,
+                    .write = spark_write,
+                    .drop = spark_drop,
+                    .close = spark_close};
+  if (channel_start(o, cancel, &s->channel, e) != ST_OK) {
+    arena_free(&s->mem);
+    mem_free(s);
+    return e->code;
+  }
+  *out = &s->x;
+  return ST_OK;
+}

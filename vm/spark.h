@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The executor of Apache Spark: scans are jobs of a Spark driver that cmlc starts; the arithmetic is
+ * libcml-spark.so inside Spark's tasks. vm/exec/spark.c, vm/exec/channel.c; the Java side is in spark/. */
+#ifndef VM_SPARK_H
+#define VM_SPARK_H
+
+#include "vm/exec.h"
+
+typedef struct SparkOptions {
+  const char *master; /* "spark://host:7077", "yarn", "k8s://...", "local[4]"; NULL: as Spark is configured */
+  const char *home;        /* where Spark lies; NULL: $SPARK_HOME, or the pyspark package of python3 */
+  const char *const *conf; /* "key=value", of Spark */
+  uint32_t nconf;
+  uint64_t memory;         /* native bytes of each executor; 0: a default */
+} SparkOptions;
+
+enum { SPARK_MEMORY = 1 << 30 }; /* the default */
+
+/* Where libcml-spark.so and cml-spark.jar lie; NULL: this cmlc was built without Spark. */
+const char *spark_folder(void);
+
+/* Starts the driver beside what the caller does next; open() waits for it. o outlives the executor. */
+Status exec_spark(const SparkOptions *o, const atomic_bool *cancel, Executor **out, Err *e);
+
+typedef struct SparkFile {
+  const char *name;
+  uint64_t bytes;
+} SparkFile;
+/* Of Hadoop's file systems, before or after open(): the files of a glob, in the order of their positions; n
+ * bytes of one. */
+Status spark_files(Executor *x, Arena *a, const char *glob, SparkFile **out, uint32_t *n, Err *e);
+Status spark_range(Executor *x, const char *name, uint64_t at, uint64_t n, Buf *out, Err *e);
+
+/* Is it a path that only Spark reads: has it a scheme ("hdfs://...")? */
+bool spark_path(const char *path);
+
+#endif
