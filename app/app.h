@@ -55,9 +55,10 @@ const char *args_get(const Args *a, const char *name);
 const char *const *args_defines(Arena *a, const Args *args, uint32_t *pairs, Err *e);
 /* KEY=VALUE of every --conf; ST_USAGE in e where there is no `=`. */
 const char *const *args_conf(Arena *a, const Args *args, uint32_t *n, Err *e);
-/* --executor, --master, --conf, --memory of an execution; false: not understood, said on standard error. */
+/* --executor, --master, --conf of an execution, whose limits are there; ST_USAGE where they are not
+ * understood. */
 struct Execution;
-bool args_executor(Arena *a, const Args *args, const char *command, struct Execution *x, Err *e);
+Status args_executor(Arena *a, const Args *args, struct Execution *x, Err *e);
 bool args_jit(const Args *args, JitMode *mode);       /* --jit; false: no such mode */
 Status args_seed(const Args *args, uint64_t *seed);  /* --seed; ST_USAGE, with a message, when it is no
                                                       * whole number */

@@ -134,20 +134,15 @@ const char *const *args_conf(Arena *a, const Args *args, uint32_t *n, Err *e) {
   return out;
 }
 
-static bool refuse(const char *command, const char *what) {
-  fprintf(stderr, "cmlc %s: %s\n", command, what);
-  return false;
-}
-
-bool args_executor(Arena *a, const Args *args, const char *command, Execution *x, Err *e) {
+Status args_executor(Arena *a, const Args *args, Execution *x, Err *e) {
   const char *name = args_get(args, "--executor"), *master = args_get(args, "--master");
   uint32_t n = 0;
   const char *const *conf = args_conf(a, args, &n, e);
   bool spark = name && !strcmp(name, "spark");
   if (name && !spark && strcmp(name, "local") && strcmp(name, "loopback"))
-    return refuse(command, "`--executor` is local, spark or loopback");
+    return err_set(e, ST_USAGE, "", NULL, "`--executor` is local, spark or loopback");
   if (!spark && (master || n))
-    return refuse(command, "`--master` and `--conf` go with `--executor spark`");
+    return err_set(e, ST_USAGE, "", NULL, "`--master` and `--conf` go with `--executor spark`");
   x->loopback = name && !strcmp(name, "loopback");
   SparkOptions *o = spark ? NEW(a, SparkOptions) : NULL;
   if (spark && (!o || !conf))
@@ -158,7 +153,7 @@ bool args_executor(Arena *a, const Args *args, const char *command, Execution *x
                         .nconf = n,
                         .memory = args_get(args, "--memory") ? x->limits.memory : SPARK_MEMORY};
   x->spark = o;
-  return true;
+  return e->code;
 }
 
 bool args_jit(const Args *args, JitMode *mode) {

@@ -193,8 +193,8 @@ static void list_all(const Doc *d) {
     lists[i].print(d);
     printf(i ? "\n" : "");
   }
-  printf(
-      "`cmlc doc NAME` shows one entry in full with an example, `cmlc doc functions` (estimators, metrics,\nsources) one list, `cmlc doc CML0204` an error code.\n");
+  printf("`cmlc doc NAME` shows one entry in full with an example, `cmlc doc functions` (estimators, "
+         "metrics,\nsources) one list, `cmlc doc CML0204` an error code.\n");
 }
 
 static void print_default(const Option *o) {

@@ -24,6 +24,11 @@ static const Flag flags[] = {
      "run it, and show what happened beside what was expected; its outputs are thrown away", false},
     {"--jit", NULL, "MODE",
      "of --analyze: machine code for rows (auto, off, force); results do not depend on it", false},
+    {"--executor", NULL, "NAME", "spark: the jobs there, too, what is kept where, and bytes that move",
+     false},
+    {"--master", NULL, "URL", "with --executor spark and --analyze: where it runs", false},
+    {"--conf", NULL, "KEY=VALUE", "with --executor spark: a property of Spark; may be repeated", true},
+    {"--memory", NULL, "SIZE", "of --analyze: most memory to use", false},
     {"--threads", NULL, "N", "workers of --analyze, and of the estimates (one for each processor)", false},
     {"--no-data", NULL, NULL, "do not look at the data files: schemas have to be declared", false},
     {"--param", "-p", "NAME=VALUE", "value of a param; may be repeated", true},
@@ -147,6 +152,11 @@ static Status explain_whole(const App *app, const Args *args, Compiled *c, Form 
       .path = args->word[0]};
   x.limits.dir = execute_folder(&c->arena, args->word[0]);
   memset(&r, 0, sizeof r);
+  const char *memory = args_get(args, "--memory");
+  if (memory && !args_size(memory, &x.limits.memory))
+    return err_set(e, ST_USAGE, "", NULL, "`--memory` is a size of at least 64M, like 512M or 2G");
+  if (args_executor(&c->arena, args, &x, e) != ST_OK)
+    return e->code;
   if (!args_jit(args, &x.jit))
     return err_set(e, ST_USAGE, "", NULL, "`--jit` is auto, off or force");
   if (threads && !args_count(threads, 1, 1024, &x.limits.threads))
@@ -166,6 +176,8 @@ static Status explain_whole(const App *app, const Args *args, Compiled *c, Form 
     explain_program(c->program, app->registry, c->report, out);
     if (is || !args_get(args, "--no-data"))
       explain_costs(c->program, guess, is, out);
+    if (x.spark)
+      explain_spark(c->program, guess, is, out, e);
   } else {
     explain_dot(c->program, guess, is, out);
   }

@@ -105,8 +105,8 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
     return usage("`--memory` is a size of at least 64M, like 512M or 2G");
   if (features && strcmp(features, "all") && !args_count(features, 0, UINT32_MAX, &s->features))
     return usage("`--coefficients` is a whole number, or all");
-  if (!args_executor(a, args, "run", &s->run, e))
-    return ST_USAGE;
+  if (args_executor(a, args, &s->run, e) != ST_OK)
+    return e->code;
   if (!args_jit(args, &s->run.jit))
     return usage("`--jit` is auto, off or force");
   if (args_seed(args, &s->compile.seed) != ST_OK || args_passes(args, "--skip-pass") != ST_OK)

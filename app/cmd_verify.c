@@ -15,6 +15,9 @@ static const Flag flags[] = {
     {"--param", "-p", "NAME=VALUE", "value of a param; may be repeated", true},
     {"--threads", NULL, "N", "workers of the first way (one for each processor)", false},
     {"--memory", NULL, "SIZE", "most memory to use, such as 512M or 8G (most of the machine)", false},
+    {"--executor", NULL, "NAME", "spark: these ways beside the others: on Spark, in other partitions", false},
+    {"--master", NULL, "URL", "with --executor spark: spark://HOST:PORT, yarn, k8s://..., local[N]", false},
+    {"--conf", NULL, "KEY=VALUE", "with --executor spark: a property of Spark; may be repeated", true},
     {"--seed", NULL, "N", "seed of random splits and folds (0)", false},
     {"--only", NULL, "WAYS",
      "these ways beside the first, separated by commas: the names that the table shows", false},
@@ -106,9 +109,10 @@ static Status judge(const Verification *v, const char *path, Err *e) {
   }
   if (!bad)
     return ST_OK;
-  snprintf(remedy, sizeof remedy,
-           "Please report it with the program; `cmlc verify %.120s --only %.60s` and your other options show it.",
-           path, first->name);
+  snprintf(
+      remedy, sizeof remedy,
+      "Please report it with the program; `cmlc verify %.120s --only %.60s` and your other options show it.",
+      path, first->name);
   if (first->outcome == WAY_FAILED)
     return err_set(e, ST_FAULT, "CML0617", remedy, "%u of %u ways differ; with `%s`: %s", bad, n,
                    first->options, first->why.cause);
@@ -264,6 +268,8 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
     return usage("`--threads` is a whole number from 1 to 1024");
   if (memory && !args_size(memory, &s->first.limits.memory))
     return usage("`--memory` is a size of at least 64M, like 512M or 2G");
+  if (args_executor(a, args, &s->first, e) != ST_OK)
+    return e->code;
   if (s->only && s->quick)
     return usage("`--only` names the ways, `--quick` takes three: give one of them");
   if (args_seed(args, &s->compile.seed) != ST_OK)

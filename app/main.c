@@ -38,10 +38,9 @@ static void usage(FILE *out) {
   fprintf(out, "usage: cmlc COMMAND ...\n\n");
   for (const Command *c = commands; c->name; c++)
     fprintf(out, "  %-9s %s\n", c->name, c->purpose);
-  fprintf(
-      out,
-      "\ncmlc COMMAND --help tells more. Exit status: 0 done; 1 an `expect` failed; 2 usage; 3 the program is wrong;\n"
-      "4 the data are wrong; 5 a resource is missing or used up; 6 a fault of cmlc.\n");
+  fprintf(out, "\ncmlc COMMAND --help tells more. Exit status: 0 done; 1 an `expect` failed; 2 usage; 3 the "
+               "program is wrong;\n"
+               "4 the data are wrong; 5 a resource is missing or used up; 6 a fault of cmlc.\n");
 }
 
 void app_print(const Buf *b) {

@@ -39,12 +39,32 @@ static void add_passes(Verification *v) {
   add(v, "skip-all", arena_printf(v->arena, "--skip-pass %s", all), true)->skip = all;
 }
 
+/* A run on Spark takes seconds to start, so that these are only there where a master is given. */
+static void add_spark(Verification *v, const SparkOptions *spark) {
+  static const uint32_t parts[] = {0, 1, 3, 17};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    SparkOptions *o = NEW(v->arena, SparkOptions);
+    if (!o)
+      return;
+    *o = *spark;
+    o->partitions = parts[i];
+    o->here = true; /* the files are compared */
+    const char *name = i ? arena_printf(v->arena, "spark-%u", parts[i]) : "spark";
+    const char *options = i ? arena_printf(v->arena, "--executor spark, %u partition%s", parts[i],
+                                           parts[i] == 1 ? "" : "s")
+                            : "--executor spark";
+    add(v, name, options, i < 2)->run.spark = o;
+  }
+}
+
 static Status add_ways(Verification *v, const Execution *first, const char *options, Err *e) {
-  uint32_t most = 16 + passes_count();
+  const SparkOptions *spark = first->spark;
+  uint32_t most = 20 + passes_count();
   v->way = NEWN(v->arena, Way, most);
   if (!v->way)
     return err_memory(e);
   v->way[0].run = *first;
+  v->way[0].run.spark = NULL;
   add(v, "first", options, true);
   add(v, "again", "the same once more", false);
   add(v, "threads-1", "--threads 1", true)->run.limits.threads = 1;
@@ -56,8 +76,10 @@ static Status add_ways(Verification *v, const Execution *first, const char *opti
   Way *both = add(v, "jit-loopback", "--jit force --executor loopback", false);
   both->run.jit = JIT_FORCE;
   both->run.loopback = true;
+  if (spark)
+    add_spark(v, spark);
   add_passes(v);
-  return v->nway == passes_count() + 10 ? ST_OK : err_memory(e);
+  return v->nway == passes_count() + 10 + (spark ? 4 : 0) ? ST_OK : err_memory(e);
 }
 
 Status verify_choose(Verification *v, const char *only, bool quick, Err *e) {

@@ -17,8 +17,12 @@ static const double agg_seconds = 6e-9;    /* an aggregate, a row */
 static const double metric_seconds = 80e-9; /* auc sorts */
 static const double write_seconds = 150e-9; /* a row and column written */
 static const double flops = 4e9;           /* dense passes of an estimator, a core */
-enum { LEARNED_WIDTH = 32, SOME_SCANS = 8 }; /* a one-hot slot before its levels are known; scans of an
-                                              * estimator that says nothing */
+enum {
+  LEARNED_WIDTH = 32,
+  SOME_SCANS = 8,
+  REQUEST = 256
+}; /* a one-hot slot before its levels are
+    * known; scans of an estimator that says nothing; bytes of a request of Spark */
 
 /* ---- Who needs whose fitted values ---- */
 
@@ -130,11 +134,18 @@ static void of_rows(const Program *p, const Stage *s, const Estimate *all, doubl
     out->exact = out->exact && s->prog.val[i].op != OP_KEEP;
 }
 
-static uint32_t typical_scans(const Registry *r, const Stage *s) {
-  for (uint32_t i = 0; r->estimator[i]; i++)
-    if (!strcmp(r->estimator[i]->name, s->estimator) && r->estimator[i]->typical_scans)
-      return r->estimator[i]->typical_scans;
-  return SOME_SCANS;
+static const Estimator *estimator_of(const Registry *r, const Stage *s) {
+  uint32_t i = 0;
+  while (r->estimator[i] && strcmp(r->estimator[i]->name, s->estimator) != 0)
+    i++;
+  return r->estimator[i];
+}
+
+static void of_training(const Registry *r, const Stage *s, Width w, Estimate *out) {
+  const Estimator *m = estimator_of(r, s);
+  out->scans = m && m->typical_scans ? m->typical_scans : SOME_SCANS;
+  out->sent = REQUEST + 8 * w.d;
+  out->partial = m && m->typical_partial ? m->typical_partial(w.d, s->options, s->noptions) : 0;
 }
 
 enum { SAMPLE_HOLDS = 32768 }; /* values of which quantiles need no second scan: vm/agg/sample.c */
@@ -156,7 +167,7 @@ static void of_scan(const Program *p, const Registry *r, const Stage *s, const E
     if (is_quantile(&s->agg[i]) && out->rows > SAMPLE_HOLDS)
       out->scans = 2;
   if (s->kind == STAGE_TRAIN) {
-    out->scans = typical_scans(r, s);
+    of_training(r, s, w, out);
     out->bytes = out->rows * w.filled * (w.filled < w.d ? 12 : 8);
     out->seconds = out->rows * (row + out->scans * (w.filled * w.filled + 4 * w.filled) / flops) / threads;
     return;

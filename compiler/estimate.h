@@ -15,6 +15,7 @@ typedef struct Estimate { /* of a stage */
                            * scan */
   double seconds;         /* all scans; the first one over a source reads its files */
   uint32_t scans;
+  double sent, partial;   /* bytes of a scan on Spark: to each executor, from each partition; 0: not known */
 } Estimate;
 
 /* out: one a stage. The files are looked at, not read; one that cannot be looked at is not known. */

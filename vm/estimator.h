@@ -50,6 +50,9 @@ typedef struct Estimator {
   Status (*verify)(const Model *m, Err *e);     /* tensors are there, with the right sizes: for loaded
                                                  * models */
   uint32_t typical_scans;                       /* over the rows, for `explain`; 0: nothing is known */
+  /* Likewise: bytes of what each partition answers in a typical scan over d features. NULL: nothing is known
+   */
+  double (*typical_partial)(double d, const IrOption *option, uint32_t noption);
   /* Whether predictions are `b0 + x . b` in the order of k_gemv_rows, then its sigmoid: compiled code does
    * that itself. NULL: never. */
   bool (*linear)(const Model *m, LinearForm *out);

@@ -114,6 +114,8 @@ typedef struct ScanInfo { /* what a scan says besides its results */
   bool from_cache;
   bool elsewhere;          /* write: what was written lies where only the executor looks, of so many bytes */
   uint64_t written;
+  uint64_t sent, answered; /* bytes between the driver and those who work elsewhere; 0: it all happens here */
+  uint32_t parts;          /* partitions of the rows, where there are any */
 } ScanInfo;
 
 typedef struct Executor Executor;

@@ -22,6 +22,8 @@ typedef struct RunStage { /* by stage number; scans = 0 and seconds = 0: only de
   uint64_t bytes;   /* that went through, over all scans */
   uint32_t scans;
   bool from_cache;  /* no scan went back to the source */
+  uint64_t sent, answered; /* of all its scans: bytes between the driver and workers elsewhere */
+  uint32_t parts;     /* partitions of its rows, where they lie elsewhere; 0: here */
 } RunStage;
 
 typedef struct RunData { /* of a rows stage */

@@ -12,6 +12,8 @@ typedef struct SparkOptions {
   const char *const *conf; /* "key=value", of Spark */
   uint32_t nconf;
   uint64_t memory;         /* native bytes of each executor; 0: a default */
+  uint32_t partitions;     /* of each source; 0: as Spark is configured, spark.cml.partitions */
+  bool here;               /* predictions are sent to cmlc, which writes them as it does everywhere */
 } SparkOptions;
 
 enum { SPARK_MEMORY = 1 << 30 }; /* the default */

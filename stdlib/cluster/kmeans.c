@@ -106,6 +106,11 @@ static Status kmeans_verify(const Model *m, Err *e) {
                  "the model's centres are missing, or not as they should be");
 }
 
+/* The sums and counts of the clusters. */
+static double typical_partial(double d, const IrOption *option, uint32_t noption) {
+  return 8 * option_num(option, noption, "k") * (d + 2);
+}
+
 const Estimator kmeans = {
     .name = "kmeans",
     .tasks = TASK_BIT(TASK_CLUSTER),
@@ -115,4 +120,5 @@ const Estimator kmeans = {
     .finish = cluster_finish,
     .predict = kmeans_predict,
     .verify = kmeans_verify,
+    .typical_partial = typical_partial,
 };

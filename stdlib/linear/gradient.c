@@ -378,3 +378,8 @@ const Pass linear_gradient = {
     .load = gradient_load,
     .free = gradient_free,
 };
+
+double typical_gram(double d, const IrOption *option, uint32_t noption) {
+  (void)option, (void)noption;
+  return 8 * (d <= NEWTON_WIDTH ? (d + 1) * (d + 4) / 2 : d + 4);
+}

@@ -137,6 +137,10 @@ void linear_sums_at(double *v, uint32_t d, LinLook look, Sums *out);
 extern const Pass linear_gradient;
 void linear_gradient_par(const Space *s, const LinPoint *p, LinLook look, Buf *par);
 
+/* Bytes of the sums over some rows: gradient and half of the Gram matrix up to NEWTON_WIDTH columns, beyond
+ * that the gradient. Estimator.typical_partial. */
+double typical_gram(double d, const IrOption *option, uint32_t noption);
+
 /* ---- wide.c: the pass of L-BFGS over sparse rows ---- */
 
 enum { HEAVY_MOST = 2048 };

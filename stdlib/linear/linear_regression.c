@@ -83,5 +83,6 @@ const Estimator linear_regression = {
     .predict = linear_predict,
     .verify = linear_verify,
     .linear = linear_form,
+    .typical_partial = typical_gram,
     .typical_scans = 3,
 };

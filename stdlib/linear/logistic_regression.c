@@ -124,5 +124,6 @@ const Estimator logistic_regression = {
     .predict = predict,
     .verify = verify,
     .linear = linear_form,
+    .typical_partial = typical_gram,
     .typical_scans = 8,
 };

@@ -43,6 +43,7 @@ typedef struct Spark {
   Data *data;           /* by stage */
   const atomic_bool *cancel;
   Progress *progress;   /* of the scan at hand */
+  uint64_t put;         /* bytes of fitted values since the last scan */
   uint64_t total;       /* its positions */
   bool opened;
 } Spark;
@@ -384,6 +385,10 @@ static Status spark_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, S
   }
   if (e->code == ST_OK && ask(s, FRAME_REDUCE, &b, &answer, e) == ST_OK) {
     Rd r = rd_of(buf_bytes(&answer));
+    c.answer.info.sent = b.n + s->put;
+    c.answer.info.answered = answer.n;
+    c.answer.info.parts = c.source->npart;
+    s->put = 0;
     if (take_results(&c, &r, e) == ST_OK)
       answer_finish(&c.answer, out, e);
   }
@@ -419,7 +424,7 @@ static bool ends_in(const char *path, const char *ending) {
 
 /* A .csv is written here, by the writer that writes it everywhere; a folder of Parquet files by Spark. */
 static Status write_there(Spark *s, Scan *c, const char *path, const Written *w, Buf *answer, Err *e) {
-  bool here = ends_in(path, ".csv");
+  bool here = s->options->here || ends_in(path, ".csv");
   Buf b = {0};
   Rows rows = {.columns = w};
   ChannelHooks h = {.progress = on_progress, .note = on_note, .rows = on_rows, .ctx = s};
@@ -482,7 +487,7 @@ static Status spark_open(Executor *x, Bytes text, const Registry *r, const Limit
   buf_blob(&b, text.p, text.n);
   buf_u64(&b, s->options->memory ? s->options->memory : SPARK_MEMORY);
   frame_str(&b, spark_folder());
-  buf_u32(&b, 0);
+  buf_u32(&b, s->options->partitions);
   ask(s, FRAME_OPEN, &b, NULL, e);
   buf_free(&b);
   return e->code;
@@ -496,6 +501,7 @@ static Status spark_put(Executor *x, uint32_t id, Bytes value, Err *e) {
   if (home_put(&s->home, id, value, &again, e) != ST_OK)
     return e->code;
   Buf b = {0};
+  s->put += value.n;
   buf_u32(&b, SITE_FITTED);
   buf_u32(&b, id);
   buf_blob(&b, value.p, value.n);

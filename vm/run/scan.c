@@ -26,6 +26,9 @@ static Status scan(Run *r, Stages of, const Jobs *jobs, Buf *out, Err *e) {
     s->scans++;
     s->rows = seen[i];
     s->bytes += i ? 0 : info.bytes;
+    s->sent += i ? 0 : info.sent;
+    s->answered += i ? 0 : info.answered;
+    s->parts = info.parts;
   }
   mem_free(seen);
   RunData *d = data_of(r, r->p->stage[of.v[0]].from);
