@@ -10,16 +10,16 @@ spark_extra = \
 EXTRA_DIST += $(spark_sources) $(spark_java) $(spark_extra)
 
 if SPARK
-sparkdir = $(pkglibdir)
+sparkdir = $(pkglibdir)/spark
 spark_PROGRAMS = libcml-spark.so
-spark_DATA = cml-spark.jar
+spark_DATA = spark/cml-spark.jar
 libcml_spark_so_SOURCES = $(spark_sources)
 libcml_spark_so_CPPFLAGS = $(AM_CPPFLAGS) -isystem $(JDK_HOME)/include -isystem $(JDK_HOME)/include/linux
 libcml_spark_so_LDFLAGS = $(AM_LDFLAGS) -shared -Wl,--as-needed -Wl,--gc-sections -Wl,--exclude-libs,ALL -Wl,-z,defs
 # zlib and libzstd are linked into it, and nothing reaches jansson and nettle: executors have the C library only.
 libcml_spark_so_LDADD = libstdlib.a libvm.a libkernel.a libbase.a $(SPARK_LIBS)
 
-cml-spark.jar: $(spark_java) spark/pom.xml spark/make.sh
+spark/cml-spark.jar: $(spark_java) spark/pom.xml spark/make.sh
 	$(AM_V_GEN)$(SHELL) $(srcdir)/spark/make.sh jar '$(MVN)' '$(JDK_HOME)' '$(srcdir)/spark/pom.xml' spark $@
 
 all-local: spark/.shipped
@@ -33,7 +33,7 @@ install-data-local: spark/.shipped
 uninstall-local:
 	for file in spark/lib*.so.*; do rm -f "$(DESTDIR)$(sparkdir)/$${file##*/}"; done
 
-CLEANFILES += cml-spark.jar spark/.shipped spark/maven.log spark/lib*.so*
+CLEANFILES += spark/cml-spark.jar spark/.shipped spark/maven.log spark/lib*.so*
 clean-local:
 	rm -rf spark/maven
 endif
