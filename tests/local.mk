@@ -115,5 +115,5 @@ tests_extra = \
   tests/fuzz/parquet.dict tests/fuzz/seeds tests/fuzz/seeds.sh tests/golden tests/golden.sh tests/laws \
   tests/laws.sh tests/layers.sh tests/lsan.supp tests/oracle tests/oracle.sh tests/unit/agg_kit.h \
   tests/unit/engine_data.h tests/unit/exec_passes.h tests/unit/interp_kit.h tests/unit/linear_oracle.h \
-  tests/unit/linear_reference.h tests/unit/scan.h tests/valgrind.supp
+  tests/unit/linear_reference.h tests/unit/scan.h tests/unit/sites.h tests/valgrind.supp
 EXTRA_DIST += $(tests_extra) tests/unit/run

@@ -18,7 +18,7 @@
 
 typedef struct Site Site;
 
-typedef struct Records { /* of one partition, in the order of positions */
+typedef struct Records { /* of one partition, in the order of files and positions */
   /* The next one, valid until the next call; p == NULL: the end. */
   Status (*next)(void *ctx, Bytes *record, Err *e);
   void *ctx;
@@ -33,6 +33,8 @@ enum {
   SITE_FITTED,
   SITE_SOURCE
 }; /* what is put: a fitted value, by number; the files of a source, by stage */
+/* Versions count up from 1; one that is not newer than what is there is not taken. Waits for scans that run
+ * only where it is taken. */
 Status site_put(Site *s, uint32_t kind, uint32_t id, uint64_t version, Bytes value, Err *e);
 uint64_t site_version(Site *s, uint32_t kind, uint32_t id); /* as put last; 0: never */
 struct RecordFile;
@@ -42,15 +44,16 @@ void site_source(const struct RecordFile *file, uint32_t n, Buf *out);
 /* One scan of one partition. request: exec/answer.h's Ask; result: an Answer. Records are read only where
  * blocks are not there. */
 Status site_scan(Site *s, Bytes request, uint32_t part, const Records *in, Buf *result, Err *e);
-/* Several results of one request to one. */
+/* Several results of one request to one; each partition at most once. */
 Status site_merge(Site *s, Bytes request, const Bytes *result, uint32_t n, Buf *out, Err *e);
 
 /* The rows of one partition that a predict or transform stage writes, as records of columns. */
 typedef struct SiteWriter SiteWriter;
 Status site_write(Site *s, Bytes request, uint32_t part, const Records *in, SiteWriter **out, Err *e);
 Status site_write_next(SiteWriter *w, Buf *record, Err *e); /* empty: the end */
-Status site_write_end(SiteWriter *w, Buf *result,
-                      Err *e); /* counts and bad rows; frees w, also after a failure */
+/* Counts and bad rows; nothing where the rows were not taken to their end. Frees w, also after a failure. Any
+ * thread may call. */
+Status site_write_end(SiteWriter *w, Buf *result, Err *e);
 
 /* A file of text, of which somebody else gives the bytes, divided into records of a block each. */
 typedef struct SiteSplit SiteSplit;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Executors: the same bits on 1, 2 and 7 threads and in forked children, cached, half cached and streamed;
- * positions and parts against a brute-force reading of the same file; data errors, written files,
+/* Executors: the same bits on 1, 2 and 7 threads, in forked children and over sites, cached, half cached and
+ * streamed; positions and parts against a brute-force reading of the same file; data errors, written files,
  * interruption. */
 #include <math.h>
 #include <setjmp.h>
@@ -17,6 +17,7 @@
 #include "base/digest.h"
 #include "base/hash.h"
 #include "tests/unit/exec_passes.h"
+#include "tests/unit/sites.h"
 #include "vm/estimator.h"
 
 enum { ROWS0 = BLOCK * 2 + CHUNK * 5 + CHUNK / 2, ROWS1 = CHUNK * 3 };
@@ -187,13 +188,13 @@ static int tear_down(void **state) {
 
 static const Registry registry = {.pass = test_passes};
 
-static Executor *start(bool loopback, uint32_t threads, uint64_t memory, const char *text,
+static Executor *start(Where where, uint32_t threads, uint64_t memory, const char *text,
                        const atomic_bool *cancel) {
-  Executor *x = NULL;
+  Executor *x = exec_on(where, threads, memory);
   Err e;
   err_clear(&e);
   Limits l = {.threads = threads, .memory = memory, .dir = dir, .cancel = cancel};
-  assert_int_equal(loopback ? exec_loopback(&x, &e) : exec_local(&x, &e), ST_OK);
+  assert_non_null(x);
   Status st = x->open(x, (Bytes){(const uint8_t *)text, strlen(text)}, &registry, &l, &e);
   if (st)
     fail_msg("open: %s", e.cause);
@@ -263,8 +264,11 @@ static void run_all(Executor *x, bool with_big, Buf *all, ScanInfo *last) {
 static void together(void **state) {
   static const uint32_t pair[2][2] = {{FIT, FIT_TEST}, {TRAIN, TRAIN_TOO}};
   (void)state;
-  for (int way = 0; way < 4; way++) {
-    Executor *x = start(way & 1, way & 2 ? 3 : 1, UINT64_C(4) << 30, program, NULL);
+  for (int way = 0; way < 5; way++) {
+    Executor *x = start(way == 4  ? SITES
+                        : way & 1 ? LOOPBACK
+                                  : LOCAL,
+                        way & 2 ? 3 : 1, UINT64_C(4) << 30, program, NULL);
     for (int i = 0; i < 4; i++) {
       const uint32_t *stage = pair[i % 2];
       Jobs j = {.n = 0}, both = {.n = 0};
@@ -303,7 +307,7 @@ static void together(void **state) {
 static Buf reference(bool with_big) {
   Buf b = {.n = 0};
   ScanInfo info;
-  Executor *x = start(false, 1, UINT64_C(4) << 30, program, NULL);
+  Executor *x = start(LOCAL, 1, UINT64_C(4) << 30, program, NULL);
   run_all(x, with_big, &b, &info);
   assert_true(info.from_cache);
   x->close(x);
@@ -320,7 +324,7 @@ static void same_bits_local(void **state) {
       for (unsigned m = 0; m < sizeof mb / sizeof *mb; m++) {
         Buf got = {.n = 0};
         ScanInfo info;
-        Executor *x = start(false, threads[t], mb[m] << 20, program, NULL);
+        Executor *x = start(LOCAL, threads[t], mb[m] << 20, program, NULL);
         run_all(x, big, &got, &info);
         x->close(x);
         assert_int_equal(got.n, want.n);
@@ -337,7 +341,7 @@ static void same_bits_loopback(void **state) {
   for (int big = 0; big < 2; big++) {
     Buf want = reference(big), got = {.n = 0};
     ScanInfo info;
-    Executor *x = start(true, 1, UINT64_C(1) << 30, program, NULL);
+    Executor *x = start(LOOPBACK, 1, UINT64_C(1) << 30, program, NULL);
     run_all(x, big, &got, &info);
     x->close(x);
     assert_int_equal(got.n, want.n);
@@ -345,6 +349,28 @@ static void same_bits_loopback(void **state) {
     buf_free(&got);
     buf_free(&want);
   }
+}
+
+/* Columns and text; everything on the disk, some of it, nothing. */
+static void same_bits_sites(void **state) {
+  static const uint64_t memory[] = {0, BLOCK * 60, UINT64_C(1) << 30};
+  uint64_t again = 0, lost = 0;
+  (void)state;
+  for (int way = 0; way < 6; way++) {
+    Buf want = reference(way & 1), got = {.n = 0};
+    ScanInfo info;
+    Executor *x = start(way < 3 ? SITES : SITES_TEXT, 4, memory[way % 3], program, NULL);
+    run_all(x, way & 1, &got, &info);
+    assert_true((((Sites *)x)->spilled > 0) == (way % 3 < 2));
+    again += ((Sites *)x)->again;
+    lost += ((Sites *)x)->lost;
+    x->close(x);
+    assert_int_equal(got.n, want.n);
+    assert_memory_equal(got.p, want.p, want.n);
+    buf_free(&got);
+    buf_free(&want);
+  }
+  assert_true(again && lost);
 }
 
 /* Is this record among the rows, in which part and fold? By the meaning of the program alone. */
@@ -358,7 +384,7 @@ static bool row_of(uint32_t f, uint32_t r, int *part, int *fold) {
 /* The list job against a plain walk: every row once, in order, with its text; and the counts. */
 static void right_rows(void **state) {
   (void)state;
-  Executor *x = start(false, 2, UINT64_C(1) << 30, program, NULL);
+  Executor *x = start(LOCAL, 2, UINT64_C(1) << 30, program, NULL);
   Jobs j = {.n = 0};
   Buf out[4];
   ScanInfo info;
@@ -414,7 +440,7 @@ static void right_rows(void **state) {
 /* A scan without jobs counts and fills the caches. */
 static void count_only(void **state) {
   (void)state;
-  Executor *x = start(false, 2, UINT64_C(1) << 30, program, NULL);
+  Executor *x = start(LOCAL, 2, UINT64_C(1) << 30, program, NULL);
   Jobs none = {.n = 0};
   ScanInfo a, b;
   Err e;
@@ -436,12 +462,13 @@ static void writes(void **state) {
   (void)state;
   char path[128], want[DIGEST_HEX] = "", got[DIGEST_HEX];
   snprintf(path, sizeof path, "%s/out.csv", dir);
-  for (int way = 0; way < 4; way++) {
+  for (int way = 0; way < 6; way++) {
     Err e;
     ScanInfo info;
     uint64_t bytes;
     err_clear(&e);
-    Executor *x = start(way == 3, way == 2 ? 7 : (uint32_t)way + 1, UINT64_C(60) << 20, program, NULL);
+    Executor *x = start(way < 3 ? LOCAL : (Where)(way - 2), way == 2 ? 7 : (uint32_t)way + 1,
+                        UINT64_C(60) << 20, program, NULL);
     Status st = x->write(x, PREDICT, path, &info, NULL, &e);
     if (st)
       fail_msg("write: %s", e.cause);
@@ -461,7 +488,7 @@ static void bad_rows(void **state) {
   snprintf(count, sizeof count, "%d rows have bad values", (BLOCK + CHUNK * 2 - 18) / CHUNK + 1);
   char *text = strdup(program), *at = strstr(text, "d?.csv"), first[sizeof((Err *)0)->cause] = "";
   memcpy(at, "e?.csv", 6);
-  for (int way = 0; way < 4; way++) {
+  for (int way = 0; way < 5; way++) {
     Jobs j = {.n = 0};
     Buf out[FIT_JOBS];
     ScanInfo info;
@@ -469,7 +496,10 @@ static void bad_rows(void **state) {
     err_clear(&e);
     memset(out, 0, sizeof out);
     fit_jobs(&j);
-    Executor *x = start(way == 3, way == 2 ? 7 : (uint32_t)way + 1, UINT64_C(60) << 20, text, NULL);
+    Executor *x = start(way == 4   ? SITES_TEXT
+                        : way == 3 ? LOOPBACK
+                                   : LOCAL,
+                        way == 2 ? 7 : (uint32_t)way + 1, UINT64_C(60) << 20, text, NULL);
     assert_int_equal(x->reduce(x, FIT_ONLY, &j, out, &info, NULL, NULL, &e), ST_DATA);
     assert_non_null(strstr(e.cause, count));
     assert_non_null(strstr(e.cause, "e0.csv, record 18, column x: "));
@@ -491,7 +521,7 @@ static void interrupted(void **state) {
     Jobs none = {.n = 0};
     Err e;
     err_clear(&e);
-    Executor *x = start(way == 1, 2, UINT64_C(60) << 20, program, &stop);
+    Executor *x = start(way ? LOOPBACK : LOCAL, 2, UINT64_C(60) << 20, program, &stop);
     assert_int_equal(x->reduce(x, FIT_ONLY, &none, NULL, NULL, NULL, NULL, &e), ST_CANCEL);
     x->close(x);
   }
@@ -506,7 +536,7 @@ static void memory_used_up(void **state) {
   uint32_t bad = 0;
   for (long n = 1; n < 4000; n += 1 + n / 12) {
     static const uint32_t stage[] = {FIT, TRAIN};
-    Executor *x = start(false, 1, UINT64_C(1) << 30, text, NULL);
+    Executor *x = start(LOCAL, 1, UINT64_C(1) << 30, text, NULL);
     Jobs j[2] = {{.n = 0}, {.n = 0}};
     fit_jobs(&j[0]);
     train_jobs(&j[1]);
@@ -540,7 +570,7 @@ static void missing_file(void **state) {
   Jobs none = {.n = 0};
   Err e;
   err_clear(&e);
-  Executor *x = start(false, 2, UINT64_C(60) << 20, text, NULL);
+  Executor *x = start(LOCAL, 2, UINT64_C(60) << 20, text, NULL);
   assert_int_equal(x->reduce(x, FIT_ONLY, &none, NULL, NULL, NULL, NULL, &e), ST_DATA);
   x->close(x);
   free(text);
@@ -549,7 +579,8 @@ static void missing_file(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(right_rows),         cmocka_unit_test(count_only),   cmocka_unit_test(same_bits_local),
-      cmocka_unit_test(same_bits_loopback), cmocka_unit_test(writes),       cmocka_unit_test(bad_rows),
+      cmocka_unit_test(same_bits_loopback), cmocka_unit_test(same_bits_sites),
+      cmocka_unit_test(writes),             cmocka_unit_test(bad_rows),
       cmocka_unit_test(interrupted),        cmocka_unit_test(missing_file),
       cmocka_unit_test(memory_used_up),     cmocka_unit_test(together),
   };

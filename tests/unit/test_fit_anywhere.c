@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every estimator and metric on the real executors: the same bytes of models and metrics on 1, 2 and 7
- * threads, with little memory, and in forked children that are repeated, reordered and killed. Both
- * layouts of the matrix, both solvers, weights, slices. */
+ * threads, with little memory, in forked children that are repeated, reordered and killed, and over sites.
+ * Both layouts of the matrix, both solvers, weights, slices. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +15,7 @@
 
 #include "base/hash.h"
 #include "stdlib/registry.h"
+#include "tests/unit/sites.h"
 #include "vm/run.h"
 
 #ifdef CML_HOSTILE
@@ -184,18 +185,18 @@ static void program(Buf *b) {
 }
 
 /* All bytes that come out of a run. */
-static void run(bool loopback, uint32_t threads, uint64_t memory, const Buf *text, Buf *all) {
+static void run(Where where, uint32_t threads, uint64_t memory, const Buf *text, Buf *all) {
   Arena a;
   Err e = {0};
   Program *p = NULL;
-  Executor *x = NULL;
+  Executor *x = exec_on(where, threads, memory);
   RunResult r;
   StdlibRegistry space;
   arena_init(&a, NULL);
   if (ir_parse(&a, (const char *)text->p, (uint32_t)text->n, &p, &e) || ir_verify(p, &e))
     fail_msg("%s %s", e.where, e.cause);
   Limits l = {.threads = threads, .memory = memory, .dir = dir};
-  assert_int_equal(loopback ? exec_loopback(&x, &e) : exec_local(&x, &e), ST_OK);
+  assert_non_null(x);
   if (run_program(p, x, stdlib_registry(&space), &l, NULL, &r, &e))
     fail_msg("%s %s", e.where, e.cause);
   for (uint32_t i = 0; i < r.nfitted; i++) {
@@ -233,15 +234,17 @@ static void test_same_bytes(void **state) {
   (void)state;
   Buf text = {0}, want = {0};
   program(&text);
-  run(false, 1, UINT64_C(1) << 30, &text, &want);
+  run(LOCAL, 1, UINT64_C(1) << 30, &text, &want);
   assert_true(want.n > 10000);
-  for (int way = 0; way < 4; way++) {
+  static const struct {
+    Where where;
+    uint32_t threads, megabytes;
+  } way[] = {
+      {LOCAL, 2, 1024}, {LOCAL, 7, 1024}, {LOCAL, 2, 24}, {LOOPBACK, 2, 1024}, {SITES_TEXT, 3, 4},
+  };
+  for (unsigned i = 0; i < sizeof way / sizeof *way; i++) {
     Buf got = {0};
-    run(way == 3,
-        way == 0   ? 2
-        : way == 1 ? 7
-                   : 2,
-        way == 2 ? UINT64_C(24) << 20 : UINT64_C(1) << 30, &text, &got);
+    run(way[i].where, way[i].threads, (uint64_t)way[i].megabytes << 20, &text, &got);
     assert_int_equal(got.n, want.n);
     assert_memory_equal(got.p, want.p, want.n);
     buf_free(&got);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver: a whole program over a file made here, on threads and in forked children: fitted values,
- * model, metrics, expectations, files, hooks, counts; and how it ends when something is wrong. */
+/* The driver: a whole program over a file made here, on threads, in forked children, over sites: fitted
+ * values, model, metrics, expectations, files, hooks, counts; and how it ends when something is wrong. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "stdlib/registry.h"
+#include "tests/unit/sites.h"
 #include "vm/run.h"
 
 enum { ROWS = BLOCK < 10000 ? 1000 : 20000 }; /* few blocks also where blocks are tiny */
@@ -148,11 +149,11 @@ static void on_end(void *ctx, const Program *p, const RunStage *s) {
 }
 
 /* Runs `text`; *out is to be freed. */
-static Status go(const char *text, bool loopback, uint32_t threads, uint64_t memory, Hooked *h,
-                 RunResult *out, Arena *a, Err *e) {
+static Status go(const char *text, Where where, uint32_t threads, uint64_t memory, Hooked *h, RunResult *out,
+                 Arena *a, Err *e) {
   StdlibRegistry space;
   Program *p = NULL;
-  Executor *x = NULL;
+  Executor *x = exec_on(where, threads, memory);
   Limits l = {.threads = threads, .memory = memory, .dir = dir};
   RunHooks hooks = {.ctx = h, .begin = on_begin, .end = on_end};
   err_clear(e);
@@ -160,7 +161,7 @@ static Status go(const char *text, bool loopback, uint32_t threads, uint64_t mem
   Status st = ir_parse(a, text, (uint32_t)strlen(text), &p, e);
   if (st)
     fail_msg("%s", e->cause);
-  assert_int_equal(loopback ? exec_loopback(&x, e) : exec_local(&x, e), ST_OK);
+  assert_non_null(x);
   st = run_program(p, x, stdlib_registry(&space), &l, &hooks, out, e);
   x->close(x);
   return st;
@@ -170,13 +171,14 @@ static void whole(void **state) {
   (void)state;
   double first[4] = {0};
   char digest[DIGEST_HEX] = "";
-  for (int way = 0; way < 4; way++) {
+  for (int way = 0; way < 6; way++) {
     Arena a;
     RunResult r;
     Err e;
     Hooked h;
     arena_init(&a, NULL);
-    Status st = go(program, way == 3, way == 1 ? 3 : 1, UINT64_C(1) << (way == 2 ? 22 : 30), &h, &r, &a, &e);
+    Status st = go(program, way < 3 ? LOCAL : (Where)(way - 2), way % 2 ? 3 : 1,
+                   UINT64_C(1) << (way == 2 ? 22 : 30), &h, &r, &a, &e);
     if (st)
       fail_msg("%s: %s", e.where, e.cause);
     assert_int_equal(h.begun, 4);
@@ -226,13 +228,13 @@ static char *with(const char *old, const char *now) {
 
 static void ends(const char *old, const char *now, Status want, const char *cause) {
   char *text = with(old, now);
-  for (int way = 0; way < 2; way++) {
+  for (int way = 0; way < 4; way++) {
     Arena a;
     RunResult r;
     Err e;
     Hooked h;
     arena_init(&a, NULL);
-    Status st = go(text, way, 2, UINT64_C(1) << 30, &h, &r, &a, &e);
+    Status st = go(text, (Where)way, 2, UINT64_C(1) << 30, &h, &r, &a, &e);
     if (st != want || !strstr(e.cause, cause))
       fail_msg("status %d: %s: %s", st, e.where, e.cause);
     if (want == ST_EXPECT)
@@ -270,7 +272,7 @@ static void no_rows_to_train(void **state) {
   Err e;
   Hooked h;
   arena_init(&a, NULL);
-  assert_int_equal(go(text, false, 2, UINT64_C(1) << 30, &h, &r, &a, &e), ST_DATA);
+  assert_int_equal(go(text, LOCAL, 2, UINT64_C(1) << 30, &h, &r, &a, &e), ST_DATA);
   if (!strstr(e.cause, "model `m` has no rows to learn from"))
     fail_msg("%s", e.cause);
   run_free(&r);

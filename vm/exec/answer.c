@@ -40,6 +40,9 @@ static bool good_stages(const Ask *a, const Program *p) {
     uint32_t s = a->of.v[i];
     if (s >= p->nstage || p->stage[s].from != (int32_t)a->rows_stage)
       return false;
+    for (uint32_t k = 0; k < i; k++)
+      if (a->of.v[k] == s)
+        return false;
   }
   return a->of.n > 0 && a->rows_stage < p->nstage && p->stage[a->rows_stage].kind == STAGE_ROWS;
 }
@@ -292,6 +295,8 @@ static Status load_partial(const Answer *a, uint32_t job, Bytes b, bool check, v
   if (!*out)
     return e->code ? e->code : err_memory(e);
   Status st = check ? pass->save(a->par[job], *out, &again, e) : ST_OK;
+  if (!st && again.bad)
+    st = err_memory(e);
   if (!st && check && (again.n != b.n || (b.n && memcmp(again.p, b.p, b.n))))
     st = err_set(e, ST_FAULT, "CML0613", NULL, "a partial of pass %s is not the same after load and save",
                  pass->name);
@@ -329,7 +334,8 @@ static Status take_job_result(Answer *a, uint32_t job, Rd *r, bool check, Err *e
 Status answer_take(Answer *a, Bytes b, RowErrors *errors, bool check, Err *e) {
   Rd r = rd_of(b);
   RowErrors found;
-  if (rd_u32(&r)) {
+  uint32_t bad = rd_u32(&r);
+  if (bad) {
     if (!take_errors(&r, &found))
       return unreadable(e);
     row_errors_merge(errors ? errors : &a->errors, &found);
@@ -337,7 +343,8 @@ Status answer_take(Answer *a, Bytes b, RowErrors *errors, bool check, Err *e) {
   a->info.read += rd_u64(&r);
   a->info.rows += rd_u64(&r);
   a->info.bytes += rd_u64(&r);
-  a->info.from_cache |= rd_u8(&r) != 0;
+  a->fresh |= rd_u8(&r) == 0;
+  a->info.from_cache = !a->fresh;
   for (;;) {
     uint32_t i = rd_u32(&r);
     if (i == UINT32_MAX || r.bad)
@@ -351,7 +358,7 @@ Status answer_take(Answer *a, Bytes b, RowErrors *errors, bool check, Err *e) {
   for (uint32_t i = 0; i < a->nseen; i++)
     a->seen[i] += rd_u64(&r);
   uint32_t njob = rd_u32(&r);
-  if (r.bad || (njob && njob != a->jobs->n))
+  if (r.bad || njob != (bad ? 0 : a->jobs->n))
     return unreadable(e);
   Status st = ST_OK;
   for (uint32_t i = 0; i < njob && !st; i++)

@@ -20,7 +20,8 @@ typedef struct Ask {
 } Ask;
 
 Status ask_put(const Ask *a, Buf *out, Err *e);
-/* Verifies against the program: hostile bytes give CML0614. ask_free in any case. */
+/* Verifies against the program: hostile bytes give CML0614. That the parameters of a job fit the outputs of
+ * its stage only the driver knows. ask_free in any case. */
 Status ask_take(Bytes b, const Program *p, const Registry *reg, Ask *out, Err *e);
 void ask_free(Ask *a);
 
@@ -33,6 +34,7 @@ typedef struct Answer {
   uint32_t nseen;
   RowErrors errors;
   ScanInfo info;
+  bool fresh;         /* some of what was taken went back to the source */
 } Answer;
 
 /* jobs outlives it; n stages. answer_close in any case. */

@@ -24,6 +24,7 @@ struct Kept {
   uint32_t holders;
   uint32_t n, cap;
   Slot *v;
+  ScanInfo info;
 };
 
 Status shelf_init(Shelf *s, uint64_t budget, const char *scratch, Err *e) {
@@ -33,17 +34,31 @@ Status shelf_init(Shelf *s, uint64_t budget, const char *scratch, Err *e) {
   return ST_OK;
 }
 
-static void free_run(Shelf *s, Kept *k) {
-  for (uint32_t i = 0; i < k->n; i++) {
-    Slot *t = &k->v[i];
-    if (t->b) {
-      s->used -= t->b->bytes;
-      block_drop(t->b);
-    } else {
-      s->spilled -= t->n;
-      (void)fallocate(s->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)t->at, (off_t)t->n);
-    }
+/* A place in the file is free again. Places are not given a second time before all of them are free: what
+ * lies in between becomes a hole. */
+static void free_place(Shelf *s, const Slot *t) {
+  int bad = 0;
+  s->spilled -= t->n;
+  if (s->spilled) {
+    bad = fallocate(s->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)t->at, (off_t)t->n);
+  } else if (s->end) {
+    s->end = 0;
+    bad = ftruncate(s->file, 0);
   }
+  (void)bad; /* then it takes room on the disk for longer */
+}
+
+static void free_slot(Shelf *s, const Slot *t) {
+  if (t->b)
+    s->used -= t->b->bytes;
+  else if (t->n)
+    free_place(s, t);
+  block_drop(t->b);
+}
+
+static void free_run(Shelf *s, Kept *k) {
+  for (uint32_t i = 0; i < k->n; i++)
+    free_slot(s, &k->v[i]);
   mem_free(k->v);
   mem_free(k);
 }
@@ -62,21 +77,27 @@ void shelf_free(Shelf *s) {
  * Arrays one behind the other, as they lie in memory: the file never leaves the process. */
 
 typedef struct Tape {
-  int fd;
+  const Shelf *shelf;
   uint64_t at;
   bool write;
   Err *e;
 } Tape;
 
+typedef struct Head { /* of a block; what else it has are arrays */
+  uint32_t file, npos, n, invalid, ncol, x;
+  uint64_t pos, bytes;
+} Head;
+
 static bool run_over(Tape *t, void *p, size_t n) {
   char *c = p;
   while (n && t->e->code == ST_OK) {
-    ssize_t k = t->write ? pwrite(t->fd, c, n, (off_t)t->at) : pread(t->fd, c, n, (off_t)t->at);
+    int fd = t->shelf->file;
+    ssize_t k = t->write ? pwrite(fd, c, n, (off_t)t->at) : pread(fd, c, n, (off_t)t->at);
     if (k < 0 && errno == EINTR)
       continue;
     if (k <= 0) {
       err_set(t->e, ST_RESOURCE, "CML0507", "Free space there, or give more --memory.",
-              "the scratch file cannot be %s: %s", t->write ? "written" : "read",
+              "the scratch file in %s cannot be %s: %s", t->shelf->scratch, t->write ? "written" : "read",
               k ? strerror(errno) : "it ends");
       break;
     }
@@ -116,49 +137,51 @@ static bool dict(Tape *t, Dict **slot) {
   return array(t, &d->bytes, d->off[d->n]);
 }
 
+/* Nothing of it is in *c before it has been read: a pointer in the file is one of another time, and only says
+ * that there is something. */
 static bool column(Tape *t, Col *c, uint32_t n) {
-  Dict *d = c->dict;
-  void *data = t->write ? c->i : NULL;
-  uint8_t *null = t->write ? c->null : NULL;
-  if (!run_over(t, c, sizeof *c))
+  Col head = *c;
+  if (!run_over(t, &head, sizeof head))
     return false;
-  size_t rows = c->constant ? 1 : n, size = c->type == IR_BOOL ? 1 : c->type == IR_STR ? 4 : 8;
-  if (!t->write) { /* the pointers are of another time */
+  size_t rows = head.constant ? 1 : n, size = head.type == IR_BOOL ? 1 : head.type == IR_STR ? 4 : 8;
+  if (!t->write) {
+    *c = head;
     c->i = NULL;
     c->null = NULL;
-    d = c->dict;
     c->dict = NULL;
   }
-  bool good = array(t, &data, rows * size) && array(t, &null, rows);
-  c->i = data;
-  c->null = null;
-  return good && (!d || dict(t, &c->dict));
+  return array(t, &c->i, rows * size) && array(t, &c->null, rows) && (!head.dict || dict(t, &c->dict));
 }
 
 static bool matrix(Tape *t, Matrix **slot) {
-  Matrix *x = *slot;
-  if (!t->write && !(x = *slot = mem_alloc(sizeof *x)))
+  if (!t->write && !(*slot = mem_alloc(sizeof **slot)))
     return err_memory(t->e), false;
-  Matrix m = *x;
-  if (!run_over(t, &m, sizeof m))
-    return false;
-  x->n = m.n;
-  x->d = m.d;
-  if (m.a)
-    return array(t, &x->a, (size_t)m.n * m.d * sizeof *x->a);
-  if (!array(t, &x->ptr, (m.n + (size_t)1) * sizeof *x->ptr))
-    return false;
-  return array(t, &x->col, x->ptr[m.n] * sizeof *x->col) && array(t, &x->val, x->ptr[m.n] * sizeof *x->val);
-}
-
-static bool tape_block(Tape *t, Block *b) {
-  Block head = *b;
+  Matrix *x = *slot, head = *x;
   if (!run_over(t, &head, sizeof head))
     return false;
   if (!t->write) {
-    *b = (Block){.file = head.file, .pos = head.pos, .npos = head.npos, .n = head.n, .invalid = head.invalid,
-                 .bytes = head.bytes};
-    atomic_init(&b->refs, 1);
+    x->n = head.n;
+    x->d = head.d;
+  }
+  if (!head.ptr)
+    return array(t, &x->a, (size_t)head.n * head.d * sizeof *x->a);
+  if (!array(t, &x->ptr, (head.n + (size_t)1) * sizeof *x->ptr))
+    return false;
+  uint32_t entries = x->ptr[head.n];
+  return array(t, &x->col, entries * sizeof *x->col) && array(t, &x->val, entries * sizeof *x->val);
+}
+
+static bool tape_block(Tape *t, Block *b) {
+  Head head = {b->file, b->npos, b->n, b->invalid, b->ncol, b->x != NULL, b->pos, b->bytes};
+  if (!run_over(t, &head, sizeof head))
+    return false;
+  if (!t->write) {
+    b->file = head.file;
+    b->pos = head.pos;
+    b->npos = head.npos;
+    b->n = head.n;
+    b->invalid = head.invalid;
+    b->bytes = head.bytes;
     if (head.ncol && !(b->col = mem_alloc(head.ncol * sizeof *b->col)))
       return err_memory(t->e), false;
     b->ncol = head.ncol;
@@ -166,15 +189,13 @@ static bool tape_block(Tape *t, Block *b) {
   size_t n = head.n;
   bool good = array(t, &b->at, n * sizeof *b->at) && array(t, &b->part, n) && array(t, &b->fold, n) &&
               array(t, &b->weight, n * sizeof *b->weight) && array(t, &b->y, n * sizeof *b->y);
-  for (uint32_t k = 0; good && k < b->ncol; k++) {
-    Col c = b->col[k]; /* while it is read, nothing in the block is half of a column */
-    good = column(t, t->write ? &c : &b->col[k], b->n);
-  }
+  for (uint32_t k = 0; good && k < b->ncol; k++)
+    good = column(t, &b->col[k], head.n);
   return good && (!head.x || matrix(t, &b->x));
 }
 
 static Status load(const Shelf *s, const Slot *slot, Block **out, Err *e) {
-  Tape t = {.fd = s->file, .at = slot->at, .e = e};
+  Tape t = {.shelf = s, .at = slot->at, .e = e};
   Block *b = mem_alloc(sizeof *b);
   *out = b;
   if (!b)
@@ -196,7 +217,7 @@ static uint64_t size_of(const Block *b) {
   }
   const Matrix *x = b->x;
   if (x)
-    n += x->a ? 8 * (uint64_t)x->n * x->d : 4 * (x->n + (uint64_t)1) + 12 * (uint64_t)x->ptr[x->n];
+    n += x->ptr ? 4 * (x->n + (uint64_t)1) + 12 * (uint64_t)x->ptr[x->n] : 8 * (uint64_t)x->n * x->d;
   return (n + 4095) / 4096 * 4096;
 }
 
@@ -220,21 +241,21 @@ static Status open_file(Shelf *s, Err *e) {
 }
 
 /* Writes b to the file. Without the lock; its place was taken under it. */
-static Status spill(const Shelf *s, Block *b, uint64_t at, uint64_t n, Err *e) {
-  Tape t = {.fd = s->file, .at = at, .write = true, .e = e};
+static Status spill(const Shelf *s, Block *b, const Slot *to, Err *e) {
+  Tape t = {.shelf = s, .at = to->at, .write = true, .e = e};
   tape_block(&t, b);
-  if (e->code == ST_OK && t.at > at + n)
+  if (e->code == ST_OK && t.at > to->at + to->n)
     err_set(e, ST_FAULT, "CML0618", NULL, "a block took more room in the scratch file than was reckoned");
   return e->code;
 }
 
-static Status take_place(Shelf *s, const Block *b, uint64_t *at, uint64_t *n, Err *e) {
+static Status take_place(Shelf *s, const Block *b, Slot *to, Err *e) {
   if (open_file(s, e) != ST_OK)
     return e->code;
-  *n = size_of(b);
-  *at = s->end;
-  s->end += *n;
-  s->spilled += *n;
+  to->n = size_of(b);
+  to->at = s->end;
+  s->end += to->n;
+  s->spilled += to->n;
   return ST_OK;
 }
 
@@ -301,13 +322,13 @@ void shelf_let(Shelf *s, Kept *k) {
   pthread_mutex_unlock(&s->lock);
 }
 
-void shelf_end(Shelf *s, Kept *k, bool whole) {
+void shelf_end(Shelf *s, Kept *k, const ScanInfo *of) {
   pthread_mutex_lock(&s->lock);
-  k->whole = whole && !k->gone;
-  if (!k->whole) {
-    k->gone = true;
-    let(s, k);
-  }
+  k->whole = of && !k->gone; /* it may have been dropped meanwhile */
+  k->gone = !k->whole;
+  if (of)
+    k->info = *of;
+  let(s, k);
   pthread_mutex_unlock(&s->lock);
 }
 
@@ -339,6 +360,10 @@ uint32_t shelf_count(const Kept *k) {
   return k->n;
 }
 
+const ScanInfo *shelf_info(const Kept *k) {
+  return &k->info;
+}
+
 /* A block of a rows stage in memory goes to the file. False: there is none, or it failed. The lock is given
  * up in between. */
 static bool give_way(Shelf *s, Err *e) {
@@ -356,23 +381,35 @@ static bool give_way(Shelf *s, Err *e) {
     return false;
   Slot new = {.b = NULL};
   Block *b = k->v[--at].b;
-  if (take_place(s, b, &new.at, &new.n, e) != ST_OK)
+  if (take_place(s, b, &new, e) != ST_OK)
     return false;
   k->holders++;
   block_hold(b);
   pthread_mutex_unlock(&s->lock);
-  spill(s, b, new.at, new.n, e);
+  spill(s, b, &new, e);
   pthread_mutex_lock(&s->lock);
   if (e->code == ST_OK && k->v[at].b) {
-    s->used -= b->bytes;
-    block_drop(k->v[at].b);
+    free_slot(s, &k->v[at]);
     k->v[at] = new;
   } else { /* somebody else was quicker */
-    s->spilled -= new.n;
+    free_place(s, &new);
   }
   let(s, k);
   block_drop(b);
   return e->code == ST_OK;
+}
+
+static Status append(Kept *k, const Slot *slot, Err *e) {
+  if (k->n == k->cap) {
+    uint32_t cap = k->cap ? 2 * k->cap : 16;
+    Slot *v = mem_realloc(k->v, cap * sizeof *v);
+    if (!v)
+      return err_memory(e);
+    k->v = v;
+    k->cap = cap;
+  }
+  k->v[k->n++] = *slot;
+  return ST_OK;
 }
 
 Status shelf_add(Shelf *s, Kept *k, Block *b, Err *e) {
@@ -383,33 +420,21 @@ Status shelf_add(Shelf *s, Kept *k, Block *b, Err *e) {
   if (e->code == ST_OK && s->used + b->bytes <= s->budget) {
     block_hold(slot.b = b);
     s->used += b->bytes;
-  } else if (e->code == ST_OK) {
-    take_place(s, b, &slot.at, &slot.n, e);
+  } else if (e->code == ST_OK && take_place(s, b, &slot, e) == ST_OK) {
+    pthread_mutex_unlock(&s->lock);
+    spill(s, b, &slot, e);
+    pthread_mutex_lock(&s->lock);
   }
+  if (e->code != ST_OK || append(k, &slot, e) != ST_OK)
+    free_slot(s, &slot);
   pthread_mutex_unlock(&s->lock);
-  if (e->code == ST_OK && !slot.b)
-    spill(s, b, slot.at, slot.n, e);
-  if (e->code == ST_OK && k->n == k->cap) {
-    uint32_t cap = k->cap ? 2 * k->cap : 16;
-    Slot *v = mem_realloc(k->v, cap * sizeof *v);
-    k->v = v ? v : k->v;
-    k->cap = v ? cap : k->cap;
-    if (!v)
-      err_memory(e);
-  }
-  if (e->code == ST_OK) {
-    k->v[k->n++] = slot;
-    return ST_OK;
-  }
-  pthread_mutex_lock(&s->lock);
-  s->used -= slot.b ? b->bytes : 0;
-  s->spilled -= slot.n;
-  pthread_mutex_unlock(&s->lock);
-  block_drop(slot.b);
   return e->code;
 }
 
 Status shelf_block(Shelf *s, Kept *k, uint32_t i, Block **out, Err *e) {
+  *out = NULL;
+  if (i >= k->n)
+    return err_set(e, ST_FAULT, "CML0603", NULL, "partition %u has other blocks than before", k->part);
   pthread_mutex_lock(&s->lock);
   Slot slot = k->v[i];
   block_hold(*out = slot.b);

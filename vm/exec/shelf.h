@@ -34,11 +34,14 @@ Kept *shelf_find(Shelf *s, uint32_t stage, uint32_t part);
  * rows: it makes room for others. */
 Kept *shelf_begin(Shelf *s, uint32_t stage, uint32_t part, bool rows, Err *e);
 Status shelf_add(Shelf *s, Kept *k, Block *b, Err *e); /* holds b, or writes it to the file */
-/* It is whole now, and held by the caller; or, not whole, gone. */
-void shelf_end(Shelf *s, Kept *k, bool whole);
+/* It is whole now, or else gone; no longer held. of: what the scan that made it said of its partition, or
+ * NULL where it is not whole. */
+void shelf_end(Shelf *s, Kept *k, const ScanInfo *of);
 void shelf_let(Shelf *s, Kept *k); /* no longer held; NULL: nothing */
 
+/* Of a run that is held and whole. */
 uint32_t shelf_count(const Kept *k);
+const ScanInfo *shelf_info(const Kept *k);
 Status shelf_block(Shelf *s, Kept *k, uint32_t i, Block **out, Err *e); /* the caller drops it */
 
 SiteHeld shelf_held(Shelf *s);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A site: see vm/site.h. Read site_scan, then next_block and map_block.
  *
- * Locks: `puts` is held for reading by everything that runs a program, for writing by a put; `lock` guards
- * the workers that wait. The shelf has its own. */
+ * Turns and puts never overlap: turns are counted, since one may begin on a thread and end on another
+ * (site_write), which a lock must not. A turn never waits for a put that waits. The shelf has its own
+ * lock. */
 #include "vm/site.h"
 
 #include <string.h>
@@ -22,8 +23,10 @@ struct Site {
   uint64_t *version;    /* of sources, by stage */
   Reader **source;      /* by stage; NULL: not put yet */
   uint32_t **input;     /* by stage: of each of its files */
-  pthread_rwlock_t puts;
-  pthread_mutex_t lock;
+  pthread_mutex_t lock; /* everything below, and versions */
+  pthread_cond_t left;  /* the last turn, or a put */
+  uint32_t turns;
+  bool putting;
   Worker **idle;
   uint32_t nidle, cap;
   bool shelf_made, locks_made;
@@ -45,8 +48,11 @@ static Status make(Site *s, Bytes program, const Registry *reg, uint64_t memory,
   if (!s->fitted || !s->version || !s->source || !s->input || !s->scratch)
     return err_memory(e);
   s->shelf_made = shelf_init(&s->shelf, memory, s->scratch, e) == ST_OK;
-  s->locks_made =
-      s->shelf_made && !pthread_rwlock_init(&s->puts, NULL) && !pthread_mutex_init(&s->lock, NULL);
+  if (s->shelf_made && !pthread_mutex_init(&s->lock, NULL)) {
+    s->locks_made = !pthread_cond_init(&s->left, NULL);
+    if (!s->locks_made)
+      pthread_mutex_destroy(&s->lock);
+  }
   return s->locks_made ? ST_OK : err_memory(e);
 }
 
@@ -76,7 +82,7 @@ void site_close(Site *s) {
   if (s->shelf_made)
     shelf_free(&s->shelf);
   if (s->locks_made) {
-    pthread_rwlock_destroy(&s->puts);
+    pthread_cond_destroy(&s->left);
     pthread_mutex_destroy(&s->lock);
   }
   mem_free(s->fitted);
@@ -139,42 +145,74 @@ static Status put_source(Site *s, uint32_t stage, Bytes value, Err *e) {
 }
 
 /* Another value in the place of one: what was made with the old one goes. */
-static void forget(Site *s) {
+static void forget(Site *s, bool source) {
   const Program *p = s->home.p;
   for (uint32_t i = 0; i < s->nidle; i++)
     worker_forget(s->idle[i]);
   for (uint32_t i = 0; i < p->nstage; i++)
-    if (p->stage[i].kind == STAGE_TRAIN)
+    if (p->stage[i].kind == STAGE_TRAIN || (source && p->stage[i].kind == STAGE_ROWS))
       shelf_drop(&s->shelf, i);
 }
 
+static Status put(Site *s, bool source, uint32_t id, Bytes value, Err *e) {
+  bool again = source;
+  if (source)
+    put_source(s, id, value, e);
+  else
+    home_put(&s->home, id, value, &again, e);
+  if (e->code == ST_OK && again)
+    forget(s, source);
+  return e->code;
+}
+
 Status site_put(Site *s, uint32_t kind, uint32_t id, uint64_t version, Bytes value, Err *e) {
-  bool source = kind == SITE_SOURCE, again = false;
+  bool source = kind == SITE_SOURCE;
   if (kind > SITE_SOURCE || id >= (source ? s->home.p->nstage : s->home.p->nfitted))
     return unreadable(e);
-  pthread_rwlock_wrlock(&s->puts);
   uint64_t *v = source ? &s->version[id] : &s->fitted[id];
-  if (*v != version) {
-    if (source)
-      put_source(s, id, value, e);
-    else if (home_put(&s->home, id, value, &again, e) == ST_OK && again)
-      forget(s);
-    if (e->code == ST_OK)
-      *v = version;
-  }
-  pthread_rwlock_unlock(&s->puts);
+  pthread_mutex_lock(&s->lock);
+  while (*v < version && (s->turns || s->putting))
+    pthread_cond_wait(&s->left, &s->lock);
+  bool newer = *v < version;
+  s->putting |= newer;
+  pthread_mutex_unlock(&s->lock);
+  if (!newer)
+    return ST_OK;
+  put(s, source, id, value, e);
+  pthread_mutex_lock(&s->lock);
+  *v = e->code == ST_OK ? version : *v;
+  s->putting = false;
+  pthread_cond_broadcast(&s->left);
+  pthread_mutex_unlock(&s->lock);
   return e->code;
 }
 
 uint64_t site_version(Site *s, uint32_t kind, uint32_t id) {
   uint64_t v = 0;
-  pthread_rwlock_rdlock(&s->puts);
+  pthread_mutex_lock(&s->lock);
+  while (s->putting)
+    pthread_cond_wait(&s->left, &s->lock);
   if (kind == SITE_SOURCE && id < s->home.p->nstage)
     v = s->version[id];
   else if (kind == SITE_FITTED && id < s->home.p->nfitted)
     v = s->fitted[id];
-  pthread_rwlock_unlock(&s->puts);
+  pthread_mutex_unlock(&s->lock);
   return v;
+}
+
+static void enter(Site *s) {
+  pthread_mutex_lock(&s->lock);
+  while (s->putting)
+    pthread_cond_wait(&s->left, &s->lock);
+  s->turns++;
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void leave(Site *s) {
+  pthread_mutex_lock(&s->lock);
+  if (!--s->turns)
+    pthread_cond_broadcast(&s->left);
+  pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- Workers ---- */
@@ -228,29 +266,31 @@ typedef struct Turn { /* one partition in one scan */
   Kept *rows, *fill; /* blocks of the rows stage: there, or being kept */
   bool only_units;  /* nothing but matrices is read */
   uint32_t at;      /* block, of what is there */
-  const Records *in;
+  Records in;
   const Reader *source;
   Bytes record;     /* came, and is of the block after the one at hand */
   bool started;
+  uint32_t file;    /* of the last block that was read; the next one lies behind it */
+  uint64_t behind;
+  bool ended;       /* all blocks went through */
 } Turn;
 
-static void turn_end(Turn *t, bool whole) {
+/* What was kept is whole where the turn went to its end, and found nothing wrong. */
+static void turn_end(Turn *t, Status st) {
   Shelf *f = &t->s->shelf;
+  const ScanInfo *of = st == ST_OK && t->ended && !t->answer.errors.count ? &t->answer.info : NULL;
   for (uint32_t k = 0; t->matrix && k < t->nmatrix; k++) {
     shelf_let(f, t->matrix[k].there);
-    if (!t->matrix[k].fill)
-      continue;
-    shelf_end(f, t->matrix[k].fill, whole);
-    if (whole)
-      shelf_let(f, t->matrix[k].fill);
+    if (t->matrix[k].fill)
+      shelf_end(f, t->matrix[k].fill, of);
   }
   shelf_let(f, t->rows);
-  if (t->fill) {
-    shelf_end(f, t->fill, whole);
-    if (whole)
-      shelf_let(f, t->fill);
-  }
-  give_worker(t->s, t->w);
+  if (t->fill)
+    shelf_end(f, t->fill, of);
+  if (st == ST_OK)
+    give_worker(t->s, t->w);
+  else
+    worker_free(t->w);
   jobset_free(t->jobs);
   if (t->answers)
     answer_close(&t->answer);
@@ -288,7 +328,7 @@ static Status find_matrices(Turn *t, Err *e) {
 }
 
 static Status turn_begin(Turn *t, Site *s, Bytes request, uint32_t part, const Records *in, Err *e) {
-  *t = (Turn){.s = s, .part = part, .in = in};
+  *t = (Turn){.s = s, .part = part, .in = *in};
   if (ask_take(request, s->home.p, &s->home.reg, &t->ask, e) != ST_OK)
     return e->code;
   t->source = s->source[s->home.p->stage[t->ask.rows_stage].from];
@@ -299,12 +339,31 @@ static Status turn_begin(Turn *t, Site *s, Bytes request, uint32_t part, const R
   t->answers = true;
   if (answer_open(&t->answer, &t->ask.jobs, t->ask.of.n, e) != ST_OK || find_matrices(t, e) != ST_OK)
     return e->code;
-  if (t->only_units)
-    return ST_OK;
-  t->rows = shelf_find(&s->shelf, t->ask.rows_stage, part);
-  if (!t->rows && t->ask.keep_rows)
+  if (!t->only_units)
+    t->rows = shelf_find(&s->shelf, t->ask.rows_stage, part);
+  if (!t->only_units && !t->rows && t->ask.keep_rows)
     t->fill = shelf_begin(&s->shelf, t->ask.rows_stage, part, true, e);
+  const Kept *k = t->only_units ? t->matrix[0].there : t->rows;
+  if (k) { /* what the rows stage said when it ran */
+    t->answer.info = *shelf_info(k);
+    t->answer.info.rows = t->answer.info.bytes = 0;
+    t->answer.info.from_cache = true;
+  }
   return e->code;
+}
+
+static Status next_record(Turn *t, Err *e) {
+  return t->in.next(t->in.ctx, &t->record, e);
+}
+
+/* Blocks come in the order of their places, none twice. */
+static Status begin_block(Turn *t, const RecordHead *h, RecordDraft **d, Err *e) {
+  uint64_t pos = h->pos / BLOCK * BLOCK;
+  if (t->behind && (h->file < t->file || (h->file == t->file && pos < t->behind)))
+    return err_set(e, ST_FAULT, "CML0603", NULL, "the rows of partition %u are not in order", t->part);
+  t->file = h->file;
+  t->behind = pos + BLOCK;
+  return records_begin(t->source, h->file, pos, &t->answer.errors, d, e);
 }
 
 /* The next raw block; NULL: the end. */
@@ -313,17 +372,17 @@ static Status next_raw(Turn *t, Block **out, Err *e) {
   RecordHead head;
   bool taken = true;
   *out = NULL;
-  if (!t->started && t->in->next(t->in->ctx, &t->record, e) != ST_OK)
+  if (!t->started && next_record(t, e) != ST_OK)
     return e->code;
   t->started = true;
   if (!t->record.p)
     return ST_OK;
   if (record_head(t->record, &head, e) == ST_OK)
-    records_begin(t->source, head.file, head.pos / BLOCK * BLOCK, &t->answer.errors, &d, e);
+    begin_block(t, &head, &d, e);
   while (e->code == ST_OK && t->record.p) {
     if (records_add(d, t->record, &taken, e) != ST_OK || !taken)
       break;
-    t->in->next(t->in->ctx, &t->record, e);
+    next_record(t, e);
   }
   if (d)
     records_end(d, e->code == ST_OK ? out : NULL, e);
@@ -344,8 +403,11 @@ static void count_rows(Answer *a, const Block *raw, const Block *rows) {
 static Status next_rows(Turn *t, Block **out, Err *e) {
   Block *raw = NULL;
   *out = NULL;
-  if (t->rows)
-    return t->at < shelf_count(t->rows) ? shelf_block(&t->s->shelf, t->rows, t->at, out, e) : ST_OK;
+  if (t->rows) {
+    if (t->at < shelf_count(t->rows) && shelf_block(&t->s->shelf, t->rows, t->at, out, e) == ST_OK)
+      t->answer.info.bytes += (*out)->bytes;
+    return e->code;
+  }
   if (next_raw(t, &raw, e) != ST_OK || !raw)
     return e->code;
   if (worker_rows(t->w, t->ask.rows_stage, raw, &t->answer.errors, out, e) == ST_OK)
@@ -363,41 +425,53 @@ static Status next_block(Turn *t, Block **rows, bool *more, Err *e) {
     *more = t->at * (uint64_t)UNITS < shelf_count(t->matrix[0].there);
   else
     *more = next_rows(t, rows, e) == ST_OK && *rows;
+  t->ended = e->code == ST_OK && !*more;
   return e->code;
 }
 
-static Status find_units(Turn *t, Err *e) {
+/* Units [u0, u1) of the matrices that are there. */
+static Status find_units(Turn *t, uint32_t u0, uint32_t u1, Err *e) {
   for (uint32_t k = 0; k < t->nmatrix; k++) {
     Run *r = &t->matrix[k];
     Block **made = t->made + (size_t)k * UNITS;
     t->units[k] = (Units){.stage = t->maker[k], .unit = made, .keep = r->there || r->fill};
-    for (uint32_t u = 0; r->there && u < UNITS && e->code == ST_OK; u++)
-      shelf_block(&t->s->shelf, r->there, t->at * UNITS + u, &made[u], e);
+    for (uint32_t u = u0; r->there && u < u1 && e->code == ST_OK; u++) {
+      if (shelf_block(&t->s->shelf, r->there, t->at * UNITS + u, &made[u], e) == ST_OK && t->only_units)
+        t->answer.info.bytes += made[u]->bytes;
+    }
   }
   return e->code;
 }
 
-static Status keep_units(Turn *t, Err *e) {
+static Status keep_units(Turn *t, uint32_t u0, uint32_t u1, Err *e) {
   for (uint32_t k = 0; k < t->nmatrix; k++)
-    for (uint32_t u = 0; t->matrix[k].fill && u < UNITS && e->code == ST_OK; u++)
+    for (uint32_t u = u0; t->matrix[k].fill && u < u1 && e->code == ST_OK; u++)
       shelf_add(&t->s->shelf, t->matrix[k].fill, t->made[(size_t)k * UNITS + u], e);
   return e->code;
 }
 
-/* All jobs over one block. */
-static Status map_block(Turn *t, const Block *rows, Err *e) {
+/* All jobs over units [u0, u1) of a block. */
+static Status map_units(Turn *t, const Block *rows, uint32_t u0, uint32_t u1, Err *e) {
   Answer *a = &t->answer;
   Sink sink = answer_sink(a);
   worker_look(t->w, a->errors.count > 0);
   Mapped m = {.of = t->ask.of, .matrix = t->units, .uses = t->uses, .nmatrix = t->nmatrix, .seen = a->seen};
-  if (find_units(t, e) == ST_OK)
-    worker_map(t->w, &m, t->jobs, rows, 0, UNITS, &sink, &a->errors, e);
+  if (find_units(t, u0, u1, e) == ST_OK)
+    worker_map(t->w, &m, t->jobs, rows, u0, u1, &sink, &a->errors, e);
   if (e->code == ST_OK && !a->errors.count)
-    keep_units(t, e);
+    keep_units(t, u0, u1, e);
   for (uint32_t i = 0; i < t->nmatrix * UNITS; i++) {
     block_drop(t->made[i]);
     t->made[i] = NULL;
   }
+  return e->code;
+}
+
+/* All jobs over one block: no more of its matrices at a time than a leaf needs. */
+static Status map_block(Turn *t, const Block *rows, Err *e) {
+  uint32_t leaf = jobset_units(t->jobs), n = leaf > QUARTER ? leaf : QUARTER;
+  for (uint32_t u = 0; u < UNITS && e->code == ST_OK; u += n)
+    map_units(t, rows, u, u + n, e);
   return e->code;
 }
 
@@ -418,19 +492,18 @@ static Status scan(Turn *t, Buf *result, Err *e) {
   block_drop(e->code == ST_OK ? NULL : rows);
   if (e->code == ST_OK)
     answer_exact(&t->answer, t->jobs, e);
-  t->answer.info.from_cache = t->only_units || t->rows;
   sum_seen(&t->answer);
   return e->code == ST_OK ? answer_put(&t->answer, result, e) : e->code;
 }
 
 Status site_scan(Site *s, Bytes request, uint32_t part, const Records *in, Buf *result, Err *e) {
   Turn t;
-  pthread_rwlock_rdlock(&s->puts);
+  enter(s);
   buf_clear(result);
   if (turn_begin(&t, s, request, part, in, e) == ST_OK)
     scan(&t, result, e);
-  turn_end(&t, e->code == ST_OK && !t.answer.errors.count);
-  pthread_rwlock_unlock(&s->puts);
+  turn_end(&t, e->code);
+  leave(s);
   return e->code;
 }
 
@@ -438,7 +511,7 @@ Status site_merge(Site *s, Bytes request, const Bytes *result, uint32_t n, Buf *
   Ask ask;
   Answer a = {.jobs = NULL};
   buf_clear(out);
-  pthread_rwlock_rdlock(&s->puts);
+  enter(s);
   if (ask_take(request, s->home.p, &s->home.reg, &ask, e) == ST_OK &&
       answer_open(&a, &ask.jobs, ask.of.n, e) == ST_OK) {
     for (uint32_t i = 0; i < n && e->code == ST_OK; i++)
@@ -449,7 +522,7 @@ Status site_merge(Site *s, Bytes request, const Bytes *result, uint32_t n, Buf *
   if (a.jobs)
     answer_close(&a);
   ask_free(&ask);
-  pthread_rwlock_unlock(&s->puts);
+  leave(s);
   return e->code;
 }
 
@@ -466,7 +539,7 @@ Status site_write(Site *s, Bytes request, uint32_t part, const Records *in, Site
   SiteWriter *w = *out = mem_alloc(sizeof *w);
   if (!w)
     return err_memory(e);
-  pthread_rwlock_rdlock(&s->puts); /* until its end */
+  enter(s); /* until its end */
   if (turn_begin(&w->t, s, request, part, in, e) == ST_OK) {
     const Stage *g = &s->home.p->stage[w->t.ask.of.v[0]];
     if (!ir_writes_rows(g) || w->t.ask.of.n != 1)
@@ -487,8 +560,10 @@ Status site_write_next(SiteWriter *w, Buf *record, Err *e) {
   buf_clear(record);
   while (e->code == ST_OK && !record->n) {
     Block *out = NULL;
-    if (!w->rows && (next_rows(t, &w->rows, e) != ST_OK || !w->rows))
+    if (!w->rows && (next_rows(t, &w->rows, e) != ST_OK || !w->rows)) {
+      t->ended = e->code == ST_OK;
       break;
+    }
     uint32_t stage = t->ask.of.v[0];
     if (worker_predict(t->w, stage, w->rows, &w->from, &a->errors, &out, e) == ST_OK) {
       a->seen[0] += out->n;
@@ -510,18 +585,17 @@ Status site_write_next(SiteWriter *w, Buf *record, Err *e) {
 Status site_write_end(SiteWriter *w, Buf *result, Err *e) {
   Site *s = w->t.s;
   Answer *a = &w->t.answer;
-  bool whole = e->code == ST_OK && !a->errors.count;
-  if (result && e->code == ST_OK) {
+  if (result)
     buf_clear(result);
+  if (result && e->code == ST_OK && w->t.ended) {
     sum_seen(a);
-    a->info.from_cache = w->t.rows != NULL;
     answer_put(a, result, e);
   }
   block_drop(w->rows);
   written_free(&w->columns);
-  turn_end(&w->t, whole && e->code == ST_OK);
+  turn_end(&w->t, e->code);
   mem_free(w);
-  pthread_rwlock_unlock(&s->puts);
+  leave(s);
   return e->code;
 }
 
@@ -537,14 +611,14 @@ Status site_split(Site *s, uint32_t stage, uint32_t file, const char *path, cons
   *out = NULL;
   if (stage >= s->home.p->nstage || s->home.p->stage[stage].kind != STAGE_SOURCE)
     return unreadable(e);
-  pthread_rwlock_rdlock(&s->puts);
+  enter(s);
   const Stage *g = &s->home.p->stage[stage];
   uint32_t n = 0, input = 0;
   if (s->source[stage])
     reader_files(s->source[stage], &n);
   if (file < n)
     input = s->input[stage][file];
-  pthread_rwlock_unlock(&s->puts);
+  leave(s);
   if (file >= n)
     return err_set(e, ST_FAULT, "CML0606", NULL, "a worker was not told of the files of its source");
   SiteSplit *p = mem_alloc(sizeof *p);

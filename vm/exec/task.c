@@ -776,7 +776,7 @@ static Status map_unit(Worker *w, const Mapped *m, JobSet *s, const Block *rows,
 Status worker_map(Worker *w, const Mapped *m, JobSet *s, const Block *rows, uint32_t u0, uint32_t u1,
                   const Sink *sink, RowErrors *errors, Err *e) {
   Ctx ctx = {.scratch = &w->scratch, .errors = errors, .cancel = w->cancel, .err = e};
-  const Block *any = rows ? rows : m->matrix[0].unit[0];
+  const Block *any = rows ? rows : m->matrix[0].unit[u0];
   Status st = ST_OK;
   for (uint32_t u = u0; u < u1 && !st; u++) {
     st = is_cancelled(w) ? cancelled(e) : map_unit(w, m, s, rows, u, &ctx);
@@ -784,7 +784,7 @@ Status worker_map(Worker *w, const Mapped *m, JobSet *s, const Block *rows, uint
       st = jobset_unit_end(s, u - u0, e);
   }
   if (!st && !w->look && !errors->count)
-    st = jobset_emit(s, any->file, any->pos / UNIT + u0, u1 - u0, sink, e);
+    st = jobset_emit(s, any->file, any->pos / BLOCK * UNITS + u0, u1 - u0, sink, e);
   else
     jobset_abandon(s);
   return st;

@@ -68,8 +68,8 @@ typedef struct Mapped { /* stages that share a scan, and what they read of a blo
   uint64_t *seen;     /* by stage: rows that its jobs saw are added */
 } Mapped;
 
-/* Runs the jobs over units [u0, u1) of a block. rows may be NULL where only matrices are read, and all of
- * them are there. */
+/* Runs the jobs over units [u0, u1) of a block. rows may be NULL where only matrices are read, and those
+ * units of all of them are there. */
 Status worker_map(Worker *w, const Mapped *m, JobSet *s, const Block *rows, uint32_t u0, uint32_t u1,
                   const Sink *sink, RowErrors *errors, Err *e);
 

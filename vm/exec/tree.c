@@ -103,7 +103,10 @@ static Status climb(Tree *t, TreeNode *v, uint32_t *n, Err *e) {
   for (uint32_t i = 0; i < *n;) {
     TreeNode node = v[i++];
     if (i < *n && v[i].index == (node.index ^ 1)) {
-      st = st ? st : tree_join(t->pass, t->par, &node, &v[i], e);
+      if (st)
+        free_all(t, &v[i], 1);
+      else
+        st = tree_join(t->pass, t->par, &node, &v[i], e);
       i++;
     } else {
       node.level++;
@@ -113,6 +116,17 @@ static Status climb(Tree *t, TreeNode *v, uint32_t *n, Err *e) {
   }
   *n = k;
   return st;
+}
+
+/* In at its place: v[0..n) is sorted by index. */
+static Status enter(TreeNode *v, uint32_t n, TreeNode node, Err *e) {
+  uint32_t k = n;
+  for (; k > 0 && v[k - 1].index > node.index; k--)
+    v[k] = v[k - 1];
+  v[k] = node;
+  if (k > 0 && v[k - 1].index == node.index)
+    return err_set(e, ST_FAULT, "CML0603", NULL, "two tasks went over the same rows");
+  return ST_OK;
 }
 
 /* One tree: nodes of any levels, sorted by (level, index), to one partial. Takes all of them, also on
@@ -130,16 +144,11 @@ static Status reduce_all(Tree *t, TreeNode *v, uint32_t n, void **out, Err *e) {
   while (i < n || nw > 1) {
     if (nw == 0)
       level = v[i].level;
-    while (i < n && v[i].level == level) { /* in at its place: w and v are sorted by index */
-      uint32_t k = nw++;
-      for (; k > 0 && w[k - 1].index > v[i].index; k--)
-        w[k] = w[k - 1];
-      w[k] = v[i++];
-    }
-    if (i == n && nw == 1)
+    while (i < n && v[i].level == level && !st)
+      st = enter(w, nw++, v[i++], e);
+    if (!st && i == n && nw == 1)
       break;
-    st = climb(t, w, &nw, e);
-    if (st)
+    if (st || (st = climb(t, w, &nw, e)))
       break;
     level++;
   }
