@@ -56,9 +56,9 @@ void mem_free(void *p);
  * those who ask next. 0, as it is at first: none. */
 void mem_keep(size_t most);
 
-/* The n bytes at p may lie in huge pages, where the system has them: for large arrays that are written as a
- * whole. Those of a Slab (slab.h) do. */
-void mem_huge(void *p, size_t n);
+/* The n bytes at p will be written now: their pages are there at once, where the system can do that, and do
+ * not cost a fault each. */
+void mem_touch(void *p, size_t n);
 
 void mem_fail_at(long n); /* tests: the n-th allocation from now fails (0: never); per thread */
 

@@ -4,8 +4,9 @@
  * A large array that malloc frees goes back to the system, and the next one costs a page fault for each 4 KB
  * again: gradients of a million columns, made and freed in each scan, spent half of the processor time there.
  * So freed arrays of BIG bytes and more are kept, up to a limit, and found again by size. One that comes back
- * has shown that it is short-lived: its pages are exchanged for huge ones, once, which it then keeps. Others
- * get huge pages only where they are asked for (mem_huge).
+ * has shown that it is short-lived: its pages are exchanged for huge ones, once, which it then keeps. Arrays
+ * that live long never get huge pages: they would be cleared for a single use, and a guest's memory that was
+ * not in use for a while may have to be asked back from its host, at several times the price.
  *
  * Read take and keep. Nothing here is seen in a result: kept arrays are zeroed where fresh ones are. */
 #include <malloc.h>
@@ -61,25 +62,24 @@ static size_t huge_part(char *p, size_t n, char **from) {
   return n > skip ? (n - skip) & ~(size_t)(HUGE_PAGE - 1) : 0;
 }
 
-/* True: fresh pages of this part of the array are huge. */
-static bool ask_huge(char **p, size_t *n) {
+static void exchange_pages(char *p, size_t n) {
 #ifdef MADV_HUGEPAGE
-  *n = huge_part(*p, *n, p);
-  return *n && !madvise(*p, *n, MADV_HUGEPAGE);
+  size_t whole = huge_part(p, n, &p);
+  if (whole && !madvise(p, whole, MADV_HUGEPAGE))
+    madvise(p, whole, MADV_DONTNEED);
 #else
   (void)p, (void)n;
-  return false;
 #endif
 }
 
-static void exchange_pages(char *p, size_t n) {
-  if (ask_huge(&p, &n))
-    madvise(p, n, MADV_DONTNEED);
-}
-
-void mem_huge(void *p, size_t n) {
-  char *from = p;
-  ask_huge(&from, &n);
+void mem_touch(void *p, size_t n) {
+#ifdef MADV_POPULATE_WRITE
+  uintptr_t page = 4096, from = (uintptr_t)p & ~(page - 1), to = ((uintptr_t)p + n + page - 1) & ~(page - 1);
+  if (n >= 16 * page) /* systems whose pages are larger, or that know nothing of it, refuse: no harm */
+    madvise((void *)from, to - from, MADV_POPULATE_WRITE);
+#else
+  (void)p, (void)n;
+#endif
 }
 
 static Member *member(const void *p) {

@@ -27,7 +27,6 @@ Slab *slab_new(size_t n) {
   Slab *s = mem_alloc64(n);
   if (!s)
     return NULL;
-  mem_huge(s, n);
   atomic_init(&s->refs, 1);
   s->used = HEAD;
   s->n = n;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slab: a large piece of memory, in huge pages where the system has them, that is cut into arrays which live
- * long. A page fault for each 4 KB of a matrix costs more than filling it.
+/* Slab: a large piece of memory that is cut into arrays which live long, or, rewound, one after the other in
+ * the same place.
  *
  * One thread cuts; each array holds the slab, and any thread may drop it. The last one frees the memory. */
 #ifndef BASE_SLAB_H

@@ -4,15 +4,15 @@
 
 unit_tests = \
   tests/unit/test_agg tests/unit/test_agg_order tests/unit/test_agg_vector tests/unit/test_bundle \
-  tests/unit/test_check tests/unit/test_descent tests/unit/test_digest tests/unit/test_dot \
-  tests/unit/test_engine tests/unit/test_engine_csv tests/unit/test_engine_threads tests/unit/test_exec \
-  tests/unit/test_fit_anywhere tests/unit/test_fitted tests/unit/test_fmt tests/unit/test_inference \
-  tests/unit/test_interp tests/unit/test_interp_ops tests/unit/test_jit tests/unit/test_kmeans \
-  tests/unit/test_linear tests/unit/test_logistic tests/unit/test_math tests/unit/test_matrix \
-  tests/unit/test_mem tests/unit/test_metric tests/unit/test_multinomial tests/unit/test_newton \
-  tests/unit/test_num tests/unit/test_paired tests/unit/test_parquet tests/unit/test_parse \
-  tests/unit/test_passes tests/unit/test_penalties tests/unit/test_records tests/unit/test_run \
-  tests/unit/test_text tests/unit/test_tree tests/unit/test_wide tests/unit/test_zone
+  tests/unit/test_check tests/unit/test_cols tests/unit/test_descent tests/unit/test_digest \
+  tests/unit/test_dot tests/unit/test_engine tests/unit/test_engine_csv tests/unit/test_engine_threads \
+  tests/unit/test_exec tests/unit/test_fit_anywhere tests/unit/test_fitted tests/unit/test_fmt \
+  tests/unit/test_inference tests/unit/test_interp tests/unit/test_interp_ops tests/unit/test_jit \
+  tests/unit/test_kmeans tests/unit/test_linear tests/unit/test_logistic tests/unit/test_math \
+  tests/unit/test_matrix tests/unit/test_mem tests/unit/test_metric tests/unit/test_multinomial \
+  tests/unit/test_newton tests/unit/test_num tests/unit/test_paired tests/unit/test_parquet \
+  tests/unit/test_parse tests/unit/test_passes tests/unit/test_penalties tests/unit/test_records \
+  tests/unit/test_run tests/unit/test_text tests/unit/test_tree tests/unit/test_wide tests/unit/test_zone
 fuzz_replays = \
   tests/fuzz/replay_bundle tests/fuzz/replay_csv tests/fuzz/replay_fitted tests/fuzz/replay_ir \
   tests/fuzz/replay_parquet tests/fuzz/replay_parser tests/fuzz/replay_partial tests/fuzz/replay_reader
@@ -25,6 +25,7 @@ tests_unit_test_agg_order_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_agg_vector_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_bundle_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_check_LDADD = $(LANG_LIBS) $(UNIT_LIBS)
+tests_unit_test_cols_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_descent_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_digest_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_test_dot_LDADD = $(VM_LIBS) $(UNIT_LIBS)

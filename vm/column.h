@@ -116,7 +116,7 @@ typedef struct Block { /* an aligned run of at most BLOCK positions of one file,
   uint32_t *at;       /* per row its position - pos; NULL: row r is at position pos + r */
   uint32_t invalid;   /* of a rows stage: rows that were dropped since a value lay outside of its domain */
   uint32_t ncol;
-  Col *col;           /* n rows each */
+  Col *col;           /* n rows each; of doubles no NaN but 0x7ff8000000000000 */
   uint8_t *part;      /* per row, or NULL: all 0 */
   uint8_t *fold;      /* per row, or NULL: all 0 */
   double *weight;     /* per row, or NULL: all 1 */

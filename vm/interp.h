@@ -42,6 +42,7 @@ typedef struct RowsIn {
   const uint8_t *fold;    /* rows that are training rows: their fold; tables fitted by fold read it. NULL:
                            * all read the table of all rows */
   const uint8_t *train;   /* 1 = training row (fold counts); NULL: all are when fold is given */
+  bool clean;             /* columns have no NaN, or only the one that outputs have */
 } RowsIn;
 
 /* Runs the program. out[k] = output k; memory is the interpreter's, valid until the next call; a constant

@@ -257,6 +257,8 @@ static Status own_column(Own *o, uint32_t k, Err *e) {
   Draft *b = o->b;
   const PqFile *f = b->pq;
   uint32_t g = 0, at = 0;
+  size_t cell = b->build[k].col.type == IR_BOOL ? 1 : b->build[k].col.type == IR_STR ? 4 : 8;
+  mem_touch(b->build[k].col.b, b->n * cell);
   while (at < b->n) {
     while (f->first[g + 1] <= b->pos + at)
       g++;

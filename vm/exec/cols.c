@@ -179,6 +179,7 @@ static void clear(Maker *m) {
     c->null = NULL;
     c->dict = NULL;
     c->own = false;
+    c->lent = -1;
     dict_drop(c->memo_of);
     c->memo_of = NULL;
   }
@@ -190,6 +191,9 @@ static void clear(Maker *m) {
   m->part = m->fold = NULL;
   m->weight = NULL;
   m->n = 0;
+  mem_free(m->taken);
+  m->taken = NULL;
+  m->lender = NULL;
 }
 
 void maker_free(Maker *m) {
@@ -213,8 +217,6 @@ Status maker_begin(Maker *m, const Block *from, uint32_t rows, Err *e) {
     ok = (m->fold = mem_alloc64(m->cap)) && ok;
   if (m->flags & MAKE_WEIGHT)
     ok = (m->weight = mem_alloc64(m->cap * 8)) && ok;
-  for (uint32_t k = 0; k < m->ncol; k++)
-    ok = (m->col[k].data = mem_alloc64(m->cap * type_size(m->col[k].type))) && ok;
   if (!ok) {
     clear(m);
     return err_memory(e);
@@ -292,6 +294,76 @@ static Status add_codes(Maker *m, MakerCol *c, const Col *src, uint32_t n, Err *
   return st;
 }
 
+/* ---- Columns that are lent ---- */
+
+Status maker_lend(Maker *m, Block *from, Err *e) {
+  m->taken = mem_alloc(from->ncol + (size_t)1);
+  if (!m->taken)
+    return err_memory(e);
+  m->lender = from;
+  return ST_OK;
+}
+
+static bool is_lent(const Maker *m, uint32_t j, const Col *src, bool null) {
+  const Col *from = &m->lender->col[j];
+  return from->type == src->type && !src->constant && !col_is_ragged(src) && from->dict == src->dict &&
+         src->b == from->b + m->n * type_size(src->type) &&
+         (null ? src->null == from->null + m->n : !src->null);
+}
+
+/* True: the next rows are those of a column of the lender, as all before were. */
+static bool lend(Maker *m, uint32_t k, const Col *src) {
+  MakerCol *c = &m->col[k];
+  uint32_t n = m->lender->ncol;
+  if (m->n)
+    return c->lent >= 0 && is_lent(m, (uint32_t)c->lent, src, c->lent_null);
+  for (uint32_t i = 0; i < n; i++) {
+    uint32_t j = k < n ? (k + i) % n : i; /* often in the same order */
+    if (m->taken[j] || !is_lent(m, j, src, src->null != NULL))
+      continue;
+    m->taken[j] = true;
+    c->lent = (int32_t)j;
+    c->lent_null = src->null != NULL;
+    return true;
+  }
+  return false;
+}
+
+/* The column has storage of its own from here on. */
+static Status unlend(Maker *m, MakerCol *c, Err *e) {
+  Col src;
+  uint32_t n = m->n;
+  bool lent = c->lent >= 0, null = c->lent_null;
+  if (!c->data && !(c->data = mem_alloc64(m->cap * type_size(c->type))))
+    return err_memory(e);
+  if (!lent)
+    return ST_OK;
+  col_shift(&m->lender->col[c->lent], 0, &src);
+  src.null = null ? src.null : NULL;
+  m->taken[c->lent] = false;
+  c->lent = -1;
+  Block *lender = m->lender;
+  m->lender = NULL;
+  m->n = 0;
+  Status st = maker_col(m, (uint32_t)(c - m->col), &src, NULL, n, e);
+  m->n = n;
+  m->lender = lender;
+  return st;
+}
+
+/* Takes it from the lender. */
+static void take_lent(const Maker *m, MakerCol *c) {
+  Col *from = &m->lender->col[c->lent];
+  c->data = from->b;
+  from->b = NULL;
+  if (c->lent_null && memchr(from->null, 1, m->n)) {
+    c->null = from->null;
+    from->null = NULL;
+  }
+  c->dict = from->dict;
+  from->dict = NULL;
+}
+
 Status maker_col(Maker *m, uint32_t k, const Col *src, const uint32_t *row, uint32_t n, Err *e) {
   MakerCol *c = &m->col[k];
   if (src->type != c->type || m->n + n > m->cap)
@@ -299,6 +371,10 @@ Status maker_col(Maker *m, uint32_t k, const Col *src, const uint32_t *row, uint
                    "a row program gave a column of another type or length than it declares");
   if (!n)
     return ST_OK;
+  if (m->lender && !row && lend(m, k, src))
+    return ST_OK;
+  if ((!c->data || c->lent >= 0) && unlend(m, c, e))
+    return e->code;
   size_t size = type_size(c->type);
   char *dst = (char *)c->data + m->n * size;
   if (src->constant) {
@@ -394,7 +470,12 @@ Status maker_end(Maker *m, Block **out, Err *e) {
   Status st = ST_OK;
   for (uint32_t k = 0; k < m->ncol && !st; k++) {
     MakerCol *c = &m->col[k];
-    if (c->type != IR_STR)
+    const Dict *d = c->lent >= 0 ? m->lender->col[c->lent].dict : NULL;
+    if (c->lent >= 0 && m->n == m->lender->n && !(d && d->n / 2 > m->n + 64))
+      take_lent(m, c);
+    else if (!c->data || c->lent >= 0)
+      st = unlend(m, c, e);
+    if (c->type != IR_STR || st)
       continue;
     /* few rows left: do not keep all strings of the block */
     if (!c->own && (!c->dict || c->dict->n / 2 > m->n + 64))

@@ -34,6 +34,8 @@ typedef struct MakerCol {
   Dict *memo_of;     /* whose codes memo translates; held */
   uint32_t *memo;
   uint32_t memo_cap;
+  int32_t lent;      /* the column of the lender that it is so far, or -1 */
+  bool lent_null;    /* with its nulls */
 } MakerCol;
 
 enum { MAKE_PART = 1, MAKE_FOLD = 2, MAKE_WEIGHT = 4 };
@@ -47,12 +49,17 @@ typedef struct Maker {
   double *weight;
   uint32_t file, npos;
   uint64_t pos;
+  Block *lender;     /* NULL: none */
+  bool *taken;       /* by column of it */
 } Maker;
 
 Status maker_init(Maker *m, const uint8_t *type, uint32_t ncol, uint32_t flags, Err *e);
 void maker_free(Maker *m);
 /* Starts a block of at most `rows` rows over the same positions as `from`. */
 Status maker_begin(Maker *m, const Block *from, uint32_t rows, Err *e);
+/* Columns that come as they lie in `from`, with all of its rows, are taken out of it and not copied. It is
+ * nobody else's, outlives maker_end, and is good for nothing but to be dropped then. */
+Status maker_lend(Maker *m, Block *from, Err *e);
 /* Rows row[0..n) (NULL: 0..n-1) of src become column k of the next n rows; maker_step makes them count. */
 Status maker_col(Maker *m, uint32_t k, const Col *src, const uint32_t *row, uint32_t n, Err *e);
 void maker_step(Maker *m, uint32_t n);

@@ -239,7 +239,7 @@ static Status meet(void *ctx, uint32_t job, TreeNode node, Err *e) {
 /* The block of the rows stage: counts it, and keeps it where that is wanted. */
 static Status make_rows(Hand *h, Task *t, Err *e) {
   Scan *s = h->s;
-  Status st = worker_rows(h->w, s->rows_stage, t->raw, &t->errors, &t->rows, e);
+  Status st = worker_rows_of(h->w, s->rows_stage, t->raw, &t->errors, &t->rows, e);
   uint64_t npos = t->raw->npos, bytes = t->raw->bytes;
   block_drop(t->raw);
   t->raw = NULL;

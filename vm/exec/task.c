@@ -373,7 +373,7 @@ static bool next_panel(Worker *w, Prepared *q, Cursor *c, Packed *k, Status *st,
   if (!run && (*st = gather_cols(&q->gather, q->in, w->row, n, q->in, e)))
     return false;
   k->in = (RowsIn){.n = n, .col = q->in, .file = b->file, .pos = b->pos, .at = w->at,
-                   .fold = q->trained ? k->fold : NULL};
+                   .fold = q->trained ? k->fold : NULL, .clean = true};
   if (k->in.fold && q->trained != q->wanted) { /* some rows were trained on */
     for (uint32_t i = 0; i < n; i++)
       w->train[i] = b->part ? q->trained >> (b->part[w->row[i]] & 63) & 1 : 1;
@@ -495,7 +495,9 @@ static uint32_t count_true(const Col *c, uint32_t n) {
   return sum;
 }
 
-Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *errors, Block **out, Err *e) {
+/* lender: raw, or NULL. */
+static Status make_rows(Worker *w, uint32_t rows_stage, const Block *raw, Block *lender, RowErrors *errors,
+                        Block **out, Err *e) {
   const Stage *s = &w->p->stage[rows_stage];
   Prepared *q;
   uint32_t invalid = 0;
@@ -505,6 +507,8 @@ Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *
   Status st = prepare(w, rows_stage, &q, e);
   if (!st)
     st = maker_begin(&q->maker, raw, raw->n, e);
+  if (!st && lender && !q->keep)
+    st = maker_lend(&q->maker, lender, e);
   for (uint32_t r = 0; r < raw->n && !st; r += PANEL_ROWS) {
     uint32_t n = raw->n - r < PANEL_ROWS ? raw->n - r : PANEL_ROWS, kept = n;
     for (uint32_t i = 0; i < n; i++)
@@ -512,7 +516,7 @@ Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *
     for (uint32_t i = 0; i < q->nin; i++)
       col_shift(&raw->col[q->in_col[i]], r, &q->in[i]);
     Packed k = {.n = n, .at = w->at, .out = q->out};
-    k.in = (RowsIn){.n = n, .col = q->in, .file = raw->file, .pos = raw->pos, .at = w->at};
+    k.in = (RowsIn){.n = n, .col = q->in, .file = raw->file, .pos = raw->pos, .at = w->at, .clean = true};
     st = interp_run(q->interp, &k.in, q->out, q->keep, errors, e);
     if (st)
       break;
@@ -530,6 +534,14 @@ Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *
   if (!st && !(st = maker_end(&q->maker, out, e)))
     (*out)->invalid = invalid;
   return st;
+}
+
+Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *errors, Block **out, Err *e) {
+  return make_rows(w, rows_stage, raw, NULL, errors, out, e);
+}
+
+Status worker_rows_of(Worker *w, uint32_t rows_stage, Block *raw, RowErrors *errors, Block **out, Err *e) {
+  return make_rows(w, rows_stage, raw, raw, errors, out, e);
 }
 
 Status worker_predict(Worker *w, uint32_t stage, const Block *rows, uint32_t *from, RowErrors *errors,

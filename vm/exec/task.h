@@ -30,6 +30,8 @@ void worker_look(Worker *w, bool look); /* only look for bad rows: programs run,
 void worker_forget(Worker *w); /* drops what was prepared for stages: a fitted value has changed */
 
 Status worker_rows(Worker *w, uint32_t rows_stage, const Block *raw, RowErrors *errors, Block **out, Err *e);
+/* The same; raw is nobody else's, gives what passes the stage unchanged, and is only to be dropped then. */
+Status worker_rows_of(Worker *w, uint32_t rows_stage, Block *raw, RowErrors *errors, Block **out, Err *e);
 /* The matrix of one unit of a block: a Block over its positions. Has n = 0 and no matrix where the unit
  * has no rows of the part. */
 Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t unit, RowErrors *errors,

@@ -360,6 +360,18 @@ static bool canonical_nans(Col *c, uint32_t n, double **copy) {
   return true;
 }
 
+/* Has output k no NaN that must be exchanged, for sure? */
+static bool is_canonical(const Interp *t, uint32_t k, bool compiled) {
+  uint32_t i = t->p->out[k].val;
+  const Col *c = &t->reg[i];
+  bool doubles = c->type == IR_F64 || (c->type == IR_VEC && !c->is_hot);
+  if (!doubles || t->split[i] || (compiled && jit_use_canonical(t->jit, k)))
+    return true;
+  while (reg_is_alias(t->p->val[i].op))
+    i = t->p->val[i].arg[0];
+  return t->in->clean && t->p->val[i].op == OP_COL;
+}
+
 static Status interpret(Interp *t) {
   memset(t->live, 1, t->in->n);
   memset(t->kept, 1, t->in->n);
@@ -382,8 +394,7 @@ Status interp_run(Interp *t, const RowsIn *in, Col *out, uint8_t *keep, RowError
     return e->code;
   for (uint32_t k = 0; k < t->p->nout; k++) {
     out[k] = t->reg[t->p->out[k].val];
-    bool doubles = out[k].type == IR_F64 || (out[k].type == IR_VEC && !out[k].is_hot);
-    if (!doubles || t->split[t->p->out[k].val] || (compiled && jit_use_canonical(t->jit, k)))
+    if (is_canonical(t, k, compiled))
       continue;
     if (!canonical_nans(&out[k], out[k].constant ? 1 : in->n, &t->copy[k]))
       return err_memory(e);
