@@ -92,6 +92,7 @@ typedef struct CompileOptions {
   uint64_t seed;
   bool lower;              /* false: check only */
   const char *skip_pass, *dump_pass;
+  struct Remote *remote;   /* NULL: everything is on this machine */
 } CompileOptions;
 
 /* The steps, for commands that need not all of them. They leave by c->oom when memory is used up, so the
@@ -110,7 +111,8 @@ void compile_digest(const Compiled *c, char *out); /* of the program's text; wit
 void compile_report(const App *app, const Compiled *c);
 
 /* ---- catalog.c ---- */
-Status catalog_make(const App *app, Arena *a, bool no_data, Catalog *out, Err *e);
+struct Remote; /* remote.h: sources that only Spark reads; NULL: there are none */
+Status catalog_make(const App *app, Arena *a, bool no_data, struct Remote *remote, Catalog *out, Err *e);
 
 /* By name, in the registry; NULL: there is none. */
 const struct Estimator *catalog_estimator(const Registry *r, const char *name);

@@ -3,11 +3,23 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/remote.h"
 #include "vm/engine.h"
 #include "vm/estimator.h"
 
+CatColumn *catalog_columns(Arena *a, const EngineColumn *c, uint32_t n) {
+  CatColumn *v = NEWN(a, CatColumn, n + 1);
+  for (uint32_t i = 0; v && i < n; i++)
+    v[i] = (CatColumn){.name = c[i].name,
+                       .type = c[i].kind < 0 ? NULL : kind_name((Kind)c[i].kind),
+                       .why = c[i].why,
+                       .nullable = c[i].nullable,
+                       .inferred = c[i].inferred};
+  return v;
+}
+
 static Status columns(void *ctx, Arena *a, const CatSource *src, CatColumn **out, uint32_t *n, Err *e) {
-  (void)ctx;
+  Remote *remote = ctx;
   EngineSource s = {.format = src->format,
                     .path = src->path,
                     .dir = src->dir,
@@ -16,21 +28,15 @@ static Status columns(void *ctx, Arena *a, const CatSource *src, CatColumn **out
                     .column = src->column,
                     .ncolumn = src->ncolumn};
   EngineColumn *c = NULL;
+  if (remote && remote_is(remote, src))
+    return remote_columns(remote, a, src, out, n, e);
   if (engine_columns(a, &s, &c, n, e) != ST_OK)
     return e->code;
-  *out = NEWN(a, CatColumn, *n + 1);
-  if (!*out)
-    return err_memory(e);
-  for (uint32_t i = 0; i < *n; i++)
-    (*out)[i] = (CatColumn){.name = c[i].name,
-                            .type = c[i].kind < 0 ? NULL : kind_name((Kind)c[i].kind),
-                            .why = c[i].why,
-                            .nullable = c[i].nullable,
-                            .inferred = c[i].inferred};
-  return ST_OK;
+  *out = catalog_columns(a, c, *n);
+  return *out ? ST_OK : err_memory(e);
 }
 
-Status catalog_make(const App *app, Arena *a, bool no_data, Catalog *out, Err *e) {
+Status catalog_make(const App *app, Arena *a, bool no_data, Remote *remote, Catalog *out, Err *e) {
   const Registry *r = app->registry;
   uint32_t n = 0;
   while (r->estimator[n])
@@ -50,7 +56,8 @@ Status catalog_make(const App *app, Arena *a, bool no_data, Catalog *out, Err *e
   CatFormat *fmt = NEWN(a, CatFormat, n + 1);
   for (uint32_t i = 0; fmt && i < n; i++)
     fmt[i] = (CatFormat){engine_formats[i].name, engine_formats[i].option, engine_formats[i].doc};
-  *out = (Catalog){.estimator = est, .metric = met, .format = fmt, .columns = no_data ? NULL : columns};
+  *out = (Catalog){
+      .estimator = est, .metric = met, .format = fmt, .columns = no_data ? NULL : columns, .ctx = remote};
   return est && met && fmt ? ST_OK : err_memory(e);
 }
 

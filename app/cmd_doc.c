@@ -343,7 +343,7 @@ int cmd_doc(const App *app, int argc, char **argv) {
     source_init(&d.c.sources, &d.c.arena);
     diag_init(&d.c.diags, &d.c.arena, &d.c.sources);
     compile_library(&d.c);
-    catalog_make(app, &d.c.arena, true, &d.catalog, &e);
+    catalog_make(app, &d.c.arena, true, NULL, &d.catalog, &e);
     if (!args.nword)
       list_all(&d);
     for (uint32_t i = 0; i < args.nword; i++) {

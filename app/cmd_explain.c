@@ -141,22 +141,28 @@ static Status analyze(const App *app, const Execution *x, Compiled *c, RunResult
   return ST_OK;
 }
 
-static Status explain_whole(const App *app, const Args *args, Compiled *c, Form form, Buf *out, Err *e) {
+/* Where --analyze runs. */
+static Status settle(const App *app, Arena *a, const Args *args, Execution *x, Remote *remote, Err *e) {
+  const char *memory = args_get(args, "--memory");
+  *x = (Execution){.limits = {.memory = execute_memory(), .cancel = app->cancel}, .remote = remote};
+  if (memory && !args_size(memory, &x->limits.memory))
+    return err_set(e, ST_USAGE, "", NULL, "`--memory` is a size of at least 64M, like 512M or 2G");
+  if (args_executor(a, args, x, e) == ST_OK)
+    *remote = (Remote){.options = x->spark, .cancel = app->cancel};
+  return e->code;
+}
+
+static Status explain_whole(const App *app, const Args *args, Execution x, Compiled *c, Form form, Buf *out,
+                            Err *e) {
   Estimate *guess = NEWN(&c->arena, Estimate, c->program->nstage + 1);
   const char *threads = args_get(args, "--threads");
   long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   bool run = args_get(args, "--analyze") != NULL;
   RunResult r;
-  Execution x = {
-      .limits = {.threads = cpus > 0 ? (uint32_t)cpus : 1, .memory = execute_memory(), .cancel = app->cancel},
-      .path = args->word[0]};
+  x.limits.threads = cpus > 0 ? (uint32_t)cpus : 1;
+  x.path = args->word[0];
   x.limits.dir = execute_folder(&c->arena, args->word[0]);
   memset(&r, 0, sizeof r);
-  const char *memory = args_get(args, "--memory");
-  if (memory && !args_size(memory, &x.limits.memory))
-    return err_set(e, ST_USAGE, "", NULL, "`--memory` is a size of at least 64M, like 512M or 2G");
-  if (args_executor(&c->arena, args, &x, e) != ST_OK)
-    return e->code;
   if (!args_jit(args, &x.jit))
     return err_set(e, ST_USAGE, "", NULL, "`--jit` is auto, off or force");
   if (threads && !args_count(threads, 1, 1024, &x.limits.threads))
@@ -194,6 +200,8 @@ int cmd_explain(const App *app, int argc, char **argv) {
   Args args;
   Compiled c;
   Buf out = {0}, dump = {0};
+  Execution x = {.again = false};
+  Remote remote = {.options = NULL};
   Err e = {0};
   memset(&c, 0, sizeof c);
   arena_init(&a, NULL);
@@ -224,6 +232,8 @@ int cmd_explain(const App *app, int argc, char **argv) {
   o.check.define = args_defines(&a, &args, &o.check.ndefine, &e);
   size_t n = strlen(o.path);
   bool ir = n > 3 && !strcmp(o.path + n - 3, ".ir");
+  if (e.code == ST_OK && settle(app, &a, &args, &x, &remote, &e) == ST_OK)
+    o.remote = &remote;
   if (e.code == ST_OK && ir)
     st = explain_ir(o.path, o.dump_pass, stage, &out, &e);
   else if (e.code == ST_OK)
@@ -242,12 +252,14 @@ int cmd_explain(const App *app, int argc, char **argv) {
     st = print_stages(c.program, stage, &out);
   } else if (args_get(&args, "--ir")) {
     ir_print(c.program, &out);
-  } else if ((st = setjmp(c.oom) ? err_memory(&e) : explain_whole(app, &args, &c, form, &out, &e)) != ST_OK) {
+  } else if ((st = setjmp(c.oom) ? err_memory(&e) : explain_whole(app, &args, x, &c, form, &out, &e)) !=
+             ST_OK) {
     app_error(app, &e);
   }
   app_print(&out);
   buf_free(&out);
   buf_free(&dump);
+  remote_close(&remote);
   compile_free(&c);
   arena_free(&a);
   return st;

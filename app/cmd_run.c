@@ -35,6 +35,7 @@ static const Flag flags[] = {
 typedef struct Settings {
   CompileOptions compile;
   Execution run;
+  Remote remote;
   const char *json;
   uint32_t features; /* in the summary */
 } Settings;
@@ -107,6 +108,8 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
     return usage("`--coefficients` is a whole number, or all");
   if (args_executor(a, args, &s->run, e) != ST_OK)
     return e->code;
+  s->remote = (Remote){.options = s->run.spark, .cancel = app->cancel};
+  s->run.remote = s->compile.remote = &s->remote;
   if (!args_jit(args, &s->run.jit))
     return usage("`--jit` is auto, off or force");
   if (args_seed(args, &s->compile.seed) != ST_OK || args_passes(args, "--skip-pass") != ST_OK)
@@ -118,7 +121,7 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
 int cmd_run(const App *app, int argc, char **argv) {
   Arena a;
   Args args;
-  Settings s;
+  Settings s = {.remote = {.options = NULL}};
   Compiled c;
   Err e = {0};
   memset(&c, 0, sizeof c);
@@ -138,6 +141,7 @@ int cmd_run(const App *app, int argc, char **argv) {
     st = run_compiled(app, &s, &c, &a, &e);
   else if (st == ST_CANCEL)
     st = ST_OK; /* --help */
+  remote_close(&s.remote);
   compile_free(&c);
   arena_free(&a);
   return st;

@@ -33,6 +33,7 @@ typedef struct Settings {
   const char *options; /* how `first` is written */
   const char *only, *json;
   bool quick, quiet;   /* quiet: no table */
+  Remote remote;
 } Settings;
 
 /* ---- What is said ---- */
@@ -270,6 +271,8 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
     return usage("`--memory` is a size of at least 64M, like 512M or 2G");
   if (args_executor(a, args, &s->first, e) != ST_OK)
     return e->code;
+  s->remote = (Remote){.options = s->first.spark, .cancel = app->cancel};
+  s->compile.remote = &s->remote;
   if (s->only && s->quick)
     return usage("`--only` names the ways, `--quick` takes three: give one of them");
   if (args_seed(args, &s->compile.seed) != ST_OK)
@@ -283,7 +286,7 @@ static Status settings(const App *app, Arena *a, const Args *args, Settings *s, 
 int cmd_verify(const App *app, int argc, char **argv) {
   Arena a;
   Args args;
-  Settings s;
+  Settings s = {.remote = {.options = NULL}};
   Compiled c;
   Err e = {0};
   memset(&c, 0, sizeof c);
@@ -303,6 +306,7 @@ int cmd_verify(const App *app, int argc, char **argv) {
   }
   if (e.code != ST_OK)
     app_error(app, &e);
+  remote_close(&s.remote);
   compile_free(&c);
   arena_free(&a);
   return st;

@@ -82,7 +82,7 @@ Status compile_file(const App *app, const CompileOptions *o, Compiled *c, Buf *d
   if (compile_read(c, o->path, e) != ST_OK)
     return e->code;
   Catalog cat;
-  if (catalog_make(app, &c->arena, o->check.no_data, &cat, e) != ST_OK)
+  if (catalog_make(app, &c->arena, o->check.no_data, o->remote, &cat, e) != ST_OK)
     return e->code;
   ModuleReader modules = {module_folders(&c->arena), read_module, NULL};
   const Ast *ast = c->ast = program_read(&c->arena, &c->diags, c->file, &modules);

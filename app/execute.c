@@ -9,6 +9,7 @@
 #include "app/app.h"
 #include "app/execute.h"
 #include "app/progress.h"
+#include "base/file.h"
 #include "vm/bundle.h"
 #include "vm/engine.h"
 
@@ -32,8 +33,20 @@ static bool unwanted(void *ctx) {
   return atomic_load(&d->stop) || atomic_load(d->cancel);
 }
 
+/* Files that Spark alone can read have none. */
+static bool is_elsewhere(const Stage *s) {
+  for (uint32_t i = 0; i < s->ninput; i++) {
+    const char *f = s->input[i].format;
+    if (file_is_remote(s->input[i].path) || !strcmp(f, "orc") || !strcmp(f, "table") || !strcmp(f, "jdbc"))
+      return true;
+  }
+  return false;
+}
+
 static void digest_source(Digests *d, uint32_t stage) {
   const Stage *s = &d->program->stage[stage];
+  if (is_elsewhere(s))
+    return;
   const EngineSource *src = engine_source(&d->arena, s, d->dir);
   const char **file = NULL;
   uint32_t n = 0;
@@ -191,6 +204,8 @@ static void print_warnings(const App *app, const Program *p, const RunResult *r)
 }
 
 static Status make_executor(const App *app, const Execution *x, Executor **out, Err *e) {
+  if (x->spark && x->remote)
+    return remote_take(x->remote, out, e);
   if (x->spark)
     return exec_spark(x->spark, app->cancel, out, e);
   return x->loopback ? exec_loopback(out, e) : exec_local(out, e);

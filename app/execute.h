@@ -4,15 +4,16 @@
 #define APP_EXECUTE_H
 
 #include "app/app.h"
+#include "app/remote.h"
 #include "app/report.h"
 #include "vm/jit.h"
-#include "vm/spark.h"
 
 typedef struct Execution {
   Limits limits;
   const char *path; /* of the program, as given */
   bool loopback, quiet;
   const SparkOptions *spark; /* NULL: on this machine */
+  Remote *remote;            /* where the driver may run already; or NULL */
   bool digests;     /* the report is to have the digests of the data; bundles have them always */
   bool again;       /* its warnings were printed already */
   JitMode jit;

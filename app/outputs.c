@@ -9,7 +9,6 @@
 #include "app/app.h"
 #include "base/file.h"
 #include "vm/engine.h"
-#include "vm/spark.h"
 
 static bool same_file(const char *a, const char *b) {
   struct stat x, y;
@@ -63,7 +62,7 @@ static void check_start(const Stage *s, const char *dir, const char *path, Err *
 /* Spark writes a folder of Parquet files, in the place of one that it wrote, and sees to it itself. */
 static bool of_spark(const Stage *s) {
   size_t n = strlen(s->path);
-  return spark_path(s->path) || (ir_writes_rows(s) && (n < 4 || strcmp(s->path + n - 4, ".csv")));
+  return file_is_remote(s->path) || (ir_writes_rows(s) && (n < 4 || strcmp(s->path + n - 4, ".csv")));
 }
 
 Status outputs_check(const Program *p, const char *dir, const char *program, bool spark, Err *e) {

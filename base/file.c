@@ -114,8 +114,16 @@ Status file_write_whole(const char *path, Bytes content, Err *e) {
   return e->code;
 }
 
+bool file_is_remote(const char *path) {
+  size_t n = 0;
+  while ((path[n] >= 'a' && path[n] <= 'z') || (path[n] >= 'A' && path[n] <= 'Z') ||
+         (n && path[n] && strchr("0123456789+.-", path[n])))
+    n++;
+  return n > 1 && strncmp(path + n, "://", 3) == 0;
+}
+
 char *file_join(const char *dir, const char *path) {
-  if (path[0] == '/' || !dir || !dir[0] || !strcmp(dir, "."))
+  if (path[0] == '/' || file_is_remote(path) || !dir || !dir[0] || !strcmp(dir, "."))
     return mem_strdup(path);
   size_t k = strlen(dir), n = k + strlen(path) + 2;
   char *s = mem_alloc(n);

@@ -13,7 +13,10 @@ Status file_read(const char *path, size_t most, Status code, Buf *out, Err *e);
  * nothing between. The mode of an old file is kept; a link keeps standing, and the file it leads to is
  * renewed. What is no regular file (a device, a pipe) is written into. */
 Status file_write_whole(const char *path, Bytes content, Err *e);
-/* `dir/path`, or path where it is absolute or dir is "." or NULL; mem_alloc'ed, NULL: no memory. */
+/* Has it a scheme, as "hdfs://host/x" has? Such a path is never relative to a folder. */
+bool file_is_remote(const char *path);
+/* `dir/path`, or path where it is absolute or remote, or dir is "." or NULL; mem_alloc'ed, NULL: no memory.
+ */
 char *file_join(const char *dir, const char *path);
 
 #endif

@@ -146,7 +146,10 @@ run_source() {  # run_source NAME EXAMPLE
     program "$2
 $schema" '' 'area = area' 'linear_regression(price ~ f)' rmse
   fi | sed 's/by hash(id)/by random(seed = 1)/' >p.cml
-  runs
+  case $1 in
+    orc | table | jdbc) "$CMLC" check --no-data p.cml >out 2>&1 </dev/null ;; # read by Spark alone: tests/spark.sh
+    *) runs ;;
+  esac
   verdict "$1" "$2" $?
 }
 

@@ -53,6 +53,11 @@ Status engine_columns(Arena *a, const EngineSource *s, EngineColumn **out, uint3
  * the glob's root. */
 Status engine_files(Arena *a, const EngineSource *s, const char ***out, uint32_t *n, Err *e);
 
+/* CML0534: what only Spark reads. */
+Status engine_elsewhere(const char *what, Err *e);
+/* A column of another engine, whose type is a word as DuckDB writes it. */
+void engine_column_of(Arena *a, const char *name, const char *type, bool nullable, EngineColumn *out);
+
 typedef struct EngineSize { /* of a source, before it is read */
   uint64_t rows, bytes;     /* bytes: of its files */
   bool known;               /* rows is there */

@@ -12,14 +12,14 @@ libvm_a_SOURCES = \
   vm/engine/duckdb.h vm/engine/glob.c vm/engine/options.c vm/engine/parquet.h vm/engine/parquet_meta.c \
   vm/engine/parquet_page.c vm/engine/parts.h vm/engine/reader.c vm/engine/reader_csv.c \
   vm/engine/reader_json.c vm/engine/reader_libsvm.c vm/engine/reader_parquet.c \
-  vm/engine/reader_parquet_own.c vm/engine/reader_sql.c vm/engine/records.c vm/engine/records.h \
-  vm/engine/records_text.c vm/engine/records_write.c vm/engine/size.c vm/engine/snappy.c \
-  vm/engine/stream.c vm/engine/text.c vm/engine/times.c vm/engine/writer.c vm/engine/zones.c \
-  vm/estimator.h vm/exec.h vm/exec/answer.c vm/exec/answer.h vm/exec/channel.c vm/exec/channel.h \
-  vm/exec/cols.c vm/exec/cols.h vm/exec/exec.c vm/exec/home.c vm/exec/home.h vm/exec/jobset.c \
-  vm/exec/jobset.h vm/exec/local.c vm/exec/loopback.c vm/exec/shelf.c vm/exec/shelf.h vm/exec/site.c \
-  vm/exec/spark.c vm/exec/store.c vm/exec/store.h vm/exec/task.c vm/exec/task.h vm/exec/tree.c \
-  vm/exec/tree.h vm/exec/written.c vm/fitted.c vm/fitted.h vm/interp.h vm/interp/calendar.h \
+  vm/engine/reader_parquet_own.c vm/engine/reader_spark.c vm/engine/reader_sql.c vm/engine/records.c \
+  vm/engine/records.h vm/engine/records_text.c vm/engine/records_write.c vm/engine/size.c \
+  vm/engine/snappy.c vm/engine/stream.c vm/engine/text.c vm/engine/times.c vm/engine/writer.c \
+  vm/engine/zones.c vm/estimator.h vm/exec.h vm/exec/answer.c vm/exec/answer.h vm/exec/channel.c \
+  vm/exec/channel.h vm/exec/cols.c vm/exec/cols.h vm/exec/exec.c vm/exec/home.c vm/exec/home.h \
+  vm/exec/jobset.c vm/exec/jobset.h vm/exec/local.c vm/exec/loopback.c vm/exec/shelf.c vm/exec/shelf.h \
+  vm/exec/site.c vm/exec/spark.c vm/exec/store.c vm/exec/store.h vm/exec/task.c vm/exec/task.h \
+  vm/exec/tree.c vm/exec/tree.h vm/exec/written.c vm/fitted.c vm/fitted.h vm/interp.h vm/interp/calendar.h \
   vm/interp/form.c vm/interp/hash_8.h vm/interp/interp.c vm/interp/layout.c vm/interp/matrix.c \
   vm/interp/op.h vm/interp/op_check.c vm/interp/op_cmp.c vm/interp/op_const.c vm/interp/op_curve.c \
   vm/interp/op_dict.c vm/interp/op_key.c vm/interp/op_num.c vm/interp/op_sparse.c vm/interp/op_str.c \

@@ -33,7 +33,12 @@ typedef struct SparkFile {
 Status spark_files(Executor *x, Arena *a, const char *glob, SparkFile **out, uint32_t *n, Err *e);
 Status spark_range(Executor *x, const char *name, uint64_t at, uint64_t n, Buf *out, Err *e);
 
-/* Is it a path that only Spark reads: has it a scheme ("hdfs://...")? */
-bool spark_path(const char *path);
+/* A path of a program, which starts from its folder, as Hadoop writes it; in the arena. */
+const char *spark_name(Arena *a, const char *dir, const char *path);
+/* The columns of one input, as Spark knows them: of the files `uri`, or of what has none (a table, a query).
+ */
+struct EngineColumn;
+Status spark_schema(Executor *x, Arena *a, const IrInput *in, const char *const *uri, uint32_t nuri,
+                    struct EngineColumn **out, uint32_t *n, Err *e);
 
 #endif

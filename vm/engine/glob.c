@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/num.h"
 #include "vm/engine/parts.h"
 
@@ -203,6 +204,8 @@ Status glob_files(Arena *a, const char *dir, const char *path, const char ***out
   *n = 0;
   if (!*path)
     return err_set(e, ST_DATA, "CML0402", "Name a file.", "the path of a source is empty");
+  if (file_is_remote(path))
+    return engine_elsewhere(path, e);
   bool below = dir && *dir && strcmp(dir, ".") != 0 && *path != '/';
   char *full = below ? join(dir, path, strlen(path)) : mem_strdup(path);
   if (!full)

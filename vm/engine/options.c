@@ -58,6 +58,19 @@ static const Option libsvm_options[] = {
     {NULL, OPT_BOOL, 0, 0, 0, NULL, NULL},
 };
 
+static const Option jdbc_options[] = {
+    {"dbtable", OPT_STRING, 0, 0, 0, NULL,
+     "The table, or a query in parentheses with a name; this or `query`."},
+    {"query", OPT_STRING, 0, 0, 0, NULL, "One SELECT in the words of the database."},
+    {"user", OPT_STRING, 0, 0, 0, NULL, "Who reads it."},
+    {"password", OPT_STRING, 0, 0, 0, NULL,
+     "Better in a param that is given with -p, or left to the database: a program is read by others."},
+    {"driver", OPT_STRING, 0, 0, 0, NULL,
+     "The class of the JDBC driver, whose jar goes to Spark: --conf spark.jars=..."},
+    {"fetchsize", OPT_INT, 0, 0, 1000000, NULL, "Rows of a round trip; 0: as the driver does."},
+    {NULL, OPT_BOOL, 0, 0, 0, NULL, NULL},
+};
+
 const Format engine_formats[] = {
     {"parquet", parquet_options,
      "Apache Parquet: typed columns, read by column.\n"
@@ -88,7 +101,25 @@ const Format engine_formats[] = {
      "A param in braces is a bound value, never text: `sql(\"select * from 'a.parquet' where day > {since}\")`. Rows are in the order of the\n"
      "ORDER BY at the end of the query, else sorted by all columns. It only reads: no other statement, no network, no settings.\n"
      "Spark: spark.sql. pandas: read_sql_query. Source: the DuckDB documentation, duckdb.org/docs.\n"
+     "Under --executor spark it is a query of Spark SQL, over its tables and files.\n"
      "Example: `from sql(\"select * from 'flights.parquet' where price > 0\")`\n"},
+    {"orc", parquet_options,
+     "Apache ORC, read by Spark: with --executor spark only.\n"
+     "Null: null. Errors: types that the language does not have, in columns that are used; CML0534 on one machine. Rows are in the order\n"
+     "of the files, which are sorted by name where the path is a glob.\n"
+     "Spark: spark.read.orc. pandas: read_orc. Source: the format's specification, orc.apache.org.\n"
+     "Example: `from orc(\"hdfs://cluster/flights/*.orc\")`\n"},
+    {"table", parquet_options,
+     "A table of Spark's catalog: with --executor spark only.\n"
+     "Null: null. Errors: types that the language does not have; CML0534 on one machine. Rows of a table have no order: they are sorted by\n"
+     "all columns that are read, and so numbered, and splits by position depend on what the table holds alone.\n"
+     "Spark: spark.table. Source: Spark's documentation, spark.apache.org/docs.\n"
+     "Example: `from table(\"warehouse.flights\")`\n"},
+    {"jdbc", jdbc_options,
+     "A table or query of a database, by JDBC of Spark: with --executor spark only.\n"
+     "Null: null. Errors: types that the language does not have; CML0534 on one machine. Rows are sorted by all columns that are read.\n"
+     "Spark: format(\"jdbc\"), the path is its url. Source: Spark's documentation, spark.apache.org/docs.\n"
+     "Example: `from jdbc(\"jdbc:postgresql://db/air\", dbtable = \"flights\", user = \"reader\")`\n"},
     {NULL, NULL, NULL},
 };
 
@@ -256,10 +287,13 @@ static const struct {
                {"csv", &csv_ops},
                {"json", &json_ops},
                {"libsvm", &libsvm_ops},
-               {"sql", &sql_ops}};
+               {"sql", &sql_ops},
+               {"orc", &spark_ops},
+               {"table", &spark_ops},
+               {"jdbc", &spark_ops}};
 
 static Status find_format(const char *name, Options *o, Err *e) {
-  char all[200] = "";
+  char all[240] = "";
   for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
     if (strcmp(name, formats[i].name) == 0) {
       o->ops = formats[i].ops;
@@ -287,6 +321,8 @@ static Status set_option(Arena *a, Options *o, const char *format, const char *n
     known = set_text(a, &o->text, name, v, given, &ok, e);
   if (o->ops == &csv_ops && !known)
     known = set_csv(&o->csv, name, v, given, &ok);
+  if (o->ops == &spark_ops)
+    return ST_OK; /* they are Spark's */
   if (o->ops == &libsvm_ops)
     known = set_libsvm(&o->libsvm, name, v, &ok);
   if (!known)

@@ -246,7 +246,7 @@ typedef struct FormatOps {
   Status (*convert)(Draft *b, const Piece *p, uint32_t at, Err *e);
   Status (*error)(Reader *r, Err *e); /* DuckDB's report while reading -> ours */
 } FormatOps;
-extern const FormatOps csv_ops, parquet_ops, json_ops, libsvm_ops, sql_ops;
+extern const FormatOps csv_ops, parquet_ops, json_ops, libsvm_ops, sql_ops, spark_ops;
 
 /* Typed results of DuckDB (reader_parquet.c): columns of a query; is every wanted column of a type that
  * can be read as the one that is wanted, and which; rows. */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "vm/engine.h"
 #include "vm/exec/answer.h"
 #include "vm/exec/channel.h"
@@ -48,11 +49,6 @@ typedef struct Spark {
   bool opened;
 } Spark;
 
-bool spark_path(const char *path) {
-  size_t n = strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
-  return n > 1 && strncmp(path + n, "://", 3) == 0;
-}
-
 const char *spark_folder(void) {
   static const char *const folder[] = {CML_BUILD_DIR "/spark", CML_PKGLIBDIR "/spark"};
   const char *given = getenv("CML_SPARK");
@@ -65,6 +61,15 @@ const char *spark_folder(void) {
       return folder[i];
   }
   return NULL;
+}
+
+const char *spark_name(Arena *a, const char *dir, const char *path) {
+  char *real = *path == '/' || file_is_remote(path) ? NULL : realpath(dir && *dir ? dir : ".", NULL);
+  const char *s = file_is_remote(path) ? path
+                  : *path == '/'       ? arena_printf(a, "file:%s", path)
+                                       : arena_printf(a, "file:%s/%s", real ? real : "", path);
+  free(real);
+  return s;
 }
 
 /* ---- Telling ---- */
@@ -120,7 +125,8 @@ typedef struct Input { /* of a source */
 
 static Status remote_files(Spark *s, Input *in, Err *e) {
   SparkFile *f = NULL;
-  if (spark_files(&s->x, &s->mem, in->in->path, &f, &in->nfile, e) != ST_OK)
+  if (spark_files(&s->x, &s->mem, spark_name(&s->mem, s->home.lim.dir, in->in->path), &f, &in->nfile, e) !=
+      ST_OK)
     return e->code;
   in->file = in->uri = NEWN(&s->mem, const char *, in->nfile + 1);
   for (uint32_t i = 0; in->file && i < in->nfile; i++)
@@ -142,7 +148,8 @@ static Status local_files(Spark *s, Input *in, Err *e) {
 }
 
 static Status input_files(Spark *s, Input *in, Err *e) {
-  if (how_of(in->in->format) == HOW_SORTED) { /* one run of rows, without files */
+  bool glob = how_of(in->in->format) != HOW_SORTED;
+  if (!glob) { /* one run of rows, without files */
     in->file = NEWN(&s->mem, const char *, 1);
     if (!in->file)
       return err_memory(e);
@@ -150,7 +157,8 @@ static Status input_files(Spark *s, Input *in, Err *e) {
     in->nfile = 1;
     return ST_OK;
   }
-  return spark_path(in->in->path) ? remote_files(s, in, e) : local_files(s, in, e);
+  bool remote = file_is_remote(in->in->path) || !strcmp(in->in->format, "orc");
+  return remote ? remote_files(s, in, e) : local_files(s, in, e);
 }
 
 /* The same rows have one meaning and one order only if they are read in one way. */
@@ -163,15 +171,21 @@ static Status one_way(const Stage *g, How *how, Err *e) {
   return ST_OK;
 }
 
-static void put_input(Buf *b, const Input *in, How how) {
-  frame_str(b, in->in->format);
-  buf_u32(b, in->in->noption);
-  for (uint32_t i = 0; i < 2 * in->in->noption; i++)
-    frame_str(b, in->in->option[i]);
-  buf_u32(b, how == HOW_SORTED ? 0 : in->nfile);
-  for (uint32_t i = 0; how != HOW_SORTED && i < in->nfile; i++)
-    frame_str(b, in->uri[i]);
-  frame_str(b, how == HOW_SORTED ? in->in->path : "");
+/* An input as Spark's readers know it: a query is its own format, a JDBC source has its path as an option. */
+static void put_input(Buf *b, const IrInput *in, const char *const *uri, uint32_t nuri) {
+  bool jdbc = !strcmp(in->format, "jdbc"), sorted = how_of(in->format) == HOW_SORTED;
+  frame_str(b, !strcmp(in->format, "sql") ? "query" : in->format);
+  buf_u32(b, in->noption + jdbc);
+  for (uint32_t i = 0; i < 2 * in->noption; i++)
+    frame_str(b, in->option[i]);
+  if (jdbc) {
+    frame_str(b, "url");
+    frame_str(b, in->path);
+  }
+  buf_u32(b, sorted ? 0 : nuri);
+  for (uint32_t i = 0; !sorted && i < nuri; i++)
+    frame_str(b, uri[i]);
+  frame_str(b, sorted && !jdbc ? in->path : "");
 }
 
 static void put_columns(Buf *b, const IrColumn *col, uint32_t n) {
@@ -223,7 +237,7 @@ static Status read_source(Spark *s, uint32_t stage, How how, const Input *in, Re
   buf_u32(&b, how);
   buf_u32(&b, g->ninput);
   for (uint32_t i = 0; i < g->ninput; i++)
-    put_input(&b, &in[i], how);
+    put_input(&b, in[i].in, in[i].uri, in[i].nfile);
   put_columns(&b, col, ncol);
   if (ask(s, FRAME_SOURCE, &b, &answer, e) == ST_OK)
     take_source(o, file, &answer, e);
@@ -543,6 +557,27 @@ Status spark_files(Executor *x, Arena *a, const char *glob, SparkFile **out, uin
       Bytes name = frame_take_str(&r);
       (*out)[i].name = arena_strndup(a, (const char *)name.p, name.n);
       (*out)[i].bytes = rd_u64(&r);
+    }
+    if (!*out || !rd_done(&r))
+      garbled(e);
+  }
+  buf_free(&b);
+  buf_free(&answer);
+  return e->code;
+}
+
+Status spark_schema(Executor *x, Arena *a, const IrInput *in, const char *const *uri, uint32_t nuri,
+                    EngineColumn **out, uint32_t *n, Err *e) {
+  Buf b = {0}, answer = {0};
+  put_input(&b, in, uri, nuri);
+  if (ask((Spark *)x, FRAME_SCHEMA, &b, &answer, e) == ST_OK) {
+    Rd r = rd_of(buf_bytes(&answer));
+    *n = rd_u32(&r);
+    *out = *n <= answer.n / 9 ? NEWN(a, EngineColumn, *n + 1) : NULL;
+    for (uint32_t i = 0; *out && i < *n; i++) {
+      Bytes name = frame_take_str(&r), type = frame_take_str(&r);
+      const char *s = arena_strndup(a, (const char *)name.p, name.n);
+      engine_column_of(a, s, arena_strndup(a, (const char *)type.p, type.n), rd_u8(&r) != 0, &(*out)[i]);
     }
     if (!*out || !rd_done(&r))
       garbled(e);

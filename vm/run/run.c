@@ -13,7 +13,6 @@
 #include "base/num.h"
 #include "vm/agg.h"
 #include "vm/run/parts.h"
-#include "vm/spark.h"
 
 static double now(void) {
   struct timespec t;
@@ -68,7 +67,7 @@ static Status run_export(Run *r, uint32_t stage, Err *e) {
     x.kind = s->kind == STAGE_PREDICT ? "predictions" : "features";
   RunExport *v = mem_realloc(o->export_, (o->nexport + 1) * sizeof *v);
   /* paths of a program are relative to its folder */
-  char *path = file_join(spark_path(s->path) ? NULL : r->lim->dir, s->path);
+  char *path = file_join(r->lim->dir, s->path);
   if (v)
     o->export_ = v;
   Status st = v && path ? ST_OK : err_memory(e);
