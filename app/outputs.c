@@ -59,10 +59,32 @@ static void check_start(const Stage *s, const char *dir, const char *path, Err *
   }
 }
 
+static bool ends_in(const char *s, const char *with) {
+  size_t n = strlen(s), k = strlen(with);
+  return n >= k && !strcmp(s + n - k, with);
+}
+
+/* Rows go to a .csv or .parquet file; on Spark also to a table, and to any file system it knows. */
+static Status destination_check(const Stage *s, bool spark, Err *e) {
+  bool remote = file_is_remote(s->path), table = !strncmp(s->path, "table://", 8);
+  if (remote && (!spark || s->kind == STAGE_BUNDLE))
+    return spark ? err_set(e, ST_PROGRAM, "CML0535", "Write it to a file of this machine.",
+                           "a bundle is written by cmlc itself, not to `%s`", s->path)
+                 : err_set(e, ST_PROGRAM, "CML0534", "Run it with: cmlc run --executor spark --master URL.",
+                           "`%s` is written by Spark alone", s->path);
+  if (s->kind == STAGE_BUNDLE || table || ends_in(s->path, ".parquet"))
+    return ST_OK;
+  if (!ends_in(s->path, ".csv"))
+    return err_set(e, ST_USAGE, "CML0408", "Let its name end in .parquet or .csv.",
+                   "`%s` says no format to write", s->path);
+  return remote ? err_set(e, ST_PROGRAM, "CML0535", "Let its name end in .parquet.",
+                          "a .csv file is written by cmlc itself, not to `%s`", s->path)
+                : ST_OK;
+}
+
 /* Spark writes a folder of Parquet files, in the place of one that it wrote, and sees to it itself. */
 static bool of_spark(const Stage *s) {
-  size_t n = strlen(s->path);
-  return file_is_remote(s->path) || (ir_writes_rows(s) && (n < 4 || strcmp(s->path + n - 4, ".csv")));
+  return file_is_remote(s->path) || (ir_writes_rows(s) && ends_in(s->path, ".parquet"));
 }
 
 Status outputs_check(const Program *p, const char *dir, const char *program, bool spark, Err *e) {
@@ -73,12 +95,10 @@ Status outputs_check(const Program *p, const char *dir, const char *program, boo
     char *path = ir_writes_rows(s) || s->kind == STAGE_BUNDLE ? file_join(dir, s->path) : NULL;
     if (!path)
       continue;
-    if (spark && of_spark(s)) {
-      mem_free(path);
-      continue;
-    }
-    output_check(path, &program, 1, e);
-    for (uint32_t k = 0, n; k < p->nstage && e->code == ST_OK; k++)
+    bool here = destination_check(s, spark, e) == ST_OK && !(spark && of_spark(s));
+    if (here)
+      output_check(path, &program, 1, e);
+    for (uint32_t k = 0, n; here && k < p->nstage && e->code == ST_OK; k++)
       if (p->stage[k].kind == STAGE_SOURCE) {
         const char **file = files_of(&a, &p->stage[k], dir, &n);
         output_check(path, file, n, e);

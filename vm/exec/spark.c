@@ -436,7 +436,14 @@ static bool ends_in(const char *path, const char *ending) {
   return n >= k && !strcmp(path + n - k, ending);
 }
 
-/* A .csv is written here, by the writer that writes it everywhere; a folder of Parquet files by Spark. */
+/* "table://warehouse.scored": a table of the catalog. */
+static const char *table_of(const char *path) {
+  static const char scheme[] = "table://";
+  return strncmp(path, scheme, sizeof scheme - 1) ? NULL : path + sizeof scheme - 1;
+}
+
+/* A .csv is written here, by the writer that writes it everywhere; tables and folders of Parquet files by
+ * Spark. */
 static Status write_there(Spark *s, Scan *c, const char *path, const Written *w, Buf *answer, Err *e) {
   bool here = s->options->here || ends_in(path, ".csv");
   Buf b = {0};
@@ -446,8 +453,9 @@ static Status write_there(Spark *s, Scan *c, const char *path, const Written *w,
   buf_u32(&b, (uint32_t)s->home.p->stage[c->ask.rows_stage].from);
   job_name(s->home.p, &c->ask, &b);
   put_request(&c->ask, &b, e);
-  frame_str(&b, path);
-  frame_str(&b, here ? "rows" : "parquet");
+  const char *table = table_of(path);
+  frame_str(&b, table ? table : spark_name(&s->mem, "", path));
+  frame_str(&b, here ? "rows" : table ? "table" : "parquet");
   put_columns(&b, w->column, w->n);
   if (here && e->code == ST_OK)
     writer_open(path, w->column, w->n, &rows.writer, e);
