@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The records of a source after the exchange: partition p has those of its blocks, in order. Native code
+// keeps the blocks that it made of them, so the parent (which fetches them) is asked only when native code
+// asks, and a partition prefers the executor that had it last.
+package cml.spark;
+
+import java.util.Iterator;
+import org.apache.spark.Partition;
+import org.apache.spark.TaskContext;
+import org.apache.spark.rdd.RDD;
+import scala.collection.immutable.Seq;
+import scala.jdk.javaapi.CollectionConverters;
+import scala.reflect.ClassTag$;
+
+final class Blocks extends RDD<byte[]> {
+  private final transient String[] place; // of each partition: of the executor that had it; null: none yet
+
+  Blocks(RDD<byte[]> parent) {
+    super(parent, ClassTag$.MODULE$.apply(byte[].class));
+    place = new String[parent.getNumPartitions()];
+  }
+
+  /** Driver: where partitions were worked on. */
+  void held(Part part) {
+    for (int i = 0; i < part.partition.length; i++) place[part.partition[i]] = part.place[i];
+  }
+
+  @Override
+  public Partition[] getPartitions() {
+    return parent().partitions();
+  }
+
+  private RDD<byte[]> parent() {
+    return firstParent(elementClassTag());
+  }
+
+  @Override
+  public Seq<String> getPreferredLocations(Partition p) {
+    String at = place[p.index()];
+    return at == null ? super.getPreferredLocations(p)
+        : CollectionConverters.asScala(java.util.List.of(at)).toSeq();
+  }
+
+  @Override
+  public scala.collection.Iterator<byte[]> compute(Partition p, TaskContext task) {
+    RDD<byte[]> parent = parent();
+    return CollectionConverters.asScala(new Iterator<byte[]>() {
+      private Iterator<byte[]> all;
+
+      private Iterator<byte[]> all() {
+        if (all == null) all = CollectionConverters.asJava(parent.iterator(p, task));
+        return all;
+      }
+
+      @Override
+      public boolean hasNext() {
+        return all().hasNext();
+      }
+
+      @Override
+      public byte[] next() {
+        return all().next();
+      }
+    });
+  }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// FILES and RANGE: files of Hadoop's file systems for cmlc, which has no way to them of its own. A path is as
+// Hadoop writes it: percent signs mean themselves.
+package cml.spark;
+
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.PathFilter;
+
+final class Files {
+  private static final PathFilter ALL = p -> true;
+
+  private Files() {}
+
+  /** The files of a pattern (of a folder: those in it), sorted bytewise by path. */
+  static Out list(String pattern, Configuration conf) {
+    try {
+      Path path = new Path(pattern);
+      FileSystem fs = path.getFileSystem(conf);
+      List<FileStatus> all = new ArrayList<>();
+      FileStatus[] found = fs.globStatus(path, ALL);
+      for (FileStatus s : found == null ? new FileStatus[0] : found) {
+        if (s.isFile()) all.add(s);
+        else for (FileStatus in : fs.listStatus(s.getPath())) addVisible(all, in);
+      }
+      all.sort((a, b) -> Arrays.compareUnsigned(bytes(a), bytes(b)));
+      Out out = new Out().u32(all.size());
+      for (FileStatus s : all) out.str(s.getPath().toString()).u64(s.getLen());
+      return out;
+    } catch (IOException | IllegalArgumentException e) {
+      throw unreadable(pattern, e);
+    }
+  }
+
+  /* What writers leave beside the data begins with _ or a dot. */
+  private static void addVisible(List<FileStatus> all, FileStatus s) {
+    String name = s.getPath().getName();
+    if (s.isFile() && !name.startsWith("_") && !name.startsWith(".")) all.add(s);
+  }
+
+  private static byte[] bytes(FileStatus s) {
+    return s.getPath().toString().getBytes(StandardCharsets.UTF_8);
+  }
+
+  /** At most n bytes of a file, from `from` on. */
+  static Out range(String file, long from, long n, Configuration conf) {
+    try {
+      Path path = new Path(file);
+      FileSystem fs = path.getFileSystem(conf);
+      long size = fs.getFileStatus(path).getLen();
+      long some = from < 0 || from > size ? 0 : Math.min(n < 0 ? Long.MAX_VALUE : n, size - from);
+      if (some > Integer.MAX_VALUE - 1024) throw new IOException("a range of more than 2 GB");
+      byte[] bytes = new byte[(int) some];
+      try (FSDataInputStream in = fs.open(path)) {
+        in.readFully(from, bytes);
+      }
+      return new Out().blob(bytes);
+    } catch (IOException | IllegalArgumentException e) {
+      throw unreadable(file, e);
+    }
+  }
+
+  private static CmlException unreadable(String where, Exception e) {
+    String cause = e instanceof FileNotFoundException ? "there is no such file"
+        : "it cannot be read: " + Reasons.brief(e);
+    return new CmlException(CmlException.DATA, "CML0533", where, cause, "");
+  }
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Spark driver of cmlc: connects to the socket that cmlc gave, and answers one request after the other.
+// A thread of its own reads, so that CANCEL and the end of cmlc are seen while a job runs.
+package cml.spark;
+
+import java.io.IOException;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructField;
+
+public final class Main {
+  private static final long PATIENCE = 5000; // ms for Spark to stop
+
+  private final Channel channel;
+  private final BlockingQueue<Channel.Frame> requests = new LinkedBlockingQueue<>();
+  private final Map<Integer, Source> sources = new TreeMap<>();
+  private SparkSession spark; // null: before OPEN
+  private volatile Jobs jobs;
+  private Values values;
+  private Source.Maker maker;
+
+  private Main(Channel channel) {
+    this.channel = channel;
+  }
+
+  public static void main(String[] args) throws Exception {
+    if (args.length != 1) {
+      System.err.println("cml-spark.jar is started by cmlc run --executor spark");
+      System.exit(2);
+    }
+    Main main = new Main(new Channel(args[0]));
+    Thread reader = new Thread(main::read, "cml-reader");
+    reader.setDaemon(true);
+    reader.start();
+    main.answerAll();
+    main.stop();
+  }
+
+  /* ---- The reader's thread ---- */
+
+  private void read() {
+    try {
+      for (;;) {
+        Channel.Frame f = channel.receive();
+        if (f.kind() != Channel.CANCEL) requests.add(f);
+        else if (jobs != null) jobs.cancel();
+      }
+    } catch (IOException e) { // cmlc has gone
+      if (jobs != null) jobs.cancel();
+      stop();
+    }
+  }
+
+  /* Ends the process, whether Spark stops or not. */
+  private void stop() {
+    if (jobs != null) jobs.stopping();
+    Thread end = new Thread(() -> {
+      try {
+        Thread.sleep(PATIENCE);
+      } catch (InterruptedException e) {
+        // now, then
+      }
+      Runtime.getRuntime().halt(0);
+    });
+    end.setDaemon(true);
+    end.start();
+    if (spark != null) spark.stop();
+    System.exit(0);
+  }
+
+  /* ---- The requests' thread ---- */
+
+  private void answerAll() throws IOException, InterruptedException {
+    for (;;) {
+      Channel.Frame f = requests.take();
+      if (f.kind() == Channel.BYE) {
+        channel.send(Channel.OK, new Out());
+        return;
+      }
+      Out out;
+      int kind = Channel.OK;
+      try {
+        out = answer(f.kind(), new In(f.body()));
+        if (jobs != null) jobs.end();
+      } catch (Throwable t) {
+        CmlException e = jobs == null ? notStarted(t) : jobs.error(t);
+        if (jobs != null) jobs.end();
+        out = new Out().u32(e.status).str(e.id).str(e.where).str(e.cause).str(e.remedy);
+        kind = Channel.ERROR;
+      }
+      channel.send(kind, out);
+    }
+  }
+
+  private static CmlException notStarted(Throwable t) {
+    CmlException own = CmlException.in(t);
+    return own != null ? own : new CmlException(CmlException.RESOURCE, "CML0530", "",
+        "Spark could not be started: " + Reasons.brief(t), "");
+  }
+
+  private Out answer(int kind, In in) throws Exception {
+    if (spark == null && kind != Channel.OPEN) throw new IOException("a request before OPEN");
+    switch (kind) {
+      case Channel.OPEN: return open(in);
+      case Channel.SOURCE: return source(in);
+      case Channel.PUT: return put(in);
+      case Channel.REDUCE: return reduce(in);
+      case Channel.WRITE: return write(in);
+      case Channel.DROP: return drop(in);
+      case Channel.FILES: return files(in);
+      case Channel.RANGE: return range(in);
+      case Channel.SCHEMA: return schema(in);
+      default: throw new CmlException(CmlException.FAULT, "CML0614", "", "a request of kind " + kind, "");
+    }
+  }
+
+  private Out open(In in) throws Exception {
+    byte[] program = in.blob();
+    long memory = in.u64();
+    String folder = in.str();
+    int wanted = in.u32();
+    in.end();
+    spark = Session.open();
+    var sc = spark.sparkContext();
+    jobs = new Jobs(sc, channel);
+    jobs.begin("check the workers");
+    values = new Values(sc, program, memory, folder);
+    Probe probe = new Probe(sc);
+    probe.run(values.app());
+    int partitions = wanted > 0 ? wanted : sc.getConf().getInt("spark.cml.partitions", 0);
+    maker = new Source.Maker(spark, probe.block(), partitions > 0 ? partitions : 2 * sc.defaultParallelism());
+    return new Out().str(spark.version()).u32(sc.defaultParallelism()).u32(probe.executor.size())
+        .str(sc.uiWebUrl().isDefined() ? sc.uiWebUrl().get() : "");
+  }
+
+  private Out source(In in) throws Exception {
+    int stage = in.u32(), how = in.u32();
+    Input[] input = Input.read(in);
+    Column[] column = Column.read(in);
+    in.end();
+    jobs.begin("count the rows of " + (input.length > 0 ? input[0].name() : "a source"));
+    Source s = maker.make(stage, how, input, column, values.app(stage));
+    Source old = sources.put(stage, s);
+    if (old != null) old.drop();
+    Out out = new Out().u32(s.rows.length);
+    for (long n : s.rows) out.u64(n);
+    return out.u32(s.partitions());
+  }
+
+  private Source stage(int stage) {
+    Source s = sources.get(stage);
+    if (s == null) {
+      throw new CmlException(CmlException.FAULT, "CML0605", "", "stage " + stage + " has no source", "");
+    }
+    return s;
+  }
+
+  private Out put(In in) {
+    int kind = in.u32(), id = in.u32();
+    byte[] bytes = in.blob();
+    in.end();
+    values.put(kind, id, bytes);
+    return new Out();
+  }
+
+  private Out reduce(In in) {
+    Source s = stage(in.u32());
+    String name = in.str();
+    boolean fold = in.u32() != 0;
+    byte[] request = in.blob();
+    in.end();
+    jobs.begin(name);
+    return new Out().blobs(Scan.run(spark.sparkContext(), s, values.app(), request, fold));
+  }
+
+  private Out write(In in) throws Exception {
+    Source s = stage(in.u32());
+    String name = in.str();
+    byte[] request = in.blob();
+    String path = in.str(), format = in.str();
+    Column[] column = Column.read(in);
+    in.end();
+    jobs.begin(name);
+    if (format.equals("rows")) {
+      return Rows.run(spark.sparkContext(), s, values.app(), request, channel).answer();
+    }
+    Write w = new Write(spark, s, values.app(), column, jobs);
+    try {
+      return (format.equals("table") ? w.table(request, path) : w.parquet(request, path)).answer();
+    } catch (org.apache.spark.sql.AnalysisException e) {
+      throw Write.unwritable(path, "Spark cannot write it: " + Reasons.brief(e), "");
+    }
+  }
+
+  private Out drop(In in) {
+    int stage = in.u32();
+    in.end();
+    Source s = sources.remove(stage);
+    if (s != null) s.drop();
+    values.drop(stage);
+    return new Out();
+  }
+
+  private Out files(In in) {
+    String pattern = in.str();
+    in.end();
+    jobs.begin("list " + pattern);
+    return Files.list(pattern, spark.sparkContext().hadoopConfiguration());
+  }
+
+  private Out range(In in) {
+    String file = in.str();
+    long from = in.u64(), n = in.u64();
+    in.end();
+    return Files.range(file, from, n, spark.sparkContext().hadoopConfiguration());
+  }
+
+  private Out schema(In in) {
+    Input input = new Input(in);
+    in.end();
+    jobs.begin("look at " + input.name());
+    Dataset<?> d = input.load(spark);
+    StructField[] field = d.schema().fields();
+    Out out = new Out().u32(field.length);
+    for (StructField f : field) out.str(f.name()).str(Types.duck(f.dataType())).u8(f.nullable() ? 1 : 0);
+    return out;
+  }
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// WRITE: the rows of a stage as Parquet files in a folder, or as a table of Spark's catalog. They are written
+// beside the place where they belong, and put there by renaming when all is well: nothing is ever half there,
+// and what was there before stays until then. Where rows are bad nothing is put there; all partitions were
+// looked at, and their results say which rows.
+package cml.spark;
+
+import java.io.IOException;
+import java.util.Iterator;
+import java.util.List;
+import java.util.NoSuchElementException;
+import java.util.UUID;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.types.StructField;
+import org.apache.spark.sql.types.StructType;
+import org.apache.spark.sql.types.Metadata;
+import org.apache.spark.util.CollectionAccumulator;
+
+final class Write {
+  private final SparkSession spark;
+  private final Source source;
+  private final App app;
+  private final Column[] column;
+  private final Jobs jobs;
+
+  Write(SparkSession spark, Source source, App app, Column[] column, Jobs jobs) {
+    this.spark = spark;
+    this.source = source;
+    this.app = app;
+    this.column = column;
+    this.jobs = jobs;
+  }
+
+  private interface To {
+    void write(Dataset<Row> rows) throws Exception;
+  }
+
+  private Written run(byte[] request, To to) throws Exception {
+    Broadcast<byte[]> asked = Values.broadcast(spark.sparkContext(), request);
+    CollectionAccumulator<Written.One> done = new CollectionAccumulator<>();
+    spark.sparkContext().register(done);
+    App a = app;
+    int columns = column.length;
+    try {
+      JavaRDD<InternalRow> rows = source.blocks.toJavaRDD().mapPartitionsWithIndex((p, records) ->
+          rows(new Writer(a, asked.value(), p, records), p, columns, done), true);
+      to.write(((org.apache.spark.sql.classic.SparkSession) spark).internalCreateDataFrame(rows.rdd(), schema(),
+          false));
+      Written all = new Written();
+      for (Written.One one : done.value()) all.add(source, one);
+      all.bytes = jobs.written();
+      return all;
+    } finally {
+      asked.destroy();
+    }
+  }
+
+  private static Iterator<InternalRow> rows(Writer writer, int partition, int columns,
+      CollectionAccumulator<Written.One> done) {
+    return new Iterator<>() {
+      private Iterator<InternalRow> some = List.<InternalRow>of().iterator();
+      private boolean ended;
+
+      @Override
+      public boolean hasNext() {
+        while (!some.hasNext()) {
+          if (ended) return false;
+          if (writer.hasNext()) {
+            some = new RecordRows(writer.next(), columns);
+          } else {
+            ended = true;
+            done.add(new Written.One(Part.of(partition, writer.result()), writer.rows));
+          }
+        }
+        return true;
+      }
+
+      @Override
+      public InternalRow next() {
+        if (!hasNext()) throw new NoSuchElementException();
+        return some.next();
+      }
+    };
+  }
+
+  private StructType schema() {
+    StructField[] f = new StructField[column.length];
+    for (int k = 0; k < f.length; k++) {
+      f[k] = new StructField(column[k].name, Types.written(column[k].kind), column[k].nullable,
+          Metadata.empty());
+    }
+    return new StructType(f);
+  }
+
+  /* ---- Parquet ---- */
+
+  Written parquet(byte[] request, String to) throws Exception {
+    Path path = new Path(to);
+    String tag = UUID.randomUUID().toString();
+    Path part = new Path(path.getParent(), "." + path.getName() + ".cml-part-" + tag);
+    Path old = new Path(path.getParent(), "." + path.getName() + ".cml-old-" + tag);
+    FileSystem fs;
+    try {
+      fs = path.getFileSystem(spark.sparkContext().hadoopConfiguration());
+      if (!fs.exists(path.getParent())) {
+        throw unwritable(to, "there is no folder " + path.getParent(), "Make it first.");
+      }
+    } catch (IOException e) {
+      throw unwritable(to, "it cannot be written: " + Reasons.brief(e), "");
+    }
+    try {
+      Written w = run(request, rows -> rows.write().parquet(part.toString()));
+      if (!w.troubled()) {
+        w.bytes = size(fs, part);
+        replace(fs, path, part, old);
+      }
+      return w;
+    } catch (IOException e) {
+      throw unwritable(to, "it cannot be written: " + Reasons.brief(e), "");
+    } finally {
+      remove(fs, part);
+    }
+  }
+
+  private static long size(FileSystem fs, Path folder) throws IOException {
+    long n = 0;
+    for (FileStatus s : fs.listStatus(folder)) n += s.isFile() ? s.getLen() : 0;
+    return n;
+  }
+
+  private static void replace(FileSystem fs, Path path, Path part, Path old) throws IOException {
+    boolean was = fs.exists(path);
+    if (was && !fs.rename(path, old)) throw new IOException("what is there cannot be renamed");
+    boolean done = false;
+    try {
+      done = fs.rename(part, path);
+      if (!done) throw new IOException(part + " cannot be renamed");
+    } finally {
+      if (!done && was) fs.rename(old, path);
+    }
+    if (was) remove(fs, old);
+  }
+
+  private static void remove(FileSystem fs, Path p) {
+    try {
+      fs.delete(p, true);
+    } catch (IOException e) {
+      // it stays, with a name that says what it is
+    }
+  }
+
+  static CmlException unwritable(String where, String cause, String remedy) {
+    return new CmlException(CmlException.RESOURCE, "CML0535", where, cause, remedy);
+  }
+
+  /* ---- A table ---- */
+
+  Written table(byte[] request, String name) throws Exception {
+    String tag = UUID.randomUUID().toString().replace("-", "");
+    String part = beside(name, "__cml_part_" + tag), old = beside(name, "__cml_old_" + tag);
+    if (spark.catalog().tableExists(name) && spark.catalog().getTable(name).tableType().equals("VIEW")) {
+      throw unwritable(name, "it is a view", "Name a table.");
+    }
+    try {
+      Written w = run(request, rows -> rows.write().saveAsTable(part));
+      if (!w.troubled()) replace(name, part, old);
+      return w;
+    } finally {
+      spark.sql("DROP TABLE IF EXISTS " + part);
+    }
+  }
+
+  /* The name of another table of the same schema: the last name with an ending. */
+  private static String beside(String name, String ending) {
+    return name.endsWith("`") ? name.substring(0, name.length() - 1) + ending + "`" : name + ending;
+  }
+
+  private void replace(String name, String part, String old) {
+    boolean was = spark.catalog().tableExists(name);
+    if (was) rename(name, old);
+    try {
+      rename(part, name);
+    } catch (RuntimeException e) {
+      if (was) rename(old, name);
+      throw e;
+    }
+    if (was) spark.sql("DROP TABLE IF EXISTS " + old);
+  }
+
+  private void rename(String from, String to) {
+    spark.sql("ALTER TABLE " + from + " RENAME TO " + to);
+  }
+}
