@@ -29,8 +29,11 @@ final class Files {
       List<FileStatus> all = new ArrayList<>();
       FileStatus[] found = fs.globStatus(path, ALL);
       for (FileStatus s : found == null ? new FileStatus[0] : found) {
-        if (s.isFile()) all.add(s);
-        else for (FileStatus in : fs.listStatus(s.getPath())) addVisible(all, in);
+        if (s.isFile() && (isHidden(path) || !isHidden(s.getPath()))) all.add(s);
+        if (!s.isDirectory()) continue;
+        for (FileStatus in : fs.listStatus(s.getPath())) {
+          if (in.isFile() && !isHidden(in.getPath())) all.add(in);
+        }
       }
       all.sort((a, b) -> Arrays.compareUnsigned(bytes(a), bytes(b)));
       Out out = new Out().u32(all.size());
@@ -41,10 +44,9 @@ final class Files {
     }
   }
 
-  /* What writers leave beside the data begins with _ or a dot. */
-  private static void addVisible(List<FileStatus> all, FileStatus s) {
-    String name = s.getPath().getName();
-    if (s.isFile() && !name.startsWith("_") && !name.startsWith(".")) all.add(s);
+  /* What writers leave beside the data; found only where the pattern says so. */
+  private static boolean isHidden(Path p) {
+    return p.getName().startsWith("_") || p.getName().startsWith(".");
   }
 
   private static byte[] bytes(FileStatus s) {

@@ -43,18 +43,15 @@ final class Input {
   Dataset<Row> load(SparkSession spark) {
     try {
       if (format.equalsIgnoreCase("table")) return spark.table(what);
-      if (format.equalsIgnoreCase("query")) return spark.sql(what);
+      if (format.equalsIgnoreCase("sql")) return Query.rows(spark, this);
       DataFrameReader r = spark.read().format(format).options(options);
       if (!files.isEmpty()) {
         return r.load(files.stream().map(Input::literal).toArray(String[]::new));
       }
-      if (!what.isEmpty() && !options.containsKey("dbtable") && !options.containsKey("query")) {
-        r = r.option("dbtable", what);
-      }
-      return r.load();
-    } catch (RuntimeException | LinkageError e) {
-      throw unreadable(e);
-    } catch (Exception e) { // Spark's own are not declared
+      if (what.startsWith("jdbc:")) return r.option("url", what).load();
+      boolean named = options.containsKey("dbtable") || options.containsKey("query");
+      return what.isEmpty() || named ? r.load() : r.option("dbtable", what).load();
+    } catch (Exception | LinkageError e) { // Spark's own are not declared
       throw unreadable(e);
     }
   }

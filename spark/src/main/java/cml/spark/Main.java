@@ -18,8 +18,9 @@ public final class Main {
   private final Channel channel;
   private final BlockingQueue<Channel.Frame> requests = new LinkedBlockingQueue<>();
   private final Map<Integer, Source> sources = new TreeMap<>();
-  private SparkSession spark; // null: before OPEN
-  private volatile Jobs jobs;
+  private volatile SparkSession spark;
+  private volatile Jobs jobs; // null: Spark did not start
+  private CmlException broken; // why
   private Values values;
   private Source.Maker maker;
 
@@ -36,6 +37,7 @@ public final class Main {
     Thread reader = new Thread(main::read, "cml-reader");
     reader.setDaemon(true);
     reader.start();
+    main.start();
     main.answerAll();
     main.stop();
   }
@@ -74,6 +76,17 @@ public final class Main {
 
   /* ---- The requests' thread ---- */
 
+  /* While cmlc does other things. */
+  private void start() {
+    try {
+      spark = Session.open();
+      jobs = new Jobs(spark.sparkContext(), channel);
+    } catch (Exception | LinkageError e) {
+      broken = new CmlException(CmlException.RESOURCE, "CML0530", "", "Spark could not be started: "
+          + Reasons.brief(e), "");
+    }
+  }
+
   private void answerAll() throws IOException, InterruptedException {
     for (;;) {
       Channel.Frame f = requests.take();
@@ -87,7 +100,7 @@ public final class Main {
         out = answer(f.kind(), new In(f.body()));
         if (jobs != null) jobs.end();
       } catch (Throwable t) {
-        CmlException e = jobs == null ? notStarted(t) : jobs.error(t);
+        CmlException e = jobs == null ? broken : jobs.error(t);
         if (jobs != null) jobs.end();
         out = new Out().u32(e.status).str(e.id).str(e.where).str(e.cause).str(e.remedy);
         kind = Channel.ERROR;
@@ -96,14 +109,8 @@ public final class Main {
     }
   }
 
-  private static CmlException notStarted(Throwable t) {
-    CmlException own = CmlException.in(t);
-    return own != null ? own : new CmlException(CmlException.RESOURCE, "CML0530", "",
-        "Spark could not be started: " + Reasons.brief(t), "");
-  }
-
   private Out answer(int kind, In in) throws Exception {
-    if (spark == null && kind != Channel.OPEN) throw new IOException("a request before OPEN");
+    if (jobs == null) throw broken;
     switch (kind) {
       case Channel.OPEN: return open(in);
       case Channel.SOURCE: return source(in);
@@ -124,9 +131,7 @@ public final class Main {
     String folder = in.str();
     int wanted = in.u32();
     in.end();
-    spark = Session.open();
     var sc = spark.sparkContext();
-    jobs = new Jobs(sc, channel);
     jobs.begin("check the workers");
     values = new Values(sc, program, memory, folder);
     Probe probe = new Probe(sc);
@@ -142,6 +147,7 @@ public final class Main {
     Input[] input = Input.read(in);
     Column[] column = Column.read(in);
     in.end();
+    if (maker == null) throw new CmlException(CmlException.FAULT, "CML0606", "", "SOURCE before OPEN", "");
     jobs.begin("count the rows of " + (input.length > 0 ? input[0].name() : "a source"));
     Source s = maker.make(stage, how, input, column, values.app(stage));
     Source old = sources.put(stage, s);
@@ -163,6 +169,7 @@ public final class Main {
     int kind = in.u32(), id = in.u32();
     byte[] bytes = in.blob();
     in.end();
+    if (values == null) throw new CmlException(CmlException.FAULT, "CML0606", "", "PUT before OPEN", "");
     values.put(kind, id, bytes);
     return new Out();
   }
@@ -201,7 +208,7 @@ public final class Main {
     in.end();
     Source s = sources.remove(stage);
     if (s != null) s.drop();
-    values.drop(stage);
+    if (values != null) values.drop(stage);
     return new Out();
   }
 

@@ -49,7 +49,7 @@ final class Reading {
       String[][] path = new String[column.length][];
       for (int k = 0; k < column.length; k++) path[k] = check(input, column[k], all.schema());
       return ordinal == null ? sorted(all, path) : positioned(all, input.isParquet(), path, ordinal);
-    } catch (Exception e) { // Spark's own are not declared
+    } catch (Exception | LinkageError e) { // Spark's own are not declared
       throw input.unreadable(e);
     }
   }

@@ -19,11 +19,11 @@ final class Values {
   private int[] dropped = {};
   private long version;
 
-  /** All files of the folder go to each executor. */
+  /** The libraries in the folder go to each executor. */
   Values(SparkContext sc, byte[] program, long memory, String folder) {
     this.sc = sc;
     this.memory = memory;
-    File[] file = new File(folder).listFiles(File::isFile);
+    File[] file = new File(folder).listFiles(f -> f.getName().matches("lib.+\\.so(\\.[0-9.]+)?"));
     if (file == null) {
       throw new CmlException(CmlException.RESOURCE, "CML0531", folder,
           "the folder with the native library cannot be read", "");
