@@ -5,17 +5,19 @@
 unit_tests = \
   tests/unit/test_agg tests/unit/test_agg_order tests/unit/test_agg_vector tests/unit/test_bundle \
   tests/unit/test_check tests/unit/test_cols tests/unit/test_descent tests/unit/test_digest \
-  tests/unit/test_dot tests/unit/test_engine tests/unit/test_engine_csv tests/unit/test_engine_threads \
-  tests/unit/test_exec tests/unit/test_fit_anywhere tests/unit/test_fitted tests/unit/test_fmt \
-  tests/unit/test_inference tests/unit/test_interp tests/unit/test_interp_ops tests/unit/test_jit \
-  tests/unit/test_kmeans tests/unit/test_linear tests/unit/test_logistic tests/unit/test_math \
-  tests/unit/test_matrix tests/unit/test_mem tests/unit/test_metric tests/unit/test_multinomial \
-  tests/unit/test_newton tests/unit/test_num tests/unit/test_paired tests/unit/test_parquet \
-  tests/unit/test_parse tests/unit/test_passes tests/unit/test_penalties tests/unit/test_records \
-  tests/unit/test_run tests/unit/test_text tests/unit/test_tree tests/unit/test_wide tests/unit/test_zone
+  tests/unit/test_dot tests/unit/test_engine tests/unit/test_engine_csv tests/unit/test_engine_json \
+  tests/unit/test_engine_threads tests/unit/test_exec tests/unit/test_fit_anywhere tests/unit/test_fitted \
+  tests/unit/test_fmt tests/unit/test_inference tests/unit/test_interp tests/unit/test_interp_ops \
+  tests/unit/test_jit tests/unit/test_kmeans tests/unit/test_linear tests/unit/test_logistic \
+  tests/unit/test_math tests/unit/test_matrix tests/unit/test_mem tests/unit/test_metric \
+  tests/unit/test_multinomial tests/unit/test_newton tests/unit/test_num tests/unit/test_paired \
+  tests/unit/test_parquet tests/unit/test_parse tests/unit/test_passes tests/unit/test_penalties \
+  tests/unit/test_records tests/unit/test_run tests/unit/test_text tests/unit/test_tree \
+  tests/unit/test_wide tests/unit/test_zone
 fuzz_replays = \
   tests/fuzz/replay_bundle tests/fuzz/replay_csv tests/fuzz/replay_fitted tests/fuzz/replay_ir \
-  tests/fuzz/replay_parquet tests/fuzz/replay_parser tests/fuzz/replay_partial tests/fuzz/replay_reader
+  tests/fuzz/replay_parquet tests/fuzz/replay_parser tests/fuzz/replay_partial tests/fuzz/replay_reader \
+  tests/fuzz/replay_records
 
 UNIT_LIBS = $(CMOCKA_LIBS)
 
@@ -31,6 +33,7 @@ tests_unit_test_digest_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_test_dot_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_engine_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_engine_csv_LDADD = $(VM_LIBS) $(UNIT_LIBS)
+tests_unit_test_engine_json_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_engine_threads_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_exec_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_fit_anywhere_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
@@ -79,6 +82,8 @@ tests_fuzz_replay_partial_SOURCES = tests/fuzz/partial.c tests/fuzz/replay.c
 tests_fuzz_replay_partial_LDADD = $(STDLIB_LIBS)
 tests_fuzz_replay_reader_SOURCES = tests/fuzz/reader.c tests/fuzz/replay.c
 tests_fuzz_replay_reader_LDADD = $(VM_LIBS)
+tests_fuzz_replay_records_SOURCES = tests/fuzz/records.c tests/fuzz/replay.c
+tests_fuzz_replay_records_LDADD = $(VM_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)

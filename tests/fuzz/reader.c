@@ -3,8 +3,6 @@
  * Any bytes as a file of data: csv, json or libsvm, with options that the first byte chooses. The columns
  * that are found in it are read, and then columns that a schema could have declared. There are values, errors
  * of rows, or an error; never a crash.
- *
- * Opening DuckDB takes a hundred times longer than reading such a file: one database is kept for all inputs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,16 +11,6 @@
 
 #include "base/arena.h"
 #include "vm/engine.h"
-#include "vm/engine/duckdb.h"
-
-/* All that duckdb.c defines is defined here, so the linker leaves out the library's copy. */
-Status duck_open_new(Duck *d, uint64_t memory, uint32_t threads, Err *e);
-void duck_close_new(Duck *d);
-#define duck_open duck_open_new
-#define duck_close duck_close_new
-#include "vm/engine/duckdb.c"
-#undef duck_open
-#undef duck_close
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -44,27 +32,6 @@ static const struct {
     {"libsvm", {"zero_based", "true", "width", "12"}},
 };
 enum { WAYS = sizeof ways / sizeof *ways };
-
-/* A connection to the database that is kept. What the first asks of memory is enough for all. */
-Status duck_open(Duck *d, uint64_t memory, uint32_t threads, Err *e) {
-  static Duck kept;
-  (void)memory;
-  memset(d, 0, sizeof *d);
-  if (!kept.lib && duck_open_new(&kept, DUCK_MEMORY_MAX, threads, e) != ST_OK)
-    return e->code;
-  Duck one = kept;
-  one.con = NULL;
-  if (one.connect(one.db, &one.con) != DuckDBSuccess)
-    return err_set(e, ST_RESOURCE, "CML0511", "Read the target.", "there is no connection");
-  *d = one;
-  return ST_OK;
-}
-
-void duck_close(Duck *d) {
-  if (d->con)
-    d->disconnect(&d->con);
-  memset(d, 0, sizeof *d);
-}
 
 static void check_texts(const Block *b, const IrColumn *col) {
   for (uint32_t k = 0; k < b->ncol; k++)

@@ -410,8 +410,10 @@ static void no_library(void **state) {
   char *saved = now ? strdup(now) : NULL;
   put("lib.csv", "i\n1\n");
   put("lib.json", "{\"i\": 1}\n");
+  put("lib.parquet", "PAR1");
   setenv("CML_DUCKDB", in_folder("no-such-library.so"), 1);
-  Data d = read_found(source("json", "lib.json", NULL)), csv = read_found(source("csv", "lib.csv", NULL));
+  Data d = read_found(source("parquet", "lib.parquet", NULL));
+  Data csv = read_found(source("csv", "lib.csv", NULL)), json = read_found(source("json", "lib.json", NULL));
   if (saved)
     setenv("CML_DUCKDB", saved, 1);
   else
@@ -419,7 +421,9 @@ static void no_library(void **state) {
   free(saved);
   expect_error(&d, ST_RESOURCE, "CML0510", "DuckDB");
   no_error(&csv); /* which needs none */
+  no_error(&json);
   data_free(&csv);
+  data_free(&json);
 }
 
 int main(void) {

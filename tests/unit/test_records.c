@@ -445,6 +445,52 @@ static void bad_csv_as_local(void **state) {
   as_local(source("csv", "not.csv.gz", NULL), col, 2);
 }
 
+static void json_as_local(void **state) {
+  (void)state;
+  static const IrColumn col[] = {
+      {"s", KIND_CATEGORY, true}, {"o.x", KIND_FLOAT, false}, {"i", KIND_INT, true}, {"d", KIND_DATE, true}};
+  static const char *const bad[] = {"{\"i\": 1}\n{\"i\": x}", "[{\"i\": 1}", "[{\"i\": 1}, 3]", "x",
+                                    "[]",  "{\"i\": \"y\"}",        "[{}] x",      "{\"i\": 1}\n7"};
+  for (int list = 0; list < 2; list++) {
+    FILE *f = fopen(in_folder(list ? "l.json" : "r.json"), "wb");
+    assert_non_null(f);
+    for (uint32_t i = 0; i < 2 * BLOCK + 77; i++)
+      fprintf(f, "%s{\"i\": %u, \"o\": {\"x\": %s%u.25%s}, \"s\": \"a\\n{%u\"%s}\n",
+              !list ? "" : i ? "," : "[", i, i % 400 == 7 ? "\"x" : "", i, i % 400 == 7 ? "\"" : "", i % 30,
+              i % 3 ? ", \"d\": \"2020-01-01\"" : "");
+    fputs(list ? "]\n" : "", f);
+    fclose(f);
+  }
+  as_local(source("json", "r.json", NULL), col, 4);
+  as_local(source("json", "l.json", NULL), col, 4);
+  as_local(source("json", "?.json", OPTIONS("null", "a\n{1")), col, 2);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    put("bad.json", bad[i]);
+    as_local(source("json", "bad.json", NULL), col, 4);
+  }
+}
+
+static void libsvm_as_local(void **state) {
+  (void)state;
+  static const IrColumn col[] = {
+      {"f3", KIND_FLOAT, false}, {"qid", KIND_INT, true}, {"label", KIND_INT, false}};
+  static const char *const bad[] = {"1 1:2 1:3\n", "1 3:2\n2 3:\xff", "", "#\n", "1 3:x", "1 3:2\r2"};
+  FILE *f = fopen(in_folder("t.svm"), "wb");
+  assert_non_null(f);
+  for (uint32_t i = 0; i < 2 * BLOCK + 77; i++)
+    fprintf(f, "%u%s 1:%u 3:%u # %u\r\n%s", i % 2, i % 3 ? "" : " qid:4", i, i % 1000 == 9 ? 0 : 3, i,
+            i % 10 ? "" : "\r\n # a comment\r\n");
+  fclose(f);
+  as_local(source("libsvm", "t.svm", NULL), col, 3);
+  as_local(source("libsvm", "t.svm", OPTIONS("zero_based", "true")), col + 1, 2);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    put("bad.svm", bad[i]);
+    as_local(source("libsvm", "bad.svm", NULL), col, 3);
+  }
+  static const IrColumn none[] = {{"f4", KIND_FLOAT, false}, {"x", KIND_FLOAT, false}};
+  as_local(source("libsvm", "t.svm", NULL), none, 2);
+}
+
 /* ---- What is no record ---- */
 
 /* Any bytes instead of those of a record: a block, or an error that says something. */
@@ -507,20 +553,28 @@ static void mutated(void **state) {
   mutate(r, &b);
   reader_close(r);
 
+  static const char *const name[] = {"m.csv", "m.json", "m.svm"}, *const format[] = {"csv", "json", "libsvm"};
+  const IrColumn sparse[] = {{"f1", KIND_FLOAT, false}, {"f2", KIND_FLOAT, true}, {"label", KIND_INT, true}};
+  put("m.json", "[{\"a\": 1, \"b\": \"one\\u00e4\"}, {\"c\": true}]");
+  put("m.svm", "1 1:2 2:3\n# none\n2 2:4\n");
   put("m.csv", "c,a,b\ntrue,1,one\nfalse,2,two\n,3,\"a \"\"longer\"\" text\"\n0,4,\n");
-  s = source("csv", "m.csv", NULL);
-  FILE *f = fopen(in_folder("m.csv"), "rb");
-  Splitter *x;
-  uint32_t n;
-  assert_int_equal(records_open(&s, col, 3, &file, 1, &r, &e), ST_OK);
-  assert_int_equal(splitter_open(&s, col, 3, 0, 0, "m.csv", (ByteSource){read_some, f}, &x, &e), ST_OK);
-  assert_int_equal(splitter_next(x, &b, &n, &e), ST_OK);
-  assert_int_equal(n, 4);
-  mutate(r, &b);
-  splitter_close(x);
-  reader_close(r);
+  for (int k = 0; k < 3; k++) {
+    const IrColumn *want = k < 2 ? col : sparse;
+    s = source(format[k], name[k], NULL);
+    FILE *f = fopen(in_folder(name[k]), "rb");
+    Splitter *x;
+    uint32_t n;
+    assert_non_null(f);
+    assert_int_equal(records_open(&s, want, 3, &file, 1, &r, &e), ST_OK);
+    assert_int_equal(splitter_open(&s, want, 3, 0, 0, name[k], (ByteSource){read_some, f}, &x, &e), ST_OK);
+    assert_int_equal(splitter_next(x, &b, &n, &e), ST_OK);
+    assert_int_equal(n, k ? 2 : 4);
+    mutate(r, &b);
+    splitter_close(x);
+    reader_close(r);
+    fclose(f);
+  }
   buf_free(&b);
-  fclose(f);
 }
 
 /* ---- Rows to be written ---- */
@@ -612,7 +666,8 @@ static void constants(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(columns_as_local), cmocka_unit_test(csv_as_local), cmocka_unit_test(bad_csv_as_local),
-      cmocka_unit_test(mutated),          cmocka_unit_test(there_and_back), cmocka_unit_test(constants)};
+      cmocka_unit_test(json_as_local),    cmocka_unit_test(libsvm_as_local), cmocka_unit_test(mutated),
+      cmocka_unit_test(there_and_back),   cmocka_unit_test(constants)};
   cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

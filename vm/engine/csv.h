@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CSV without DuckDB: a file is divided into texts of whole records by one thread at a time (csv_split.c),
- * a text into fields by any thread (csv_cells.c).
+/* Text files: a file is divided into texts of whole records by one thread at a time (csv_split.c), a text of
+ * CSV into fields by any thread (csv_cells.c). JSON and libsvm have their own way of dividing (TextKind), and
+ * all else of reading in common with CSV.
  *
- * The rules, in both: a value is quoted when it begins with the quote, or with blanks and the quote; a quote
- * elsewhere is an ordinary character. Behind the closing quote come blanks, then a
- * delimiter or a line end. The first line end of the file says which kind all are; other kinds may stand in
- * quoted values only. Lines without anything are records only where records have one value. Values behind the
- * last column that are empty are not there. What follows the comment sign outside of quotes is left out, and
- * the line with it when nothing but blanks stands before. */
+ * The rules of CSV, in both: a value is quoted when it begins with the quote, or with blanks and the quote;
+ * a quote elsewhere is an ordinary character. Behind the closing quote come blanks, then a delimiter or a
+ * line end. The first line end of the file says which kind all are; other kinds may stand in quoted values
+ * only. Lines without anything are records only where records have one value. Values behind the last column
+ * that are empty are not there. What follows the comment sign outside of quotes is left out, and the line
+ * with it when nothing but blanks stands before. */
 #ifndef VM_ENGINE_CSV_H
 #define VM_ENGINE_CSV_H
 
@@ -32,6 +33,7 @@ typedef struct CsvRules {
   int quote, escape, comment; /* a byte, or -1 */
   CsvEnds ends;
   bool one;                   /* records have one value */
+  bool list;                  /* JSON: the records are in one list */
 } CsvRules;
 
 /* The end of the quoted value that begins behind its quote: at the closing one; NULL: there is none.
@@ -40,8 +42,6 @@ const char *csv_quoted_end(const CsvRules *r, const char *s, const char *end, bo
 
 /* ---- csv_split.c ---- */
 
-typedef struct CsvFile CsvFile; /* being divided */
-
 typedef struct CsvText { /* whole records; the memory is the owner's, CSV_PAD bytes behind n can be read */
   char *p;
   size_t n, room;
@@ -49,11 +49,49 @@ typedef struct CsvText { /* whole records; the memory is the owner's, CSV_PAD by
   CsvRules rules;
 } CsvText;
 
+typedef struct CsvFile { /* being divided */
+  Stream *s;
+  const char *path;
+  CsvRules rules;
+  const struct TextKind *kind;
+  enum { UTF8, LATIN1, UTF16LE, UTF16BE } coding;
+  uint32_t half;      /* UTF-16: a first surrogate that waits for the second; 0 */
+  unsigned char odd;  /* UTF-16: half of a unit */
+  bool has_odd, eof;
+  char *raw;          /* before it is UTF-8 */
+  char *p;            /* text that was not taken; CSV_PAD bytes of room behind it */
+  size_t n, room;
+  size_t at;          /* looked at so far */
+  size_t rec, field;  /* the record and the field that `at` is in (field: with long delimiters) */
+  size_t head;        /* end of the header that was not taken yet */
+  uint32_t depth;     /* JSON: objects that are open at `at`; is a text? was the end seen? */
+  bool in_text, ended;
+  uint32_t nrec;
+  uint64_t lines, new_lines; /* above the text; in it, up to rec */
+  size_t guess;       /* room for the next text */
+} CsvFile;
+
+typedef struct TextKind { /* how records follow each other */
+  /* Goes on from f->at until `most` records are complete, f->nrec and f->rec say which: true. False: the text
+   * ends before; f->at is where to go on with more of it. */
+  bool (*split)(CsvFile *f, uint32_t most);
+  void (*rest)(CsvFile *f); /* the file has ended: what is behind f->rec, as a record or as none */
+  uint32_t longest;         /* bytes of a record */
+  const char *remedy;       /* of a longer one */
+} TextKind;
+extern const TextKind csv_kind, json_kind, libsvm_kind;
+
 /* As the options say them; the rest is learned from the file. */
 CsvRules csv_rules(const CsvOptions *o);
 /* Opens a file (its bytes come from `from`, if that is not NULL) and leaves out the first lines. */
 Status csv_file_open(const char *path, const ByteSource *from, const CsvOptions *o, CsvFile **out, Err *e);
 void csv_file_close(CsvFile *f);
+/* A file of another kind, in UTF-8. */
+Status text_file_open(const char *path, const ByteSource *from, const TextKind *kind, CsvFile **out, Err *e);
+/* Its first character that is no blank, which stays in the file; -1: there is none. */
+Status text_first(CsvFile *f, int *c, Err *e);
+/* Learns the kind of line ends from the first of the file, at `at`. False: more must be read first. */
+bool csv_learn_ends(CsvFile *f, size_t at);
 /* The first record, as it stands there, empty lines left out; it stays in the file. n == 0: there is none. */
 Status csv_first(CsvFile *f, CsvText *out, Err *e);
 /* How many values records have; the first record is left out where it is a header. */
@@ -69,6 +107,10 @@ struct CsvDraft { /* of a block being made: text that waits to be taken apart */
   uint32_t nfield;
   const uint32_t *which;
 };
+
+/* What formats of text have in common of FormatOps (reader_csv.c). */
+Status text_collect(Reader *r, Draft *b, Err *e);
+void text_close(Reader *r);
 
 /* ---- csv_cells.c ---- */
 

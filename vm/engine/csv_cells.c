@@ -69,22 +69,10 @@ static bool fault(Walk *w, CsvFault what, const char *rec, uint64_t line) {
   return false;
 }
 
-static bool any_high(const char *p, const char *end) {
-  for (; end - p >= 64; p += 64) {
-    if (scan_high(p))
-      return true;
-  }
-  for (; p < end; p++) {
-    if ((unsigned char)*p >= 0x80)
-      return true;
-  }
-  return false;
-}
-
 /* The values that are wanted must be UTF-8, the first that is not is the fault. */
 static void check_coding(Walk *w, const char *from) {
   CsvCells *c = w->c;
-  if (!any_high(from, c->at))
+  if (!scan_any_high(from, c->at))
     return;
   for (uint32_t i = 0; i < w->row; i++) {
     for (uint32_t k = 0; k < c->ncol; k++) {

@@ -81,6 +81,18 @@ static inline bool scan_high(const char *p) {
 
 #endif
 
+static inline bool scan_any_high(const char *p, const char *end) {
+  for (; end - p >= 64; p += 64) {
+    if (scan_high(p))
+      return true;
+  }
+  for (; p < end; p++) {
+    if ((unsigned char)*p >= 0x80)
+      return true;
+  }
+  return false;
+}
+
 static inline uint64_t scan_in(const Scan *s, const char *p, const char *end) {
   uint64_t m = scan_all(s, p);
   return end - p >= 64 ? m : m & ((UINT64_C(1) << (end - p)) - 1);

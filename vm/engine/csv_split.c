@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A CSV file -> texts of whole records, in order. Read csv_take, then split.
+/* A text file -> texts of whole records, in order. Read csv_take, then split, which is CSV's.
  *
  * This is the part of reading CSV that one thread does at a time, so it looks at no more than it must: line
  * ends, and quotes that open a value, 64 bytes at once (csv_scan.h). A record that is wrong is found by
@@ -9,25 +9,6 @@
 #include "base/unicode.h"
 #include "vm/engine/csv.h"
 #include "vm/engine/csv_scan.h"
-
-struct CsvFile {
-  Stream *s;
-  const char *path;
-  CsvRules rules;
-  enum { UTF8, LATIN1, UTF16LE, UTF16BE } coding;
-  uint32_t half;      /* UTF-16: a first surrogate that waits for the second; 0 */
-  unsigned char odd;  /* UTF-16: half of a unit */
-  bool has_odd, eof;
-  char *raw;          /* before it is UTF-8 */
-  char *p;            /* text that was not taken; CSV_PAD bytes of room behind it */
-  size_t n, room;
-  size_t at;          /* looked at so far */
-  size_t rec, field;  /* the record and the field that `at` is in (field: with long delimiters) */
-  size_t head;        /* end of the header that was not taken yet */
-  uint32_t nrec;
-  uint64_t lines, new_lines; /* above the text; in it, up to rec */
-  size_t guess;       /* room for the next text */
-};
 
 /* ---- Bytes ---- */
 
@@ -181,8 +162,7 @@ static size_t find_end(const CsvFile *f, size_t at) {
   return at;
 }
 
-/* Learns the kind of line ends from the first of the file, at `at`. False: more must be read first. */
-static bool learn_ends(CsvFile *f, size_t at) {
+bool csv_learn_ends(CsvFile *f, size_t at) {
   if (f->p[at] == '\n') {
     f->rules.ends = ENDS_LF;
   } else {
@@ -193,8 +173,6 @@ static bool learn_ends(CsvFile *f, size_t at) {
   return true;
 }
 
-/* Goes on from f->at until `most` records are complete: true. False: the text ends before; f->at is where to
- * go on with more of it. */
 static bool split(CsvFile *f, uint32_t most) {
   const CsvRules *r = &f->rules;
   const char *end = f->p + f->n;
@@ -211,7 +189,7 @@ static bool split(CsvFile *f, uint32_t most) {
       if (p < f->at)
         continue;
       if (c == '\n' || c == '\r') {
-        if (r->ends == ENDS_UNKNOWN && !learn_ends(f, p)) {
+        if (r->ends == ENDS_UNKNOWN && !csv_learn_ends(f, p)) {
           f->at = p;
           return false;
         }
@@ -233,7 +211,7 @@ static bool split(CsvFile *f, uint32_t most) {
       } else if (c == r->comment) {
         size_t line = find_end(f, p);
         bool cut = line == f->n || (f->p[line] == '\r' && line + 1 == f->n && !f->eof);
-        if (cut || (r->ends == ENDS_UNKNOWN && !learn_ends(f, line))) {
+        if (cut || (r->ends == ENDS_UNKNOWN && !csv_learn_ends(f, line))) {
           f->at = p;
           return false;
         }
@@ -261,18 +239,32 @@ static bool split(CsvFile *f, uint32_t most) {
   return false;
 }
 
+/* The last line has no end. */
+static void last_line(CsvFile *f) {
+  bool comment = f->at < f->n && (unsigned char)f->p[f->at] == f->rules.comment;
+  if (f->rec < f->n)
+    end_line(f, comment ? f->at : f->n, f->n, comment);
+}
+
+const TextKind csv_kind = {split, last_line, CSV_RECORD_MAX,
+                           "Look for a quote that is not closed, or set quote = \"\"."};
+
+/* Begins anew at the end of the last record. */
+static void start_over(CsvFile *f) {
+  f->at = f->rec = f->field = f->nrec = f->depth = 0;
+  f->in_text = false;
+}
+
 static void take_off(CsvFile *f, size_t end) {
   f->n -= end;
   memmove(f->p, f->p + end, f->n + CSV_PAD);
-  f->at = f->rec = f->field = 0;
-  f->nrec = 0;
+  start_over(f);
   f->lines += f->new_lines;
   f->new_lines = 0;
 }
 
 static Status too_long(CsvFile *f, Err *e) {
-  err_set(e, ST_DATA, "CML0404", "Look for a quote that is not closed, or set quote = \"\".",
-          "a record is longer than %d MB", CSV_RECORD_MAX >> 20);
+  err_set(e, ST_DATA, "CML0404", f->kind->remedy, "a record is longer than %u MB", f->kind->longest >> 20);
   return err_at(e, "%s, line %llu", f->path, (unsigned long long)(f->lines + f->new_lines + 1));
 }
 
@@ -283,7 +275,7 @@ static Status skip_lines(CsvFile *f, uint32_t skip, Err *e) {
     bool more = at == f->n || (f->p[at] == '\r' && at + 1 == f->n);
     if (more && !f->eof) {
       f->at = at;
-      if (at > CSV_RECORD_MAX)
+      if (at > f->kind->longest)
         return too_long(f, e);
       if (fill(f, e) != ST_OK)
         return e->code;
@@ -294,7 +286,7 @@ static Status skip_lines(CsvFile *f, uint32_t skip, Err *e) {
       return ST_OK;
     }
     if (f->rules.ends == ENDS_UNKNOWN)
-      learn_ends(f, at);
+      csv_learn_ends(f, at);
     skip -= f->rules.comment < 0 || (unsigned char)*f->p != f->rules.comment || at == 0;
     f->new_lines = 1;
     take_off(f, at + 1 + (f->p[at] == '\r' && f->p[at + 1] == '\n'));
@@ -317,6 +309,7 @@ Status csv_file_open(const char *path, const ByteSource *from, const CsvOptions 
   if (!f)
     return err_memory(e);
   f->path = path;
+  f->kind = &csv_kind;
   f->coding = !strcmp(o->encoding, "latin-1") ? LATIN1 : !strcmp(o->encoding, "utf-16") ? UTF16LE : UTF8;
   f->rules = csv_rules(o);
   f->raw = f->coding == UTF8 ? NULL : mem_alloc(CSV_PIECE + 2);
@@ -331,6 +324,28 @@ Status csv_file_open(const char *path, const ByteSource *from, const CsvOptions 
   return e->code;
 }
 
+Status text_file_open(const char *path, const ByteSource *from, const TextKind *kind, CsvFile **out, Err *e) {
+  static const CsvOptions plain = {.encoding = "utf-8"};
+  if (csv_file_open(path, from, &plain, out, e) == ST_OK)
+    (*out)->kind = kind;
+  return e->code;
+}
+
+Status text_first(CsvFile *f, int *c, Err *e) {
+  size_t i = 0;
+  while (e->code == ST_OK) {
+    while (i < f->n && strchr(" \t\n\r", f->p[i]) && f->p[i])
+      i++;
+    *c = i < f->n ? (unsigned char)f->p[i] : -1;
+    if (i < f->n || f->eof)
+      break;
+    if (i > f->kind->longest)
+      return too_long(f, e);
+    fill(f, e);
+  }
+  return e->code;
+}
+
 void csv_file_close(CsvFile *f) {
   if (!f)
     return;
@@ -342,14 +357,12 @@ void csv_file_close(CsvFile *f) {
 
 /* Makes f->rec the end of `most` records, or of those that there are. */
 static Status find_records(CsvFile *f, uint32_t most, size_t limit, Err *e) {
-  while (!split(f, most)) {
+  while (!f->kind->split(f, most)) {
     if (f->eof) {
-      bool comment = f->at < f->n && (unsigned char)f->p[f->at] == f->rules.comment;
-      if (f->rec < f->n) /* the last line has no end */
-        end_line(f, comment ? f->at : f->n, f->n, comment);
+      f->kind->rest(f);
       break;
     }
-    if (f->n - f->rec > CSV_RECORD_MAX)
+    if (f->n - f->rec > f->kind->longest)
       return f->nrec ? ST_OK : too_long(f, e);
     if (f->rec >= limit)
       break;
@@ -373,7 +386,7 @@ void csv_begin(CsvFile *f, bool one, bool header) {
   f->rules.one = one;
   if (header)
     take_off(f, f->head);
-  f->at = f->rec = f->field = f->nrec = 0;
+  start_over(f);
   f->new_lines = 0;
 }
 
@@ -396,7 +409,7 @@ Status csv_take(CsvFile *f, uint32_t most, size_t limit, CsvText *out, uint32_t 
   f->p = p;
   f->n = rest;
   f->room = room;
-  f->at = f->rec = f->field = f->nrec = 0;
+  start_over(f);
   f->lines += f->new_lines;
   f->new_lines = 0;
   return ST_OK;

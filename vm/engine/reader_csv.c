@@ -346,7 +346,7 @@ static Status csv_open(Reader *r, Err *e) {
   return st;
 }
 
-static void csv_close(Reader *r) {
+void text_close(Reader *r) {
   csv_file_close(r->csv);
   r->csv = NULL;
 }
@@ -380,15 +380,16 @@ static Status csv_values(Draft *b, Err *e) {
 
 /* Text is held while it is no more than its share of the memory; with very long records it becomes values
  * at once, piece by piece. */
-static Status csv_collect(Reader *r, Draft *b, Err *e) {
+Status text_collect(Reader *r, Draft *b, Err *e) {
   uint64_t most = r->share / 4, limit = r->held < most ? most - r->held : 0;
+  Status (*values)(Draft *, Err *) = r->in->opt.ops->values;
   while (b->n < BLOCK && !csv_ended(r->csv)) {
     CsvText t;
     uint32_t n;
     if (b->csv) {
       r->held -= b->held;
       b->held = 0;
-      if (csv_values(b, e) != ST_OK)
+      if (values(b, e) != ST_OK)
         break;
     }
     if (csv_take(r->csv, BLOCK - b->n, limit > CSV_PIECE ? limit : CSV_PIECE, &t, &n, e) != ST_OK || t.n == 0)
@@ -404,7 +405,7 @@ static Status csv_collect(Reader *r, Draft *b, Err *e) {
     r->held += t.room;
   }
   if (e->code == ST_OK && b->n == 0) /* lines without anything can be wrong, too */
-    csv_values(b, e);
+    values(b, e);
   return e->code;
 }
 
@@ -413,6 +414,6 @@ const FormatOps csv_ops = {.what = "CSV",
                            .text = true,
                            .columns = csv_columns,
                            .open = csv_open,
-                           .collect = csv_collect,
+                           .collect = text_collect,
                            .values = csv_values,
-                           .close = csv_close};
+                           .close = text_close};

@@ -1,286 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON: records as objects, one a line, one behind the other, or in one array. Read visit_object, then
- * json_convert (rows) and json_columns (what columns there are).
+/* JSON: records as objects, one a line, one behind the other, or in one array. Read text_rows (rows) and
+ * json_columns (what columns there are); json.h finds the records and takes them apart.
  *
- * DuckDB finds the records (also in compressed files) and checks that they are JSON; each comes as its text
- * and is taken apart here, so that a number means the same as in CSV and in a program. Objects inside objects
- * become columns with dotted names, `address.city`. Of a key that stands twice the last value counts. */
+ * A number means the same as in CSV and in a program. Objects inside objects become columns with dotted
+ * names, `address.city`. Of a key that stands twice the last value counts. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
 #include "base/num.h"
-#include "vm/engine/parts.h"
+#include "vm/engine/csv_scan.h"
+#include "vm/engine/json.h"
 
-enum { SAMPLE = 20000, COLUMNS_MAX = 100000, DEPTH_MAX = 64 };
-
-typedef enum { J_NULL, J_BOOL, J_NUMBER, J_STRING, J_LIST, J_OBJECT } JsonKind;
-
-/* A value and its dotted name; `s` is decoded for a string, else as written. False: stop (no memory). */
-typedef bool (*Visit)(void *ctx, const char *name, uint32_t nname, JsonKind kind, const char *s, uint32_t n);
-
-typedef struct Json {
-  const char *s, *end;
-  Buf name, text;
-  Visit visit; /* NULL: only skipped */
-  void *ctx;
-  uint32_t depth;
-  const char *why; /* it ended for this reason; NULL with a false result: no memory */
-} Json;
+enum { SAMPLE = 20000, COLUMNS_MAX = 100000, SAMPLE_BYTES = 8 << 20 };
 
 static const char *const kind_words[] = {"null",   "a truth value", "a number",
                                          "a text", "a list",        "an object"};
 
-/* ---- One record ---- */
+/* ---- Texts of records ---- */
 
-static bool wrong(Json *j, const char *why) {
-  j->why = why;
-  return false;
-}
-
-static void blanks(Json *j) {
-  while (j->s < j->end && (*j->s == ' ' || *j->s == '\t' || *j->s == '\n' || *j->s == '\r'))
-    j->s++;
-}
-
-static bool take(Json *j, char c) {
-  blanks(j);
-  if (j->s >= j->end || *j->s != c)
-    return false;
-  j->s++;
-  return true;
-}
-
-static bool hex4(Json *j, uint32_t *out) {
-  uint32_t v = 0;
-  if (j->end - j->s < 4)
-    return false;
-  for (int i = 0; i < 4; i++) {
-    char c = *j->s++, d = (char)(c | 0x20);
-    if (c >= '0' && c <= '9')
-      v = v * 16 + (uint32_t)(c - '0');
-    else if (d >= 'a' && d <= 'f')
-      v = v * 16 + (uint32_t)(d - 'a' + 10);
-    else
-      return false;
-  }
-  *out = v;
-  return true;
-}
-
-static void put_utf8(Buf *b, uint32_t c) {
-  if (c < 0x80) {
-    buf_u8(b, (uint8_t)c);
-  } else if (c < 0x800) {
-    buf_u8(b, (uint8_t)(0xc0 | c >> 6));
-    buf_u8(b, (uint8_t)(0x80 | (c & 0x3f)));
-  } else if (c < 0x10000) {
-    buf_u8(b, (uint8_t)(0xe0 | c >> 12));
-    buf_u8(b, (uint8_t)(0x80 | (c >> 6 & 0x3f)));
-    buf_u8(b, (uint8_t)(0x80 | (c & 0x3f)));
-  } else {
-    buf_u8(b, (uint8_t)(0xf0 | c >> 18));
-    buf_u8(b, (uint8_t)(0x80 | (c >> 12 & 0x3f)));
-    buf_u8(b, (uint8_t)(0x80 | (c >> 6 & 0x3f)));
-    buf_u8(b, (uint8_t)(0x80 | (c & 0x3f)));
-  }
-}
-
-/* What follows a backslash. */
-static bool escape(Json *j, Buf *out) {
-  static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-  if (j->s >= j->end)
-    return wrong(j, "a text does not end");
-  char c = *j->s++;
-  const char *at = c ? strchr(from, c) : NULL;
-  uint32_t v, low;
-  if (at) {
-    buf_u8(out, (uint8_t)to[at - from]);
-    return true;
-  }
-  if (c != 'u' || !hex4(j, &v))
-    return wrong(j, "an escape that JSON does not have");
-  if (v >= 0xd800 && v < 0xe000) {
-    bool pair = v < 0xdc00 && j->end - j->s >= 2 && j->s[0] == '\\' && j->s[1] == 'u';
-    j->s += pair ? 2 : 0;
-    if (!pair || !hex4(j, &low) || low < 0xdc00 || low >= 0xe000)
-      return wrong(j, "half of a surrogate pair stands alone");
-    v = 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
-  }
-  put_utf8(out, v);
-  return true;
-}
-
-/* A text behind its first quote, decoded and appended. */
-static bool string(Json *j, Buf *out) {
-  for (;;) {
-    const char *from = j->s;
-    while (j->s < j->end && *j->s != '"' && *j->s != '\\')
-      j->s++;
-    buf_put(out, from, (size_t)(j->s - from));
-    if (j->s >= j->end)
-      return wrong(j, "a text does not end");
-    if (*j->s++ == '"')
-      return !out->bad;
-    if (!escape(j, out))
-      return false;
-  }
-}
-
-static bool give(Json *j, JsonKind kind, const char *s, size_t n) {
-  return !j->visit || j->visit(j->ctx, (const char *)j->name.p, (uint32_t)j->name.n, kind, s, (uint32_t)n);
-}
-
-static bool value(Json *j);
-
-static bool list(Json *j) {
-  const char *from = j->s++;
-  Visit visit = j->visit;
-  j->visit = NULL;
-  bool ok = true, more = !take(j, ']');
-  while (ok && more) {
-    ok = value(j);
-    more = ok && take(j, ',');
-    if (ok && !more && !take(j, ']'))
-      ok = wrong(j, "a list does not end");
-  }
-  j->visit = visit;
-  return ok && give(j, J_LIST, from, (size_t)(j->s - from));
-}
-
-/* Members; the name of each is appended to j->name behind a dot. */
-static bool visit_object(Json *j) {
-  const char *from = j->s++;
-  size_t n = j->name.n;
-  if (j->depth && !give(j, J_OBJECT, from, 0))
-    return false;
-  bool more = !take(j, '}');
-  while (more) {
-    if (j->depth)
-      buf_u8(&j->name, '.');
-    if (!take(j, '"') || !string(j, &j->name))
-      return j->why || j->name.bad ? false : wrong(j, "a name is missing");
-    if (!take(j, ':'))
-      return wrong(j, "`:` is missing");
-    j->depth++;
-    bool ok = !j->name.bad && value(j);
-    j->depth--;
-    if (!ok)
-      return false;
-    j->name.n = n;
-    more = take(j, ',');
-    if (!more && !take(j, '}'))
-      return wrong(j, "an object does not end");
-  }
-  return true;
-}
-
-static bool scalar(Json *j) {
-  const char *from = j->s;
-  while (j->s < j->end && !strchr(",]} \t\r\n", *j->s))
-    j->s++;
-  size_t n = (size_t)(j->s - from);
-  if (n == 4 && memcmp(from, "null", 4) == 0)
-    return give(j, J_NULL, from, n);
-  if ((n == 4 && memcmp(from, "true", 4) == 0) || (n == 5 && memcmp(from, "false", 5) == 0))
-    return give(j, J_BOOL, from, n);
-  return n ? give(j, J_NUMBER, from, n) : wrong(j, "a value is missing");
-}
-
-static bool value(Json *j) {
-  blanks(j);
-  if (j->s >= j->end)
-    return wrong(j, "a value is missing");
-  if (*j->s != '{' && *j->s != '[' && *j->s != '"')
-    return scalar(j);
-  if (*j->s == '"') {
-    j->s++;
-    buf_clear(&j->text);
-    return string(j, &j->text) && give(j, J_STRING, j->text.p ? (const char *)j->text.p : "", j->text.n);
-  }
-  if (++j->depth > DEPTH_MAX)
-    return wrong(j, "it is nested too deeply");
-  j->depth--;
-  if (*j->s == '[') {
-    j->depth++;
-    bool ok = list(j);
-    j->depth--;
-    return ok;
-  }
-  return visit_object(j);
-}
-
-/* One record: an object. */
-static bool record(Json *j, const char *s, uint32_t n) {
-  j->s = s;
-  j->end = s + n;
-  j->depth = 0;
-  j->why = NULL;
-  buf_clear(&j->name);
-  blanks(j);
-  if (j->s >= j->end || *j->s != '{')
-    return wrong(j, "it is not an object `{ .. }`");
-  return visit_object(j);
-}
-
-static void json_free(Json *j) {
-  buf_free(&j->name);
-  buf_free(&j->text);
-}
-
-/* ---- Errors ---- */
-
-static Status bad_record(const char *file, uint64_t number, const char *why, Err *e) {
+/* `at`: where it is wrong. */
+static Status bad_record(const char *file, uint64_t number, const char *why, const char *at, Err *e) {
+  char shown[64];
   if (!why)
     return err_memory(e);
-  err_set(e, ST_DATA, "CML0404", "Correct the record: a source of JSON has one object a row.",
-          "the record cannot be read: %s", why);
+  bool coding = strstr(why, "UTF-8") != NULL;
+  size_t n = coding || !at ? 0 : strcspn(at, "\n\r"); /* a NUL follows the text */
+  err_set(e, ST_DATA, "CML0404",
+          coding ? "Convert the file to UTF-8."
+                 : "Correct the record: a source of JSON has one object a row; a file that ends inside one "
+                   "was cut off.",
+          n                 ? "the record cannot be read: %s, at `%s`"
+          : at && !coding ? "the record cannot be read: %s where the file ends"
+                          : "the record cannot be read: %s",
+          why, text_shown(n ? at : "", n, shown));
   return err_at(e, "%s, record %llu", file, (unsigned long long)number);
 }
 
-/* DuckDB's report -> ours: `Malformed JSON in file "x", at byte 6 in line 3: unexpected character.` */
-static Status json_error(const char *file, Err *e) {
-  char text[sizeof e->cause], why[160] = "";
-  unsigned long long byte = 0, number = 0;
-  char unit[16] = "";
-  memcpy(text, e->cause, sizeof text);
-  const char *at = strstr(text, "\", at byte ");
-  if (e->code != ST_DATA || !strstr(text, "Malformed JSON") || !at ||
-      sscanf(at, "\", at byte %llu in %15s %llu: %159[^.\n]", &byte, unit, &number, why) != 4) {
-    bool long_record = e->code == ST_DATA && strstr(text, "maximum_object_size");
-    if (!long_record)
-      return reader_file_error(file, "JSON", e);
-    err_clear(e);
-    err_set(e, ST_DATA, "CML0404", "Look for a quote or bracket that is not closed.",
-            "a record is longer than 16 MB");
-    return err_at(e, "%s", file);
+static Status open_text(const char *file, const ByteSource *from, CsvFile **out, Err *e) {
+  int first = -1;
+  if (text_file_open(file, from, &json_kind, out, e) != ST_OK)
+    return e->code;
+  if (text_first(*out, &first, e) == ST_OK) {
+    (*out)->rules.list = first == '[';
+    return ST_OK;
   }
-  err_clear(e);
-  if (strstr(why, "UTF-8"))
-    err_set(e, ST_DATA, "CML0404", "Convert the file to UTF-8.", "byte %llu is not valid UTF-8", byte);
-  else
-    err_set(e, ST_DATA, "CML0404", "Correct the record; a file that ends inside one was cut off.",
-            "this is not JSON, at byte %llu: %s", byte, why);
-  /* DuckDB counts the record that it has not begun */
-  return err_at(e, "%s, %s %llu", file, strcmp(unit, "line") == 0 ? "line" : "record", number - (number > 1));
+  csv_file_close(*out);
+  *out = NULL;
+  return e->code;
 }
 
-static Status json_failed(Reader *r, Err *e) {
-  return json_error(r->file[r->at_file], e);
-}
-
-static Status query(Duck *d, DuckQuery *q, const char *file, uint32_t limit, Err *e) {
-  Buf sql = {0};
-  buf_text(&sql, "SELECT json::VARCHAR FROM read_json_objects(");
-  sql_path(&sql, file);
-  buf_text(&sql, ", format='auto', hive_partitioning=false)");
-  if (limit)
-    buf_printf(&sql, " LIMIT %u", limit);
-  Status st = sql.bad ? err_memory(e) : duck_query(d, q, buf_str(&sql), e);
-  buf_free(&sql);
-  return st == ST_OK ? ST_OK : json_error(file, e);
+/* `first`: of its file. */
+static void json_begin(Json *j, const CsvText *t, bool first) {
+  j->s = t->p;
+  j->end = t->p + t->n;
+  j->list = t->rules.list;
+  j->first = first;
+  j->high = scan_any_high(j->s, j->end);
 }
 
 /* ---- Columns ---- */
@@ -337,26 +114,40 @@ static bool note(void *ctx, const char *name, uint32_t nname, JsonKind kind, con
   return c->n < COLUMNS_MAX;
 }
 
-static Status look(Duck *d, const char *file, Columns *c, Err *e) {
-  DuckQuery q;
-  duckdb_data_chunk chunk;
+/* Goes through the records of a text. */
+static Status look_text(const CsvText *t, const char *file, Columns *c, Err *e) {
   Json j = {.visit = note, .ctx = c};
-  if (query(d, &q, file, SAMPLE, e) != ST_OK)
-    return e->code;
-  while (e->code == ST_OK && duck_chunk(d, &q, &chunk, e) == ST_OK && chunk) {
-    const duckdb_string_t *v = d->vector_get_data(d->data_chunk_get_vector(chunk, 0));
-    for (uint64_t i = 0; i < d->data_chunk_get_size(chunk) && e->code == ST_OK; i++) {
-      uint32_t n;
-      const char *s = duck_text(&v[i], &n);
-      c->row++;
-      if (!record(&j, s, n))
-        bad_record(file, c->row, c->n >= COLUMNS_MAX ? "the file has more than 100000 columns" : j.why, e);
-    }
-    d->destroy_data_chunk(&chunk);
+  json_begin(&j, t, c->row == 0);
+  while (e->code == ST_OK && json_more(&j)) {
+    c->row++;
+    if (json_record(&j))
+      continue;
+    if (c->n >= COLUMNS_MAX)
+      bad_record(file, c->row, "the file has more than 100000 columns", NULL, e);
+    else
+      bad_record(file, c->row, j.why, j.at, e);
   }
-  duck_end(d, &q);
+  if (e->code == ST_OK && j.why)
+    bad_record(file, c->row + 1, j.why, j.at, e);
   json_free(&j);
-  return e->code == ST_DATA && !*e->where ? json_error(file, e) : e->code;
+  return e->code;
+}
+
+static Status look(const char *file, Columns *c, Err *e) {
+  CsvFile *f;
+  CsvText t;
+  uint32_t n, left = SAMPLE;
+  if (open_text(file, NULL, &f, e) != ST_OK)
+    return e->code;
+  while (left && csv_take(f, left, SAMPLE_BYTES, &t, &n, e) == ST_OK && t.n) {
+    left -= n;
+    look_text(&t, file, c, e);
+    csv_text_free(&t);
+    if (e->code != ST_OK)
+      break;
+  }
+  csv_file_close(f);
+  return e->code;
 }
 
 static void describe(EngineColumn *out, const Found *f, uint64_t rows) {
@@ -374,12 +165,8 @@ static Status json_columns(Arena *a, const EngineSource *s, const Options *o, co
                            uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e) {
   (void)s;
   (void)nfile;
-  Duck d;
   Columns c = {.text = &o->text};
-  if (duck_open(&d, DUCK_MEMORY_MIN * 4, 1, e) != ST_OK)
-    return e->code;
-  look(&d, file[0], &c, e);
-  duck_close(&d);
+  look(file[0], &c, e);
   *n = 0;
   *out = e->code == ST_OK ? NEWN(a, EngineColumn, c.n + 1) : NULL;
   for (uint32_t i = 0; *out && i < c.n; i++) {
@@ -410,7 +197,7 @@ static Status json_columns(Arena *a, const EngineSource *s, const Options *o, co
 
 typedef struct Rows {
   Draft *b;
-  uint32_t at;    /* the row */
+  uint32_t at;     /* the row */
   uint32_t *stamp; /* per column: the last row that had it, + 1 */
   uint32_t hint;  /* the column behind the one found last: objects are alike */
   bool memory;
@@ -468,41 +255,64 @@ static bool keep(void *ctx, const char *name, uint32_t nname, JsonKind kind, con
   return set(x, k, kind, s, n);
 }
 
-static Status json_open(Reader *r, Err *e) {
+Status json_names(Reader *r, Err *e) {
   int fresh;
   for (uint32_t k = r->names.n; k < r->ncol; k++) {
     if (map_add(&r->names, r->col[k].name, strlen(r->col[k].name), &fresh) < 0)
       return err_memory(e);
   }
-  return query(&r->duck, &r->query, r->file[r->at_file], 0, e);
+  return ST_OK;
 }
 
-static Status json_convert(Draft *b, const Piece *p, uint32_t at, Err *e) {
-  const duckdb_string_t *v = b->r->duck.vector_get_data(b->r->duck.data_chunk_get_vector(p->held->chunk, 0));
-  Rows x = {.b = b, .at = at, .stamp = mem_alloc((b->ncol + 1) * sizeof *x.stamp)};
-  Json j = {.visit = keep, .ctx = &x};
-  if (!x.stamp)
-    return err_memory(e);
-  memset(x.stamp, 0, (b->ncol + 1) * sizeof *x.stamp);
-  for (uint32_t i = 0; i < p->n && e->code == ST_OK; i++) {
-    uint32_t n;
-    const char *s = duck_text(&v[p->from + i], &n);
-    x.at = at + i;
-    x.hint = 0;
-    if (!record(&j, s, n))
-      bad_record(b->r->file[b->at_file], b->pos + x.at + 1, j.why, e);
-    for (uint32_t k = 0; k < b->ncol && e->code == ST_OK; k++) {
-      if (x.stamp[k] != x.at + 1 && !reader_null_at(b, k, x.at))
-        err_memory(e);
+static Status json_open(Reader *r, Err *e) {
+  r->nfield = 0;
+  return json_names(r, e) == ST_OK ? open_text(r->file[r->at_file], r->bytes, &r->csv, e) : e->code;
+}
+
+/* The rows of a text. */
+static Status text_rows(Draft *b, Json *j, Rows *x, Err *e) {
+  const char *file = b->r->file[b->at_file];
+  while (e->code == ST_OK && json_more(j)) {
+    if (b->done == b->n)
+      return record_bad(e);
+    x->at = b->done;
+    x->hint = 0;
+    if (!json_record(j))
+      return bad_record(file, b->pos + x->at + 1, j->why, j->at, e);
+    for (uint32_t k = 0; k < b->ncol; k++) {
+      if (x->stamp[k] != x->at + 1 && !reader_null_at(b, k, x->at))
+        return err_memory(e);
     }
+    b->done++;
+  }
+  return j->why ? bad_record(file, b->pos + b->done + 1, j->why, j->at, e) : e->code;
+}
+
+static Status json_values(Draft *b, Err *e) {
+  struct CsvDraft *d = b->csv;
+  if (!d)
+    return e->code;
+  Rows x = {.b = b, .stamp = e->code ? NULL : mem_alloc((b->ncol + 1) * sizeof *x.stamp)};
+  Json j = {.visit = keep, .ctx = &x};
+  if (e->code == ST_OK && !x.stamp)
+    err_memory(e);
+  if (e->code == ST_OK) {
+    json_begin(&j, &d->text, b->pos + b->done == 0);
+    text_rows(b, &j, &x, e);
   }
   json_free(&j);
   mem_free(x.stamp);
+  csv_text_free(&d->text);
+  mem_free(d);
+  b->csv = NULL;
   return e->code;
 }
 
 const FormatOps json_ops = {.what = "JSON",
+                            .text = true,
+                            .own = true,
                             .columns = json_columns,
                             .open = json_open,
-                            .convert = json_convert,
-                            .error = json_failed};
+                            .collect = text_collect,
+                            .values = json_values,
+                            .close = text_close};

@@ -8,22 +8,98 @@
 #include <string.h>
 
 #include "base/num.h"
-#include "vm/engine/parts.h"
+#include "base/unicode.h"
+#include "vm/engine/csv.h"
+#include "vm/engine/csv_scan.h"
 
-enum { SAMPLE = 20000 };
+enum { SAMPLE = 20000, SAMPLE_BYTES = 8 << 20, LIBSVM_LINE_MAX = 16 << 20 };
 
-static Status query(Duck *d, DuckQuery *q, const char *file, Err *e) {
-  Buf sql = {0};
-  buf_text(&sql, "SELECT line FROM read_csv(");
-  sql_path(&sql, file);
-  buf_text(
-      &sql,
-      ", auto_detect=false, hive_partitioning=false, strict_mode=false, header=false, delim='\x01', quote='', escape='', "
-      "buffer_size=33554432, max_line_size=16000000, columns={'line':'VARCHAR'}) "
-      "WHERE line IS NOT NULL AND NOT regexp_full_match(line, '\\s*(#.*)?')");
-  Status st = sql.bad ? err_memory(e) : duck_query(d, q, buf_str(&sql), e);
-  buf_free(&sql);
-  return st == ST_OK ? ST_OK : reader_file_error(file, "libsvm", e);
+/* ---- A file -> texts of lines ---- */
+
+static bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\f';
+}
+
+/* The end of the line at s, behind which the next begins; `end` where the text ends before. */
+static const char *line_end(CsvEnds ends, const char *s, const char *end) {
+  const char *at = memchr(s, ends == ENDS_CR ? '\r' : '\n', (size_t)(end - s));
+  return at ? at : end;
+}
+
+/* Is the line a row? Else it has a comment, or nothing. */
+static bool is_row(const char *s, const char *end) {
+  while (s < end && is_blank(*s))
+    s++;
+  return s < end && *s != '#';
+}
+
+static void end_line(CsvFile *f, size_t end, size_t next) {
+  f->nrec += is_row(f->p + f->rec, f->p + end);
+  f->new_lines++;
+  f->rec = f->at = next;
+}
+
+static bool split(CsvFile *f, uint32_t most) {
+  if (f->rules.ends == ENDS_UNKNOWN) {
+    size_t at = f->at;
+    while (at < f->n && f->p[at] != '\n' && f->p[at] != '\r')
+      at++;
+    if (at == f->n || !csv_learn_ends(f, at)) {
+      f->at = at;
+      return false;
+    }
+    f->at = f->rec;
+  }
+  const char *end = f->p + f->n, *at;
+  while ((at = line_end(f->rules.ends, f->p + f->at, end)) < end) {
+    end_line(f, (size_t)(at - f->p), (size_t)(at - f->p) + 1);
+    if (f->nrec == most)
+      return true;
+  }
+  f->at = f->n;
+  return false;
+}
+
+static void rest(CsvFile *f) {
+  if (f->rec < f->n)
+    end_line(f, f->n, f->n);
+}
+
+const TextKind libsvm_kind = {split, rest, LIBSVM_LINE_MAX, "Look for a line end that is missing."};
+
+/* Through the rows of a text. */
+typedef struct Lines {
+  const char *s, *end, *next;
+  CsvEnds ends;
+  bool high;        /* not all of it is ASCII */
+  uint64_t number;  /* of the line */
+} Lines;
+
+static Lines lines_of(const CsvText *t) {
+  return (Lines){.next = t->p,
+                 .end = t->p + t->n,
+                 .ends = t->rules.ends,
+                 .high = scan_any_high(t->p, t->p + t->n),
+                 .number = t->lines};
+}
+
+/* The next row: from l->s on *n bytes. False: the end, or an error. */
+static bool next_row(Lines *l, const char *file, uint32_t *n, Err *e) {
+  while (l->next < l->end) {
+    const char *end = line_end(l->ends, l->next, l->end);
+    l->s = l->next;
+    l->next = end + (end < l->end);
+    l->number++;
+    if (!is_row(l->s, end))
+      continue;
+    *n = (uint32_t)(end - l->s);
+    if (!l->high || utf8_valid(l->s, *n))
+      return true;
+    err_set(e, ST_DATA, "CML0404", "Convert the file to UTF-8.", "the line is not valid UTF-8");
+    err_at(e, "%s, line %llu", file, (unsigned long long)l->number);
+    return false;
+  }
+  return false;
 }
 
 /* ---- A line ---- */
@@ -41,10 +117,10 @@ typedef struct Entry {
 
 /* The next word, up to a blank or a comment. False: the line ends. */
 static bool next_word(Line *l, const char **s, uint32_t *n) {
-  while (l->s < l->end && (*l->s == ' ' || *l->s == '\t' || *l->s == '\r'))
+  while (l->s < l->end && is_blank(*l->s))
     l->s++;
   const char *from = l->s;
-  while (l->s < l->end && !strchr(" \t\r#", *l->s))
+  while (l->s < l->end && !strchr(" \t\r\f#", *l->s))
     l->s++;
   *s = from;
   *n = (uint32_t)(l->s - from);
@@ -102,25 +178,21 @@ static void look_line(Shape *x, const Options *o, const char *s, uint32_t n) {
   }
 }
 
-static Status look(Duck *d, const Options *o, const char *file, Shape *x, Err *e) {
-  DuckQuery q;
-  duckdb_data_chunk chunk;
-  if (query(d, &q, file, e) != ST_OK)
+static Status look(const Options *o, const char *file, Shape *x, Err *e) {
+  CsvFile *f;
+  CsvText t;
+  uint32_t n;
+  if (text_file_open(file, NULL, &libsvm_kind, &f, e) != ST_OK)
     return e->code;
-  while (duck_chunk(d, &q, &chunk, e) == ST_OK && chunk) {
-    const duckdb_string_t *v = d->vector_get_data(d->data_chunk_get_vector(chunk, 0));
-    for (uint64_t i = 0; i < d->data_chunk_get_size(chunk); i++) {
-      uint32_t n;
-      const char *s = duck_text(&v[i], &n);
-      look_line(x, o, s, n);
-    }
-    d->destroy_data_chunk(&chunk);
-    if (o->libsvm.features && x->rows >= SAMPLE)
+  while (csv_take(f, SAMPLE, SAMPLE_BYTES, &t, &n, e) == ST_OK && t.n) {
+    Lines l = lines_of(&t);
+    while (next_row(&l, file, &n, e))
+      look_line(x, o, l.s, n);
+    csv_text_free(&t);
+    if (e->code != ST_OK || (o->libsvm.features && x->rows >= SAMPLE))
       break;
   }
-  duck_end(d, &q);
-  if (e->code == ST_DATA)
-    return reader_file_error(file, "libsvm", e);
+  csv_file_close(f);
   if (e->code == ST_OK && x->rows == 0) {
     err_set(e, ST_DATA, "CML0403", "Make it again, or leave it out.", "the file has no rows");
     return err_at(e, "%s", file);
@@ -132,13 +204,8 @@ static Status libsvm_columns(Arena *a, const EngineSource *s, const Options *o, 
                              uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e) {
   (void)s;
   (void)nfile;
-  Duck d;
   Shape x = {.features = 0};
-  if (duck_open(&d, DUCK_MEMORY_MIN * 4, 1, e) != ST_OK)
-    return e->code;
-  look(&d, o, file[0], &x, e);
-  duck_close(&d);
-  if (e->code != ST_OK)
+  if (look(o, file[0], &x, e) != ST_OK)
     return e->code;
   if (o->libsvm.features)
     x.features = o->libsvm.features;
@@ -187,14 +254,14 @@ static Status find_wanted(const Draft *b, Wanted *w, Err *e) {
 }
 
 static Status libsvm_open(Reader *r, Err *e) {
-  return query(&r->duck, &r->query, r->file[r->at_file], e);
+  r->nfield = 0;
+  return text_file_open(r->file[r->at_file], r->bytes, &libsvm_kind, &r->csv, e);
 }
 
-static bool bad_entry(Draft *b, uint32_t at, const Entry *x, const char *why) {
+static void bad_entry(Draft *b, uint32_t at, const Entry *x, const char *why) {
   char shown[64];
   uint32_t n = (uint32_t)(x->value + x->nvalue - x->name);
   reader_bad(b, 0, at, "", "`%s` %s", text_shown(x->name, n, shown), why);
-  return true;
 }
 
 static bool line_row(Draft *b, const Wanted *w, uint32_t at, const char *s, uint32_t n) {
@@ -212,13 +279,15 @@ static bool line_row(Draft *b, const Wanted *w, uint32_t at, const char *s, uint
   next_word(&l, &label, &nlabel);
   if (memchr(label, ':', nlabel)) {
     reader_bad(b, 0, at, "", "the line begins with no label");
-    return true;
+    return !w->qid || build_null(&b->build[w->qid - 1], at);
   }
   if (w->label && !text_value(b, w->label - 1, at, label, nlabel))
     return false;
   while (next_entry(&l, &b->in->opt.libsvm, &x, &why)) {
-    if (why)
-      return bad_entry(b, at, &x, why);
+    if (why) {
+      bad_entry(b, at, &x, why);
+      break;
+    }
     uint32_t k = x.index < 0 ? w->qid : w->feature[x.index];
     qid |= x.index < 0;
     if (k && !text_value(b, k - 1, at, x.value, x.nvalue))
@@ -227,29 +296,39 @@ static bool line_row(Draft *b, const Wanted *w, uint32_t at, const char *s, uint
   return qid || !w->qid || reader_null_at(b, w->qid - 1, at);
 }
 
-static Status libsvm_convert(Draft *b, const Piece *p, uint32_t at, Err *e) {
-  const duckdb_string_t *v = b->r->duck.vector_get_data(b->r->duck.data_chunk_get_vector(p->held->chunk, 0));
-  Wanted *w = mem_alloc(sizeof *w);
-  if (!w)
-    return err_memory(e);
-  memset(w, 0, sizeof *w);
-  find_wanted(b, w, e);
-  for (uint32_t i = 0; i < p->n && e->code == ST_OK && b->ncol; i++) {
-    uint32_t n;
-    const char *s = duck_text(&v[p->from + i], &n);
-    if (!line_row(b, w, at + i, s, n))
-      err_memory(e);
+static Status text_rows(Draft *b, const Wanted *w, const CsvText *t, Err *e) {
+  Lines l = lines_of(t);
+  uint32_t n;
+  for (; next_row(&l, b->r->file[b->at_file], &n, e); b->done++) {
+    if (b->done == b->n)
+      return record_bad(e);
+    if (b->ncol && !line_row(b, w, b->done, l.s, n))
+      return err_memory(e);
   }
-  mem_free(w);
   return e->code;
 }
 
-static Status libsvm_error(Reader *r, Err *e) {
-  return reader_file_error(r->file[r->at_file], "libsvm", e);
+static Status libsvm_values(Draft *b, Err *e) {
+  struct CsvDraft *d = b->csv;
+  if (!d)
+    return e->code;
+  Wanted *w = e->code == ST_OK ? mem_alloc(sizeof *w) : NULL;
+  if (e->code == ST_OK && !w)
+    err_memory(e);
+  if (e->code == ST_OK && find_wanted(b, w, e) == ST_OK)
+    text_rows(b, w, &d->text, e);
+  mem_free(w);
+  csv_text_free(&d->text);
+  mem_free(d);
+  b->csv = NULL;
+  return e->code;
 }
 
 const FormatOps libsvm_ops = {.what = "libsvm",
+                              .text = true,
+                              .own = true,
                               .columns = libsvm_columns,
                               .open = libsvm_open,
-                              .convert = libsvm_convert,
-                              .error = libsvm_error};
+                              .collect = text_collect,
+                              .values = libsvm_values,
+                              .close = text_close};

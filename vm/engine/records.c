@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/unicode.h"
+#include "vm/engine/json.h"
 #include "vm/engine/records.h"
 
 Status record_bad(Err *e) {
@@ -65,7 +66,7 @@ Status records_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, c
   if (!r)
     return err_memory(e);
   if (records_inputs(r, s, e) == ST_OK && reader_columns(r, col, ncol, e) == ST_OK &&
-      copy_files(r, file, nfile, e) == ST_OK)
+      json_names(r, e) == ST_OK && copy_files(r, file, nfile, e) == ST_OK)
     *out = r;
   else
     reader_close(r);

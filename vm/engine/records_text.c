@@ -2,14 +2,15 @@
 /* Text files -> records of kind 2, and these -> columns of a block. Read splitter_next, then record_text.
  *
  * Behind the head of such a record stand what was learned from its file, and the text of whole records:
- *   u32 kind of line ends; u32 number of values of a record (CSV); u64 lines above; u32 of each value its
- *   column; u64 bytes of the text; the text
+ *   u32 kind of line ends, and is it a list (JSON); u32 number of values of a record (CSV); u64 lines above;
+ *   u32 of each value its column; u64 bytes of the text; the text
  * The options of the file are not in it: they are the source's, which both sides know. */
 #include <string.h>
 
 #include "vm/engine/csv.h"
 #include "vm/engine/records.h"
 
+enum { LIST = 0x100 };
 #ifdef CML_HOSTILE
 enum { TEXT_MOST = 200 };
 #else
@@ -73,7 +74,7 @@ static Status put_record(const Splitter *x, const CsvText *t, uint32_t n, Buf *o
   buf_u64(out, x->pos);
   buf_u32(out, n);
   buf_u32(out, 0);
-  buf_u32(out, t->rules.ends);
+  buf_u32(out, t->rules.ends | (t->rules.list ? LIST : 0));
   buf_u32(out, r->nfield);
   buf_u64(out, t->lines);
   for (uint32_t i = 0; i < r->nfield; i++)
@@ -88,7 +89,7 @@ static Status put_record(const Splitter *x, const CsvText *t, uint32_t n, Buf *o
 /* Text without a row, which no block would have: what is wrong with it is said here. Frees it. */
 static Status check_rest(const Splitter *x, CsvText *t, Err *e) {
   const Reader *r = x->r;
-  Draft b = {.r = r, .col = r->col, .ncol = r->ncol, .in = r->in};
+  Draft b = {.r = r, .col = r->col, .ncol = r->ncol, .in = r->in, .pos = x->pos};
   b.csv = mem_alloc(sizeof *b.csv);
   if (!b.csv) {
     csv_text_free(t);
@@ -145,7 +146,7 @@ Status record_text(RecordDraft *d, const RecordHead *h, Take *t, Err *e) {
   const uint32_t *which = head && lines ? take(t, (uint64_t)head[1] * sizeof *which) : NULL;
   const uint64_t *bytes = which ? take(t, sizeof *bytes) : NULL;
   const char *text = bytes ? take(t, *bytes) : NULL;
-  if (!text || !o->ops->text || head[0] > ENDS_CR || t->at != t->n)
+  if (!text || !o->ops->text || (head[0] & ~LIST) > ENDS_CR || t->at != t->n)
     return record_bad(e);
   if (o->ops == &csv_ops ? !which_fits(which, head[1], b->ncol, e) : head[1] != 0)
     return e->code ? e->code : record_bad(e);
@@ -160,7 +161,8 @@ Status record_text(RecordDraft *d, const RecordHead *h, Take *t, Err *e) {
   memcpy(copy, text, *bytes);
   memset(copy + *bytes, 0, CSV_PAD);
   CsvRules rules = csv_rules(&o->csv);
-  rules.ends = (CsvEnds)head[0];
+  rules.ends = (CsvEnds)(head[0] & ~LIST);
+  rules.list = (head[0] & LIST) != 0;
   rules.one = head[1] == 1;
   *b->csv = (struct CsvDraft){
       {.p = copy, .n = *bytes, .room = *bytes + CSV_PAD, .lines = *lines, .rules = rules}, head[1], which};

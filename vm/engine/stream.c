@@ -2,9 +2,8 @@
 /* The bytes of a file, decompressed where its name says that it is compressed. Read stream_read. The file is
  * opened here, or its bytes come from somebody else.
  *
- * A file that was cut off, or does not fit its checksum, is an error at the place where that is seen. DuckDB
- * would take such a file for one that ends there: what it decompresses itself goes through whole_check
- * before, which reads the file once and keeps nothing. */
+ * A file that was cut off, or does not fit its checksum, is an error at the place where that is seen. Where
+ * DuckDB reads, which would take such a file for one that ends there, whole_check comes before. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
