@@ -57,6 +57,19 @@ run_logged() {
   fi
 }
 
+# new_venv DIR LOG REQUIREMENTS: Python packages in a folder of their own; the copy of REQUIREMENTS there comes last.
+new_venv() {
+  need_packages python3 python3-venv
+  mkdir -p "${2%/*}"
+  rm -rf "$1"
+  # The system's own python3, not one that a version manager puts before it.
+  python=/usr/bin/python3
+  [ -x "$python" ] || python=python3
+  run_logged "$2" "$python" -m venv "$1"
+  run_logged "$2" "$1/bin/pip" install --disable-pip-version-check -r "$3"
+  cp "$3" "$1/requirements.txt"
+}
+
 jobs() {
   n=$(nproc 2>/dev/null || echo 2)
   echo "$n"
