@@ -24,7 +24,7 @@ spark_java = \
   spark/src/main/java/cml/spark/Values.java spark/src/main/java/cml/spark/Write.java \
   spark/src/main/java/cml/spark/Writer.java spark/src/main/java/cml/spark/Written.java
 spark_extra = \
-  spark/README.md spark/make.sh spark/pom.xml
+  spark/README.md spark/make.sh spark/pom.xml spark/requirements.txt
 EXTRA_DIST += $(spark_sources) $(spark_java) $(spark_extra)
 
 if SPARK
