@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # spark: what runs inside Apache Spark's JVMs (configure --with-spark). Maven makes the jar. Executors get
-# libcml-spark.so, and OpenBLAS with what it needs: all of that is in spark/ of the build, and in $(pkglibdir).
+# libcml-spark.so, and OpenBLAS with what it needs: all of that is in spark/ of the build, and in $(pkglibdir)/spark.
 
 spark_sources = \
   spark/jni.c
@@ -29,29 +29,29 @@ EXTRA_DIST += $(spark_sources) $(spark_java) $(spark_extra)
 
 if SPARK
 sparkdir = $(pkglibdir)/spark
-spark_PROGRAMS = libcml-spark.so
+spark_PROGRAMS = spark/libcml-spark.so
 spark_DATA = spark/cml-spark.jar
-libcml_spark_so_SOURCES = $(spark_sources)
-libcml_spark_so_CPPFLAGS = $(AM_CPPFLAGS) -isystem $(JDK_HOME)/include -isystem $(JDK_HOME)/include/linux
-libcml_spark_so_LDFLAGS = $(AM_LDFLAGS) -shared -Wl,--as-needed -Wl,--gc-sections -Wl,--exclude-libs,ALL -Wl,-z,defs
+spark_libcml_spark_so_SOURCES = $(spark_sources)
+spark_libcml_spark_so_CPPFLAGS = $(AM_CPPFLAGS) -isystem $(JDK_HOME)/include -isystem $(JDK_HOME)/include/linux
+spark_libcml_spark_so_LDFLAGS = $(AM_LDFLAGS) -shared -Wl,--as-needed -Wl,--gc-sections -Wl,--exclude-libs,ALL -Wl,-z,defs
 # zlib and libzstd are linked into it, and nothing reaches jansson and nettle: executors have the C library only.
-libcml_spark_so_LDADD = libstdlib.a libvm.a libkernel.a libbase.a $(SPARK_LIBS)
+spark_libcml_spark_so_LDADD = libstdlib.a libvm.a libkernel.a libbase.a $(SPARK_LIBS)
 
 spark/cml-spark.jar: $(spark_java) spark/pom.xml spark/make.sh
-	$(AM_V_GEN)$(SHELL) $(srcdir)/spark/make.sh jar '$(MVN)' '$(JDK_HOME)' '$(srcdir)/spark/pom.xml' spark $@
+	$(AM_V_GEN)$(SHELL) $(srcdir)/spark/make.sh jar '$(MVN)' '$(JDK_HOME)' '$(srcdir)/spark/pom.xml' spark
 
-all-local: spark/.shipped
-spark/.shipped: libcml-spark.so spark/make.sh
-	$(AM_V_GEN)$(SHELL) $(srcdir)/spark/make.sh libraries '$(CC)' libcml-spark.so spark && touch $@
+all-local: spark/.blas
+spark/.blas: spark/make.sh
+	$(AM_V_GEN)$(SHELL) $(srcdir)/spark/make.sh blas '$(CC)' spark && touch $@
 
-install-data-local: spark/.shipped
+install-data-local: spark/.blas
 	$(MKDIR_P) '$(DESTDIR)$(sparkdir)'
 	for file in spark/lib*.so.*; do $(INSTALL_DATA) $$file '$(DESTDIR)$(sparkdir)' || exit 1; done
 
 uninstall-local:
 	for file in spark/lib*.so.*; do rm -f "$(DESTDIR)$(sparkdir)/$${file##*/}"; done
 
-CLEANFILES += spark/cml-spark.jar spark/.shipped spark/maven.log spark/lib*.so*
+CLEANFILES += spark/cml-spark.jar spark/.blas spark/maven.log spark/lib*.so.*
 clean-local:
 	rm -rf spark/maven
 endif
