@@ -8,7 +8,7 @@
 #include "base/arena.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(CML_HOSTILE)
-enum { SLAB = 0 }; /* each array its own: what is beyond its end is seen */
+enum { SLAB = 1 }; /* each array its own: what is beyond its end is seen */
 #else
 enum { SLAB = 32 << 20 };
 #endif

@@ -415,6 +415,10 @@ static Status next_rows(Turn *t, Block **out, Err *e) {
   block_drop(raw);
   if (e->code == ST_OK && t->fill && !t->answer.errors.count)
     shelf_add(&t->s->shelf, t->fill, *out, e);
+  if (e->code != ST_OK) {
+    block_drop(*out);
+    *out = NULL;
+  }
   return e->code;
 }
 
@@ -489,7 +493,6 @@ static Status scan(Turn *t, Buf *result, Err *e) {
     block_drop(rows);
     t->at++;
   }
-  block_drop(e->code == ST_OK ? NULL : rows);
   if (e->code == ST_OK)
     answer_exact(&t->answer, t->jobs, e);
   sum_seen(&t->answer);
