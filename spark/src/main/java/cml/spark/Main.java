@@ -4,6 +4,7 @@
 package cml.spark;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.BlockingQueue;
@@ -16,6 +17,7 @@ public final class Main {
   private static final long PATIENCE = 5000; // ms for Spark to stop
 
   private final Channel channel;
+  private final Path folder; // of cmlc, for its socket and our log
   private final BlockingQueue<Channel.Frame> requests = new LinkedBlockingQueue<>();
   private final Map<Integer, Source> sources = new TreeMap<>();
   private volatile SparkSession spark;
@@ -24,8 +26,9 @@ public final class Main {
   private Values values;
   private Source.Maker maker;
 
-  private Main(Channel channel) {
+  private Main(Channel channel, Path folder) {
     this.channel = channel;
+    this.folder = folder;
   }
 
   public static void main(String[] args) throws Exception {
@@ -33,7 +36,7 @@ public final class Main {
       System.err.println("cml-spark.jar is started by cmlc run --executor spark");
       System.exit(2);
     }
-    Main main = new Main(new Channel(args[0]));
+    Main main = new Main(new Channel(args[0]), Path.of(args[0]).getParent());
     Thread reader = new Thread(main::read, "cml-reader");
     reader.setDaemon(true);
     reader.start();
@@ -53,7 +56,19 @@ public final class Main {
       }
     } catch (IOException e) { // cmlc has gone
       if (jobs != null) jobs.cancel();
+      removeFolder();
       stop();
+    }
+  }
+
+  /* Which cmlc does unless it was killed. */
+  private void removeFolder() {
+    try {
+      for (String name : new String[] {"socket", "log", ""}) {
+        java.nio.file.Files.deleteIfExists(folder.resolve(name));
+      }
+    } catch (IOException e) {
+      // something else is in it, or cmlc is just removing it
     }
   }
 
