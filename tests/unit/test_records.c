@@ -9,7 +9,7 @@
 /* ---- Records of columns, out of a query ---- */
 
 static void align(Buf *b) {
-  while (b->n % 8)
+  while (b->n % 8 && !b->bad)
     buf_u8(b, 0);
 }
 
@@ -577,6 +577,129 @@ static void mutated(void **state) {
   buf_free(&b);
 }
 
+/* One row of an int and a text; where it says that it is. */
+static void put_row(Buf *b, uint32_t file, uint64_t pos, uint32_t type, const char *text) {
+  uint64_t n = strlen(text);
+  buf_clear(b);
+  buf_u32(b, RECORD_COLUMNS);
+  buf_u32(b, file);
+  buf_u64(b, pos);
+  buf_u64(b, 1);
+  for (uint32_t k = 0; k < 2; k++) {
+    buf_u32(b, k ? REC_STRING : type);
+    buf_u32(b, 0);
+    buf_u64(b, 0);
+    buf_u64(b, k ? n : 7);
+    if (k) {
+      buf_u64(b, n << 32);
+      buf_put(b, text, n);
+    }
+  }
+  align(b);
+}
+
+static void refuse(const Reader *r, const Buf *first, const Buf *record, const char *id, const char *part) {
+  Made m = {.r = r};
+  if (first)
+    assert_int_equal(add_record(&m, buf_bytes(first)), ST_OK);
+  assert_int_not_equal(add_record(&m, buf_bytes(record)), ST_OK);
+  assert_string_equal(m.err.id, id);
+  if (!strstr(m.err.cause, part))
+    fail_msg("'%s' is not in: %s", part, m.err.cause);
+  made_free(&m);
+}
+
+static void refused(void **state) {
+  (void)state;
+  const IrColumn col[] = {{"a", KIND_INT, true}, {"b", KIND_STRING, true}};
+  const RecordFile file[] = {{"x", BLOCK + 3, 0}, {"y", UINT64_MAX, 0}};
+  const RecordFile descends[] = {{"x", 1, 1}, {"y", 1, 0}};
+  EngineSource s = source("a format of its own", "x", OPTIONS("any", "option"));
+  Buf b = {0}, first = {0};
+  Err e = {0};
+  Reader *r;
+  Block *block;
+  uint32_t seq;
+  assert_int_equal(records_open(&s, col, 2, descends, 2, &r, &e), ST_FAULT);
+  err_clear(&e);
+  assert_int_equal(records_open(&s, col, 2, file, 2, &r, &e), ST_OK);
+  assert_int_equal(reader_next(r, &block, &seq, NULL, &e), ST_OK); /* it has no files of its own */
+  assert_null(block);
+
+  put_row(&first, 0, BLOCK + 1, REC_I64, "x");
+  refuse(r, &first, &first, "CML0614", "cannot be read"); /* the same row again */
+  put_row(&b, 0, BLOCK, REC_I64, "x");
+  refuse(r, &first, &b, "CML0614", "cannot be read"); /* one before it */
+  put_row(&b, 0, BLOCK + 3, REC_I64, "x");
+  refuse(r, NULL, &b, "CML0614", "cannot be read"); /* behind the file */
+  put_row(&b, 0, 9 * BLOCK, REC_I64, "x");
+  refuse(r, NULL, &b, "CML0614", "cannot be read");
+  put_row(&b, 2, 0, REC_I64, "x");
+  refuse(r, NULL, &b, "CML0614", "cannot be read"); /* of no file */
+  put_row(&b, 0, 0, 12, "x");
+  refuse(r, NULL, &b, "CML0614", "cannot be read"); /* of no type */
+  put_row(&b, 0, 0, REC_F64, "x");
+  refuse(r, NULL, &b, "CML0406", "the column `a` is stored as float64 and cannot be read as int");
+  put_row(&b, 1, 5, REC_I64, "caf\xe9");
+  refuse(r, NULL, &b, "CML0403", "the column `b` has a text that is not UTF-8");
+
+  Made m = {.r = r}; /* a row alone in its block */
+  put_row(&b, 1, BLOCK + 5, REC_I64, "caf\xc3\xa9");
+  assert_int_equal(add_record(&m, buf_bytes(&b)), ST_OK);
+  assert_true(end_draft(&m));
+  assert_int_equal(m.block[0]->npos, 6);
+  assert_int_equal(m.block[0]->n, 1);
+  assert_int_equal(m.block[0]->at[0], 5);
+  assert_int_equal(m.block[0]->col[0].i[0], 7);
+  RecordDraft *d; /* a block of which no row came */
+  assert_int_equal(records_begin(r, 0, BLOCK, &m.errors, &d, &e), ST_OK);
+  assert_int_equal(records_end(d, &block, &e), ST_OK);
+  assert_true(block->n == 0 && block->npos == 3 && block->ncol == 2);
+  block_drop(block);
+  made_free(&m);
+  reader_close(r);
+  buf_free(&b);
+  buf_free(&first);
+}
+
+/* Memory ends at each place once: always that error, and nothing is left behind. */
+static void failing_memory(void **state) {
+  (void)state;
+  const IrColumn col[] = {{"a", KIND_INT, true}, {"b", KIND_STRING, true}};
+  const IrColumn sparse[] = {{"f1", KIND_FLOAT, false}, {"label", KIND_INT, true}};
+  for (int k = 0; k < 4; k++) {
+    const char *const format[] = {"csv", "json", "libsvm", "parquet"};
+    const char *const name[] = {"m.csv", "m.json", "m.svm", "m"};
+    const IrColumn *want = k == 2 ? sparse : col;
+    EngineSource s = source(format[k], name[k], NULL);
+    RecordFile file = {in_folder(name[k]), UINT64_MAX, 0};
+    bool done = false;
+    for (int n = 1; n < 2000 && !done; n++) {
+      Made m = {.r = NULL};
+      Reader *r = NULL;
+      Buf b = {0};
+      mem_fail_at(n);
+      if (records_open(&s, want, 2, &file, 1, &r, &m.err) == ST_OK) {
+        m.r = r;
+        if (k < 3)
+          split_all(&s, want, 2, &file, 1, &m);
+        else if (put_row(&b, 0, 1, REC_I64, "a text longer than that"), b.bad)
+          err_memory(&m.err);
+        else if (add_record(&m, buf_bytes(&b)) == ST_OK)
+          end_draft(&m);
+      }
+      mem_fail_at(0);
+      done = m.err.code == ST_OK && m.n == 1;
+      if (!done)
+        assert_int_equal(m.err.code, ST_RESOURCE);
+      made_free(&m);
+      reader_close(r);
+      buf_free(&b);
+    }
+    assert_true(done);
+  }
+}
+
 /* ---- Rows to be written ---- */
 
 static void there_and_back(void **state) {
@@ -667,7 +790,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(columns_as_local), cmocka_unit_test(csv_as_local), cmocka_unit_test(bad_csv_as_local),
       cmocka_unit_test(json_as_local),    cmocka_unit_test(libsvm_as_local), cmocka_unit_test(mutated),
-      cmocka_unit_test(there_and_back),   cmocka_unit_test(constants)};
+      cmocka_unit_test(refused),          cmocka_unit_test(there_and_back),  cmocka_unit_test(constants),
+      cmocka_unit_test(failing_memory)};
   cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
