@@ -10,6 +10,7 @@
  *   reader_parquet_own.c  plain Parquet files -> columns, without DuckDB; parquet.h: their pages
  *   reader_csv.c     columns of CSV files; csv.h: texts of records, fields -> text.c
  *   text.c           one text -> one value; what type a column of texts has
+ *   records.h        rows that another engine has read, or is to write
  *   build.c          a column under construction: arrays, nulls, the dictionary of a block */
 #ifndef VM_ENGINE_PARTS_H
 #define VM_ENGINE_PARTS_H
