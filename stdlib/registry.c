@@ -33,6 +33,7 @@ const Metric *const stdlib_metrics[] = {
 const Pass *const stdlib_passes[] = {
     &linear_moments,
     &linear_gradient,
+    &linear_gram,
     &linear_wide,
     &linear_products,
     &softmax_classes,

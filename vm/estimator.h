@@ -21,7 +21,6 @@ typedef struct TrainInfo { /* what an estimator knows before its first pass */
   bool sparse;             /* CSR blocks */
   const IrOption *option;  /* all of them, in the order of the option table */
   uint32_t noption;
-  uint64_t rows;           /* training rows (known: counted by the scan that made the parts) */
   uint64_t seed;
   ModelTask task;               /* one of those that the estimator offers */
   uint32_t nclass;         /* multiclass: the target is the number of one of these; else 0 */

@@ -56,6 +56,7 @@ typedef struct Job {
   uint32_t of;         /* whose rows it sees: index into the stages of the scan */
   int32_t leave_out;   /* rows of this fold are not seen; -1: all rows of the stage's part */
   int32_t only_fold;   /* only rows of this fold; -1 */
+  bool once;           /* its asker expects to need no other: matrices for such jobs alone are not kept */
 } Job;
 
 typedef struct Jobs {

@@ -33,7 +33,7 @@ typedef struct LinFit {
   Space space;
   uint64_t rows;
   double weight;      /* of the rows as given, without class weights */
-  enum { WAIT_START, WAIT_MOMENTS, WAIT_SUMS, WAIT_CURVATURE, FINISHED } wait;
+  enum { WAIT_START, WAIT_GRAM, WAIT_MOMENTS, WAIT_SUMS, WAIT_CURVATURE, FINISHED } wait;
   const char *no_errors;     /* why there are no standard errors; NULL: there are */
   double *error, error0;     /* d */
   double freedom;            /* of Student's t; 0: normal */
@@ -292,10 +292,12 @@ static Status find_heavy(LinFit *f, const Moments *m, Err *e) {
   return ST_OK;
 }
 
+static LinSolver solver_of(const LinFit *f) {
+  return f->o.solver != SOLVER_AUTO ? f->o.solver : f->d <= NEWTON_WIDTH ? SOLVER_NEWTON : SOLVER_LBFGS;
+}
+
 static Status start_solver(LinFit *f, const Moments *m, const LinPoint *start, Err *e) {
-  LinSolver solver = f->o.solver;
-  if (solver == SOLVER_AUTO)
-    solver = f->d <= NEWTON_WIDTH ? SOLVER_NEWTON : SOLVER_LBFGS;
+  LinSolver solver = solver_of(f);
   if (solver == SOLVER_NEWTON && f->d > NEWTON_WIDTH_MAX)
     return err_set(e, ST_PROGRAM, "CML0330", "Write solver = lbfgs, or leave it out.",
                    "model `%s` has %u feature columns; solver newton takes at most %d", f->name, f->d,
@@ -375,6 +377,21 @@ static Status take_moments(LinFit *f, Bytes result, Err *e) {
   return st;
 }
 
+/* Can one look at the rows be enough? */
+static bool takes_gram(const LinFit *f) {
+  return f->loss == LOSS_SQUARED && !f->sparse && f->d <= GRAM_WIDTH && solver_of(f) == SOLVER_NEWTON;
+}
+
+static Status ask_gram(LinFit *f, Jobs *jobs, Err *e) {
+  Job *job = jobs_add(jobs, &linear_gram);
+  if (!job)
+    return err_memory(e);
+  linear_gram_par(f->d, &job->par);
+  job->once = true;
+  f->wait = WAIT_GRAM;
+  return job->par.bad ? err_memory(e) : ST_OK;
+}
+
 static Status take_products(LinFit *f, Bytes result, Err *e) {
   size_t k = newton_directions(f->newton);
   if (result.n != k * k * sizeof(double))
@@ -439,6 +456,48 @@ static Status begin_errors(LinFit *f, Err *e) {
   return ST_OK;
 }
 
+/* What was found at the point that the solver asked for. */
+static Status go_on(LinFit *f, const Sums *at, Err *e) {
+  SolveState state = SOLVE_DONE;
+  Status st = f->newton ? newton_step(f->newton, at, &state, e) : lbfgs_step(f->lbfgs, at, &state, e);
+  return !st && state == SOLVE_DONE ? begin_errors(f, e) : st;
+}
+
+/* The coordinates, a solver, and its first step; *again: the values are too large for that. */
+static Status take_gram(LinFit *f, Bytes result, bool *again, Err *e) {
+  Buf par = {0};
+  GramSums g;
+  LinPoint start = {0};
+  size_t n = linear_sums_doubles(f->d, LOOK_HESSIAN);
+  if (result.n != sizeof(uint64_t) + (1 + linear_gram_doubles(f->d)) * sizeof(double))
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.gram for model `%s` is damaged",
+                   f->name);
+  linear_moments_par(f->d, false, false, &par);
+  void *p = par.bad ? NULL : linear_moments.open(buf_bytes(&par), e);
+  Moments *m = p ? linear_moments.init(p, e) : NULL;
+  double *v = m ? mem_alloc(n * sizeof *v) : NULL;
+  Status st = v ? ST_OK : err_memory(e);
+  buf_free(&par);
+  *again = !st && !linear_gram_moments(result, f->d, m, &g);
+  if (!st && !*again)
+    st = make_space(f, m, &start, e);
+  if (!st && !*again)
+    st = start_solver(f, m, &start, e);
+  if (!st && !*again) {
+    Sums at;
+    linear_sums_at(v, f->d, LOOK_HESSIAN, &at);
+    linear_gram_sums(&g, &f->space, newton_point(f->newton), &at);
+    f->wait = WAIT_SUMS;
+    st = go_on(f, &at, e);
+  }
+  mem_free(v);
+  if (p) {
+    linear_moments.free(p, m);
+    linear_moments.close(p);
+  }
+  return st;
+}
+
 static Status take_sums(LinFit *f, const Buf *result, Err *e) {
   LinLook look = look_of(f);
   const Heavy *h = is_wide(f) ? curvature_of(f) : NULL;
@@ -453,11 +512,7 @@ static Status take_sums(LinFit *f, const Buf *result, Err *e) {
   } else {
     linear_sums_at((double *)(void *)result->p, f->d, look, &sums);
   }
-  SolveState state = SOLVE_DONE;
-  Status st = f->newton ? newton_step(f->newton, &sums, &state, e) : lbfgs_step(f->lbfgs, &sums, &state, e);
-  if (!st && state == SOLVE_DONE)
-    st = begin_errors(f, e);
-  return st;
+  return go_on(f, &sums, e);
 }
 
 /* The sums at the solution, with a Hessian. */
@@ -473,13 +528,16 @@ static Status take_curvature(LinFit *f, const Buf *result, Err *e) {
 static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err *e) {
   LinFit *f = (LinFit *)it;
   Status st;
+  bool again = false;
   if (f->wait == FINISHED)
     return ST_OK;
   if (f->wait == WAIT_START)
-    return ask_moments(f, jobs, e);
+    return takes_gram(f) ? ask_gram(f, jobs, e) : ask_moments(f, jobs, e);
   if (nout != 1)
     return err_set(e, ST_FAULT, "CML0601", NULL, "model `%s` got %u results for one job", f->name, nout);
-  if (f->wait == WAIT_MOMENTS)
+  if (f->wait == WAIT_GRAM)
+    st = take_gram(f, buf_bytes(&out[0]), &again, e);
+  else if (f->wait == WAIT_MOMENTS)
     st = take_moments(f, buf_bytes(&out[0]), e);
   else if (f->wait == WAIT_CURVATURE)
     st = take_curvature(f, &out[0], e);
@@ -487,6 +545,8 @@ static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err 
     st = take_products(f, buf_bytes(&out[0]), e);
   else
     st = take_sums(f, &out[0], e);
+  if (again)
+    return ask_moments(f, jobs, e);
   return st || f->wait == FINISHED ? st : ask(f, jobs, e);
 }
 

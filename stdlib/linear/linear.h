@@ -2,7 +2,7 @@
 /* The linear family: what linear_regression.c and logistic_regression.c share. Types in the order the data
  * flow.
  *
- *   rows --moments.c--> Moments --fit.c--> Space
+ *   rows --moments.c, gram.c--> Moments --fit.c--> Space
  *   Space, a point --gradient.c, wide.c--> Sums --newton.c, lbfgs.c--> the next point, ...
  *   --fit.c, inference.c--> Model
  *
@@ -75,6 +75,9 @@ extern const Pass linear_moments;
 void linear_moments_par(uint32_t d, bool classes, bool sparse, Buf *par);
 size_t linear_moments_doubles(uint32_t d);
 
+/* The weights of a panel's rows, and groups; false where a row has an error. */
+bool linear_check_rows(bool classes, const Panel *p, double *w, uint8_t *cls, Ctx *ctx);
+
 /* ---- gradient.c: all further passes ---- */
 
 typedef struct LinPoint { /* where to evaluate */
@@ -140,6 +143,27 @@ void linear_gradient_par(const Space *s, const LinPoint *p, LinLook look, Buf *p
 /* Bytes of the sums over some rows: gradient and half of the Gram matrix up to NEWTON_WIDTH columns, beyond
  * that the gradient. Estimator.typical_partial. */
 double typical_gram(double d, const IrOption *option, uint32_t noption);
+
+/* ---- gram.c: the first pass of squared loss over dense rows, of which it may be the last ---- */
+
+enum { GRAM_WIDTH = 512 }; /* columns; of more its partial is larger than what another look costs */
+
+typedef struct GramSums {  /* of x and y, which is column d */
+  uint64_t rows;
+  double weight;
+  double *low, *high;      /* d */
+  double *mean;            /* d + 1 */
+  double *m;               /* sums of w (x_j - mean_j) (x_k - mean_k), k >= j: at linear_tri(d + 1, j) + k */
+} GramSums;
+
+extern const Pass linear_gram;
+void linear_gram_par(uint32_t d, Buf *par);
+size_t linear_gram_doubles(uint32_t d);
+void linear_gram_at(double *v, uint32_t d, GramSums *out);
+/* From a saved partial of that pass, which *s points into. m: with room for d columns. False: sums of very
+ * large values are not finite, and another look is needed. */
+bool linear_gram_moments(Bytes saved, uint32_t d, Moments *m, GramSums *s);
+void linear_gram_sums(const GramSums *g, const Space *s, const LinPoint *p, Sums *out); /* LOOK_HESSIAN */
 
 /* ---- wide.c: the pass of L-BFGS over sparse rows ---- */
 

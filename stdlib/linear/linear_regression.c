@@ -84,5 +84,5 @@ const Estimator linear_regression = {
     .verify = linear_verify,
     .linear = linear_form,
     .typical_partial = typical_gram,
-    .typical_scans = 3,
+    .typical_scans = 1,
 };

@@ -116,16 +116,16 @@ void linear_row_error(Ctx *ctx, const Panel *p, uint32_t r, const char *column, 
 }
 
 /* The rows' weights (0 for a row in error) and classes; false when a row has an error. */
-static bool check_rows(const MomentsPar *par, const Panel *p, double *w, uint8_t *cls, Ctx *ctx) {
+bool linear_check_rows(bool classes, const Panel *p, double *w, uint8_t *cls, Ctx *ctx) {
   bool good = true;
   for (uint32_t r = 0; r < p->n; r++) {
     double weight = p->weight ? p->weight[r] : 1;
     double y = p->y ? p->y[r] : 0;
     w[r] = weight;
-    cls[r] = par->classes && y == 1;
+    cls[r] = classes && y == 1;
     if (!(weight >= 0 && weight <= 1e150)) {
       linear_row_error(ctx, p, r, "weight", "the weight %.17g is not a number from 0 to 1e150", weight);
-    } else if (par->classes && y != 0 && y != 1) {
+    } else if (classes && y != 0 && y != 1) {
       linear_row_error(ctx, p, r, "target", "the target %.17g is neither 0 nor 1", y);
     } else if (!(fabs(y) <= 1e150)) {
       linear_row_error(ctx, p, r, "target", "the target %.17g is not a number between -1e150 and 1e150", y);
@@ -208,7 +208,7 @@ static Status moments_map(const void *par, const Panel *p, void *partial, Ctx *c
   uint8_t *cls = arena_alloc(ctx->scratch, p->n + 1);
   if (!w || !cls)
     return err_memory(ctx->err);
-  if (!check_rows(mp, p, w, cls, ctx))
+  if (!linear_check_rows(mp->classes, p, w, cls, ctx))
     return ST_OK; /* the scan ends with these errors: what is summed no longer matters */
   double group[MOMENT_CLASSES] = {0, 0};
   double sum_y = 0;

@@ -82,7 +82,7 @@ static void estimators(All *all) {
         continue;
       TrainInfo t = {.name = "m", .d = WIDTH, .feature = names, .nslot = WIDTH,
                      .slot = (const char *const *)names, .width = width, .option = option,
-                     .rows = 1000, .task = (ModelTask)task,
+                     .task = (ModelTask)task,
                      .noption = defaults(stdlib_estimators[i]->option, option)};
       if (t.task == TASK_MULTICLASS)
         t.nclass = CLASSES, t.class = names;

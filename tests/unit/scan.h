@@ -240,8 +240,7 @@ static inline Status scan_train(const Estimator *est, ScanRows *s, Model *m, Err
                  .slot = (const char *const *)m->feature,
                  .width = width,
                  .offset = s->offset,
-                 .start = s->start,
-                 .rows = s->n};
+                 .start = s->start};
   if (s->nclass) {
     t.task = m->task = TASK_MULTICLASS;
     t.nclass = m->nclass = s->nclass;

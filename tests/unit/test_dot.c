@@ -221,6 +221,37 @@ static void test_columns(void **state)
   assert_true(k_rows_of(col, 2, 5, 2, out) && out[9] == x[1][4]);
 }
 
+/* rows around a centre, of widths around those of vectors: differences and ranges */
+static void test_around(void **state)
+{
+  (void)state;
+  enum { WIDE = 19, ROWS = 5 };
+  double x[ROWS * WIDE], center[WIDE], low[WIDE], high[WIDE], out[ROWS * (WIDE + 1)];
+  uint64_t seed = 9;
+  for (size_t d = 0; d <= WIDE; d++) {
+    for (size_t i = 0; i < ROWS * WIDE; i++)
+      x[i] = draw(&seed);
+    for (size_t k = 0; k < d; k++) {
+      center[k] = draw(&seed);
+      low[k] = INFINITY;
+      high[k] = -INFINITY;
+    }
+    memset(out, 0, sizeof out);
+    k_rows_around(x, 0, d, center, low, high, d + 1, out);
+    k_rows_around(x, ROWS, d, center, low, high, d + 1, out);
+    for (size_t k = 0; k < d; k++) {
+      double least = x[k], most = x[k];
+      for (size_t r = 0; r < ROWS; r++) {
+        double v = x[r * d + k];
+        assert_true(out[r * (d + 1) + k] == v - center[k] && out[r * (d + 1) + d] == 0);
+        least = v < least ? v : least;
+        most = v > most ? v : most;
+      }
+      assert_true(low[k] == least && high[k] == most);
+    }
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -229,6 +260,7 @@ int main(void)
     cmocka_unit_test(test_order_shows),
     cmocka_unit_test(test_rows),
     cmocka_unit_test(test_columns),
+    cmocka_unit_test(test_around),
   };
   return cmocka_run_group_tests_name("dot", tests, NULL, NULL);
 }

@@ -373,7 +373,7 @@ static void test_memory(void **state) {
     char *name[D] = {"a", "b", "c", "d", "e", "f"};
     memset(&m, 0, sizeof m);
     memset(&e, 0, sizeof e);
-    TrainInfo info = {.name = "test", .d = D, .feature = name, .option = option, .noption = 7, .rows = N};
+    TrainInfo info = {.name = "test", .d = D, .feature = name, .option = option, .noption = 7};
     Status st = linear_regression.begin(&info, &it, &e);
     Jobs jobs = {0};
     if (!st)

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Columns into rows: see rows.h. A tile of TILE rows after the other, so that its rows stay in the
- * first-level cache until all columns are in them; with AVX2 four columns at a time, four rows of each
- * turned in registers.
+/* Columns into rows, rows around a centre: see rows.h. A tile of TILE rows after the other, so that its
+ * rows stay in the first-level cache until all columns are in them; with AVX2 four columns at a time, four
+ * rows of each turned in registers.
  *
  * x - x is 0 where x is finite and NaN elsewhere: the bits of all of them, or-ed, say whether any is not. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3", "fp-contract=off")
+#else
+#pragma STDC FP_CONTRACT OFF
+#endif
+
 #include "vm/kernel/rows.h"
 
 #include <stdint.h>
@@ -108,4 +114,37 @@ bool k_rows_of(const double *const *col, size_t ncol, size_t n, size_t stride, d
 {
   RowsFn best = k_rows_isa(K_ISA_AVX2);
   return (best ? best : rows_base)(col, ncol, n, stride, out);
+}
+
+/* ---- Around a centre: loops that are vectors of any width with the same bits ---- */
+
+#define AROUND(ISA, ATTR) \
+  ATTR static void around_##ISA(const double *x, size_t n, size_t d, const double *restrict center, \
+                                double *restrict low, double *restrict high, size_t stride, double *out) \
+  { \
+    for (size_t r = 0; r < n; r++) { \
+      const double *restrict from = x + r * d; \
+      double *restrict to = out + r * stride; \
+      for (size_t k = 0; k < d; k++) { \
+        double v = from[k]; \
+        to[k] = v - center[k]; \
+        low[k] = v < low[k] ? v : low[k]; \
+        high[k] = v > high[k] ? v : high[k]; \
+      } \
+    } \
+  }
+
+AROUND(base, )
+AROUND(avx2, __attribute__((target("avx2"))))
+AROUND(avx512, __attribute__((target("avx512f,avx512dq,avx512vl"))))
+
+void k_rows_around(const double *x, size_t n, size_t d, const double *center, double *low, double *high,
+                   size_t stride, double *out)
+{
+  if (k_math_isa(K_ISA_AVX512))
+    around_avx512(x, n, d, center, low, high, stride, out);
+  else if (k_math_isa(K_ISA_AVX2))
+    around_avx2(x, n, d, center, low, high, stride, out);
+  else
+    around_base(x, n, d, center, low, high, stride, out);
 }

@@ -9,7 +9,12 @@
 
 bool k_rows_of(const double *const *col, size_t ncol, size_t n, size_t stride, double *out);
 
-/* The same, compiled for one instruction set (K_ISA_*); NULL where this machine has not that set. */
+/* Rows of d values around a centre: out[r * stride + k] = x[r * d + k] - center[k]; low and high of each
+ * column take them in, as they are. All are finite. */
+void k_rows_around(const double *x, size_t n, size_t d, const double *center, double *low, double *high,
+                   size_t stride, double *out);
+
+/* The first, compiled for one instruction set (K_ISA_*); NULL where this machine has not that set. */
 typedef bool (*RowsFn)(const double *const *col, size_t ncol, size_t n, size_t stride, double *out);
 RowsFn k_rows_isa(int isa);
 

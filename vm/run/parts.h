@@ -28,7 +28,7 @@ typedef struct Work { /* a stage that learns or measures, while it does */
   uint32_t stage;
   Looper *v;
   uint32_t n;
-  uint64_t rows;        /* of its part */
+  uint64_t rows;        /* of its part; train: 0 until they were counted */
   /* train */
   const struct Estimator *est;
   Slots slots;
@@ -44,6 +44,7 @@ void run_loopers_free(Work *w);
 Status run_iterate(Run *r, Work *w, uint32_t n, Err *e);
 /* Rows of the part that a stage reads. Counts them in a scan of its own where none has gone over them yet. */
 Status run_part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e);
+bool run_rows_known(const Run *r, uint32_t stage); /* has one? */
 /* A fitted value is there: keeps it, and tells the executor. Takes f. */
 Status run_put(Run *r, uint32_t id, Fitted *f, Err *e);
 
@@ -51,6 +52,8 @@ Status run_expects(Run *r, uint32_t stage, Err *e);
 void run_drop_values(MetricValue *v, uint32_t from, uint32_t to); /* frees what they hold */
 
 Status run_begin_train(Run *r, Work *w, Err *e); /* train.c */
+/* Counts the rows to learn from, behind the first scan at the latest; none is an error. */
+Status run_count_train(Run *r, Work *w, Err *e);
 Status run_finish_train(Run *r, Work *w, Err *e);
 void run_free_train(Run *r, Work *w);
 

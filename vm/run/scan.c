@@ -40,6 +40,11 @@ static Status scan(Run *r, Stages of, const Jobs *jobs, Buf *out, Err *e) {
   return st;
 }
 
+bool run_rows_known(const Run *r, uint32_t stage) {
+  const RunData *d = data_of(r, r->p->stage[stage].from);
+  return d && d->known;
+}
+
 /* The scan that counts them also fills the caches. */
 Status run_part_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
   const Stage *s = &r->p->stage[stage];
@@ -168,6 +173,9 @@ Status run_iterate(Run *r, Work *w, uint32_t n, Err *e) {
     a.out = mem_alloc(a.all.n * sizeof *a.out);
     a.nout = a.out ? a.all.n : 0;
     st = a.out ? scan(r, a.of, &a.all, a.out, e) : err_memory(e);
+    for (uint32_t i = 0; i < n && !st; i++)
+      if (r->p->stage[w[i].stage].kind == STAGE_TRAIN)
+        st = run_count_train(r, &w[i], e);
     for (uint32_t i = 0; i < n; i++)
       for (uint32_t k = 0; k < w[i].n && !st; k++)
         st = deal(&w[i].v[k], &a, e);

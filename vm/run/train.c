@@ -99,12 +99,11 @@ static Status warn(Run *r, uint32_t stage, const char *text, Err *e) {
   return ST_OK;
 }
 
-/* Rows to learn from; none is an error. */
-static Status train_rows(Run *r, uint32_t stage, uint64_t *rows, Err *e) {
-  const Stage *s = &r->p->stage[stage];
+Status run_count_train(Run *r, Work *w, Err *e) {
+  const Stage *s = &r->p->stage[w->stage];
   const char *part = s->part >= 0 ? ir_part_name(r->p, s) : NULL;
-  Status st = run_part_rows(r, stage, rows, e);
-  if (st || *rows)
+  Status st = w->rows ? ST_OK : run_part_rows(r, w->stage, &w->rows, e);
+  if (st || w->rows)
     return st;
   if (part)
     return err_set(e, ST_DATA, "CML0431",
@@ -185,7 +184,6 @@ static Status begin_learning(Run *r, Work *w, Err *e) {
                     .noption = s->noptions,
                     .offset = has_offset(s, w->est),
                     .start = w->start ? w->start->fitted[w->start->model]->model : NULL,
-                    .rows = w->rows,
                     .seed = r->p->seed,
                     .task = s->task};
   const Dict *classes;
@@ -207,7 +205,7 @@ Status run_begin_train(Run *r, Work *w, Err *e) {
   if (!(w->est->tasks & TASK_BIT(s->task)))
     return err_set(e, ST_PROGRAM, "CML0451", "It needs another cml.", "`%s` makes no %s models", s->estimator,
                    task_name[s->task]);
-  Status st = train_rows(r, w->stage, &w->rows, e);
+  Status st = run_rows_known(r, w->stage) || s->classes >= 0 ? run_count_train(r, w, e) : ST_OK;
   if (!st)
     st = slots_of(&s->prog, &r->env, &w->slots, e);
   if (!st)
@@ -223,7 +221,9 @@ Status run_begin_train(Run *r, Work *w, Err *e) {
 
 Status run_finish_train(Run *r, Work *w, Err *e) {
   Model *m = w->model->model;
-  Status st = w->est->finish(w->v[0].it, m, e);
+  Status st = run_count_train(r, w, e);
+  if (!st)
+    st = w->est->finish(w->v[0].it, m, e);
   if (!st && !m->rows)
     m->rows = w->rows;
   if (!st && w->est->verify)
