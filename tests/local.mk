@@ -15,9 +15,9 @@ unit_tests = \
   tests/unit/test_records tests/unit/test_run tests/unit/test_site tests/unit/test_text \
   tests/unit/test_tree tests/unit/test_wide tests/unit/test_zone
 fuzz_replays = \
-  tests/fuzz/replay_bundle tests/fuzz/replay_csv tests/fuzz/replay_fitted tests/fuzz/replay_ir \
-  tests/fuzz/replay_parquet tests/fuzz/replay_parser tests/fuzz/replay_partial tests/fuzz/replay_reader \
-  tests/fuzz/replay_records
+  tests/fuzz/replay_answer tests/fuzz/replay_bundle tests/fuzz/replay_csv tests/fuzz/replay_fitted \
+  tests/fuzz/replay_ir tests/fuzz/replay_parquet tests/fuzz/replay_parser tests/fuzz/replay_partial \
+  tests/fuzz/replay_reader tests/fuzz/replay_records
 
 UNIT_LIBS = $(CMOCKA_LIBS)
 
@@ -67,6 +67,8 @@ tests_unit_test_wide_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_zone_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 
 # layer of each fuzz target
+tests_fuzz_replay_answer_SOURCES = tests/fuzz/answer.c tests/fuzz/replay.c
+tests_fuzz_replay_answer_LDADD = $(VM_LIBS)
 tests_fuzz_replay_bundle_SOURCES = tests/fuzz/bundle.c tests/fuzz/replay.c
 tests_fuzz_replay_bundle_LDADD = $(STDLIB_LIBS)
 tests_fuzz_replay_csv_SOURCES = tests/fuzz/csv.c tests/fuzz/replay.c
@@ -126,6 +128,6 @@ tests_extra = \
   tests/fuzz/parquet.dict tests/fuzz/seeds tests/fuzz/seeds.sh tests/golden tests/golden.sh tests/laws \
   tests/laws.sh tests/layers.sh tests/lsan.supp tests/oracle tests/oracle.sh tests/spark tests/spark.sh \
   tests/unit/agg_kit.h tests/unit/engine_data.h tests/unit/exec_passes.h tests/unit/interp_kit.h \
-  tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h tests/unit/sites.h \
-  tests/valgrind.supp
+  tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h tests/unit/site_program.h \
+  tests/unit/sites.h tests/valgrind.supp
 EXTRA_DIST += $(tests_extra) tests/unit/run

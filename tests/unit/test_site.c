@@ -18,88 +18,15 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/exec_passes.h"
+#include "tests/unit/site_program.h"
 #include "tests/unit/sites.h"
 #include "vm/fitted.h"
 
 enum { ROWS = BLOCK * 2 + CHUNK + 5 };
 
-static const char program[] =
-    "cml-ir 1\n"
-    "program \"t.cml\" seed 0 fitted 2\n"
-    "source \"d\" {\n"
-    "  input \"csv\" \"d.csv\"\n"
-    "  column \"id\" int\n"
-    "  column \"x\" float?\n"
-    "  column \"k\" category\n"
-    "  declared \"id\" \"x\" \"k\"\n"
-    "}\n"
-    "rows \"d.rows\" from \"d\" {\n"
-    "  %0 = col s=\"id\" : i64\n"
-    "  %1 = col s=\"x\" : f64?\n"
-    "  %2 = col s=\"k\" : str\n"
-    "  %3 = const.i64 i=7 : i64\n"
-    "  %4 = mod.i64 %0 %3 : i64?\n"
-    "  %5 = const.i64 i=3 : i64\n"
-    "  %6 = ne.i64 %4 %5 : b?\n"
-    "  %7 = keep %6 : b\n"
-    "  %8 = rng i=11 : f64\n"
-    "  %9 = const.list list=[0.75] : list\n"
-    "  %10 = cut.f64 %8 %9 : i64\n"
-    "  %11 = cast.i64.f64 %0 : f64\n"
-    "  %12 = gt.f64 %1 %11 : b?\n"
-    "  out column \"id\" int %0\n"
-    "  out column \"x\" float %1\n"
-    "  out column \"k\" category %2\n"
-    "  out column \"is\" bool %12\n"
-    "  out part %10\n"
-    "  out weight %11\n"
-    "  parts \"train\" \"test\"\n"
-    "}\n"
-    "fit \"d.fit\" from \"d.rows\" part 0 {\n"
-    "  %0 = col s=\"x\" : f64?\n"
-    "  %1 = col s=\"k\" : str\n"
-    "  %2 = const.f64 f=0.5 : f64\n"
-    "  %3 = coalesce.f64 %0 %2 : f64\n"
-    "  out column \"x\" float %0\n"
-    "  out column \"k\" category %1\n"
-    "  out column \"\" float %3\n"
-    "  level 0\n"
-    "  agg $0 mean.f64 arg=%3 \"mean(x)\"\n"
-    "}\n"
-    "train \"m\" from \"d.rows\" part 0 {\n"
-    "  %0 = col s=\"x\" : f64?\n"
-    "  %1 = fitted.f64 i=0 : f64\n"
-    "  %2 = coalesce.f64 %0 %1 : f64\n"
-    "  %3 = col s=\"id\" : i64\n"
-    "  %4 = cast.i64.f64 %3 : f64\n"
-    "  out slot \"x\" %2\n"
-    "  out target %4\n"
-    "  estimator \"none\"\n"
-    "  fitted $1\n"
-    "}\n"
-    "predict \"p\" from \"d.rows\" part 1 {\n"
-    "  %0 = col s=\"id\" : i64\n"
-    "  %1 = col s=\"x\" : f64?\n"
-    "  %2 = fitted.f64 i=0 : f64\n"
-    "  %3 = coalesce.f64 %1 %2 : f64\n"
-    "  %4 = col s=\"k\" : str\n"
-    "  %5 = col s=\"is\" : b?\n"
-    "  out column \"id\" int %0\n"
-    "  out column \"x\" float %3\n"
-    "  out column \"k\" category %4\n"
-    "  out column \"is\" bool %5\n"
-    "  path \"out.csv\"\n"
-    "}\n";
-
-enum { SOURCE, ROWS_STAGE, FIT, TRAIN, PREDICT };
-
-static const Registry registry = {.pass = test_passes};
 static char scratch[64];
 static Buf record[64]; /* of the file, in order */
 static uint32_t nrecord;
-
-static const Bytes text = {(const uint8_t *)program, sizeof program - 1};
 
 static void tell_files(Site *s, uint64_t rows, uint64_t version) {
   RecordFile file = {.name = "d.csv", .rows = rows};
@@ -113,7 +40,7 @@ static void tell_files(Site *s, uint64_t rows, uint64_t version) {
 static Site *fresh(uint64_t memory, const char *folder) {
   Site *s = NULL;
   Err e = {.code = ST_OK};
-  if (site_open(text, &registry, memory, folder, &s, &e) != ST_OK)
+  if (site_open(site_text, &site_registry, memory, folder, &s, &e) != ST_OK)
     fail_msg("%s", e.cause);
   tell_files(s, ROWS, 1);
   return s;
@@ -324,7 +251,7 @@ static void put_again(void **state) {
   assert_int_equal(put_number(s, 0.5, 2, &e), ST_OK); /* too late */
   assert_int_equal(site_version(s, SITE_FITTED, 0), 3);
   reads(s, TRAIN, true, &two);
-  assert_int_equal(site_put(s, SITE_FITTED, 0, 4, text, &e), ST_DATA);
+  assert_int_equal(site_put(s, SITE_FITTED, 0, 4, site_text, &e), ST_DATA);
   assert_int_equal(site_version(s, SITE_FITTED, 0), 3);
   reads(s, TRAIN, true, &two);
   Site *other = fresh(0, scratch);
@@ -609,10 +536,11 @@ static void not_told(void **state) {
   Site *s = NULL;
   Err e = {.code = ST_OK};
   Feed f = ALL;
-  assert_int_equal(site_open((Bytes){text.p, text.n / 2}, &registry, 0, scratch, &s, &e), ST_DATA);
+  Bytes half = {site_text.p, site_text.n / 2};
+  assert_int_equal(site_open(half, &site_registry, 0, scratch, &s, &e), ST_DATA);
   assert_null(s);
   err_clear(&e);
-  assert_int_equal(site_open(text, &registry, 0, scratch, &s, &e), ST_OK);
+  assert_int_equal(site_open(site_text, &site_registry, 0, scratch, &s, &e), ST_OK);
   assert_int_equal(scan(s, FIT, true, &f, &result, &e), ST_FAULT); /* no files */
   assert_string_equal(e.id, "CML0606");
   tell_files(s, ROWS, 1);
