@@ -18,11 +18,12 @@ spark_java = \
   spark/src/main/java/cml/spark/Query.java spark/src/main/java/cml/spark/Ranges.java \
   spark/src/main/java/cml/spark/Reading.java spark/src/main/java/cml/spark/Reasons.java \
   spark/src/main/java/cml/spark/RecordRows.java spark/src/main/java/cml/spark/Records.java \
-  spark/src/main/java/cml/spark/Rows.java spark/src/main/java/cml/spark/Scan.java \
-  spark/src/main/java/cml/spark/Session.java spark/src/main/java/cml/spark/Source.java \
-  spark/src/main/java/cml/spark/Text.java spark/src/main/java/cml/spark/Types.java \
-  spark/src/main/java/cml/spark/Values.java spark/src/main/java/cml/spark/Write.java \
-  spark/src/main/java/cml/spark/Writer.java spark/src/main/java/cml/spark/Written.java
+  spark/src/main/java/cml/spark/Request.java spark/src/main/java/cml/spark/Rows.java \
+  spark/src/main/java/cml/spark/Scan.java spark/src/main/java/cml/spark/Session.java \
+  spark/src/main/java/cml/spark/Source.java spark/src/main/java/cml/spark/Text.java \
+  spark/src/main/java/cml/spark/Types.java spark/src/main/java/cml/spark/Values.java \
+  spark/src/main/java/cml/spark/Write.java spark/src/main/java/cml/spark/Writer.java \
+  spark/src/main/java/cml/spark/Written.java
 spark_extra = \
   spark/README.md spark/make.sh spark/pom.xml spark/requirements.txt
 EXTRA_DIST += $(spark_sources) $(spark_java) $(spark_extra)

@@ -69,11 +69,6 @@ final class Jobs extends SparkListener {
     sc.setJobGroup(group, name, false);
   }
 
-  /** Another name for the jobs that follow. */
-  void name(String name) {
-    sc.setJobDescription(name);
-  }
-
   /** No frame of this request may follow. */
   synchronized void end() {
     group = "";
@@ -117,7 +112,8 @@ final class Jobs extends SparkListener {
 
   /* ---- Spark's listener thread ---- */
 
-  private void note(String text) {
+  /** A word to the user. */
+  void note(String text) {
     try {
       channel.send(Channel.NOTE, new Out().str(text));
     } catch (IOException e) {

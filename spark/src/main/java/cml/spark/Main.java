@@ -6,6 +6,8 @@ package cml.spark;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Timer;
+import java.util.TimerTask;
 import java.util.TreeMap;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -15,6 +17,7 @@ import org.apache.spark.sql.types.StructField;
 
 public final class Main {
   private static final long PATIENCE = 5000; // ms for Spark to stop
+  private static final long WAIT = 20_000; // ms without an executor until that is said
 
   private final Channel channel;
   private final Path folder; // of cmlc, for its socket and our log
@@ -150,7 +153,14 @@ public final class Main {
     jobs.begin("check the workers");
     values = new Values(sc, program, memory, folder);
     Probe probe = new Probe(sc);
-    probe.run(values.app());
+    Timer patience = new Timer(true);
+    patience.schedule(new TimerTask() {
+      @Override
+      public void run() {
+        jobs.note("Spark has given no executor yet: the cluster may be busy, or have none of the size asked for");
+      }
+    }, WAIT);
+    probe.run(values.app(), patience::cancel);
     int partitions = wanted > 0 ? wanted : sc.getConf().getInt("spark.cml.partitions", 0);
     maker = new Source.Maker(spark, probe.block(), partitions > 0 ? partitions : 2 * sc.defaultParallelism());
     return new Out().str(spark.version()).u32(sc.defaultParallelism()).u32(probe.executor.size())

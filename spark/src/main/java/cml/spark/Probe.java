@@ -44,9 +44,13 @@ final class Probe {
     return executor.values().iterator().next().block;
   }
 
-  /** Asks all executors. */
-  void run(App app) throws InterruptedException {
-    ask(app, List.of("")); // waits until there is one
+  /** Asks all executors; `first` is told when there is one. */
+  void run(App app, Runnable first) throws InterruptedException {
+    try {
+      ask(app, List.of("")); // waits until there is one
+    } finally {
+      first.run();
+    }
     if (!sc.isLocal()) await();
     for (int round = 0; round < ROUNDS; round++) {
       List<String> left = new ArrayList<>(places());

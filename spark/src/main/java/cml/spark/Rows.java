@@ -9,7 +9,6 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import org.apache.spark.SparkContext;
-import org.apache.spark.broadcast.Broadcast;
 import scala.jdk.javaapi.CollectionConverters;
 import scala.reflect.ClassTag$;
 import scala.runtime.AbstractFunction2;
@@ -31,9 +30,9 @@ final class Rows {
       extends AbstractFunction2<org.apache.spark.TaskContext, scala.collection.Iterator<byte[]>, Some>
       implements Serializable {
     private final App app;
-    private final Broadcast<byte[]> asked;
+    private final Request asked;
 
-    Task(App app, Broadcast<byte[]> asked) {
+    Task(App app, Request asked) {
       this.app = app;
       this.asked = asked;
     }
@@ -54,10 +53,9 @@ final class Rows {
 
   static Written run(SparkContext sc, Source source, App app, byte[] request, Channel channel)
       throws IOException {
-    Broadcast<byte[]> asked = Values.broadcast(sc, request);
     Written all = new Written();
     int wide = Math.max(1, sc.defaultParallelism());
-    try {
+    try (Request asked = new Request(sc, request)) {
       for (int from = 0; from < source.partitions(); from += wide) {
         List<Object> some = new ArrayList<>();
         for (int p = from; p < Math.min(from + wide, source.partitions()); p++) some.add(p);
@@ -69,8 +67,6 @@ final class Rows {
         }
       }
       return all;
-    } finally {
-      asked.destroy();
     }
   }
 

@@ -10,7 +10,6 @@ import org.apache.spark.SparkContext;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
-import org.apache.spark.broadcast.Broadcast;
 import scala.Tuple2;
 
 final class Scan {
@@ -19,8 +18,7 @@ final class Scan {
   private Scan() {}
 
   static byte[][] run(SparkContext sc, Source source, App app, byte[] request, boolean fold) {
-    Broadcast<byte[]> asked = Values.broadcast(sc, request);
-    try {
+    try (Request asked = new Request(sc, request)) {
       JavaRDD<Part> parts = source.blocks.toJavaRDD().mapPartitionsWithIndex((p, records) ->
           List.of(Part.of(p, Native.scan(app.site(), asked.value(), p, records))).iterator(), true);
       if (fold) parts = merged(parts, app, asked);
@@ -28,12 +26,10 @@ final class Scan {
       all.sort(Comparator.comparingInt(Part::first));
       for (Part p : all) source.blocks.held(p);
       return Part.results(all);
-    } finally {
-      asked.destroy();
     }
   }
 
-  private static JavaRDD<Part> merged(JavaRDD<Part> parts, App app, Broadcast<byte[]> asked) {
+  private static JavaRDD<Part> merged(JavaRDD<Part> parts, App app, Request asked) {
     int n = parts.getNumPartitions(), scale = Math.max(2, (int) Math.ceil(Math.sqrt(n)));
     JavaPairRDD<Long, Part> keyed = parts.mapToPair(p -> new Tuple2<>((long) p.first(), p));
     while (n > MOST) {
@@ -49,7 +45,7 @@ final class Scan {
   }
 
   private static java.util.Iterator<Tuple2<Long, Part>> merge(List<Tuple2<Long, Part>> group, App app,
-      Broadcast<byte[]> asked) {
+      Request asked) {
     if (group.isEmpty()) return java.util.Collections.emptyIterator();
     List<Part> parts = new ArrayList<>();
     group.sort(Comparator.comparing(Tuple2::_1));

@@ -20,7 +20,6 @@ final class Session {
       Map.entry("spark.sql.parquet.int96RebaseModeInWrite", "CORRECTED"),
       Map.entry("spark.sql.avro.datetimeRebaseModeInRead", "CORRECTED"),
       Map.entry("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS"),
-      Map.entry("spark.sql.parquet.filterPushdown", "false"),
       Map.entry("spark.sql.files.ignoreCorruptFiles", "false"),
       Map.entry("spark.sql.files.ignoreMissingFiles", "false"),
       Map.entry("spark.sql.codegen.wholeStage", "true"),
@@ -42,7 +41,7 @@ final class Session {
     DEFAULTS.forEach(conf::setIfMissing);
     SparkSession spark = SparkSession.builder().config(conf).getOrCreate();
     SparkContext sc = spark.sparkContext();
-    sc.setLogLevel(conf.get("spark.cml.log", "OFF"));
+    if (!conf.contains("spark.log.level")) sc.setLogLevel("WARN");
     for (Tuple2<String, String> t : sc.getConf().getAllWithPrefix("spark.sql.")) {
       sc.setLocalProperty("spark.sql." + t._1(), t._2()); // as Spark's own queries take them to executors
     }

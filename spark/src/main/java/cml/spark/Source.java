@@ -51,6 +51,16 @@ final class Source {
     if (blocks.context().cleaner().isDefined()) blocks.context().cleaner().get().doCleanupShuffle(shuffle, false);
   }
 
+  /** Rows of a Parquet file. */
+  static long footer(Path file, Configuration conf) {
+    try (var r = ParquetFileReader.open(HadoopInputFile.fromPath(file, conf))) {
+      return r.getRecordCount();
+    } catch (IOException | RuntimeException e) {
+      throw new CmlException(CmlException.DATA, "CML0533", file.toString(), "Spark cannot read it: "
+          + Reasons.brief(e), "");
+    }
+  }
+
   /** Makes sources. */
   static final class Maker {
     private final SparkSession spark;
@@ -134,19 +144,10 @@ final class Source {
       SerializableConfiguration c = conf;
       int tasks = Math.min(file.size(), Math.max(sc.defaultParallelism(), file.size() / 64));
       for (Tuple2<Integer, Long> t : sc.parallelize(file, tasks)
-          .map(f -> new Tuple2<>(f._1(), footer(f._2(), c.value()))).collect()) {
+          .map(f -> new Tuple2<>(f._1(), footer(new Path(f._2()), c.value()))).collect()) {
         rows[t._1()] = t._2();
       }
       return rows;
-    }
-
-    private static long footer(String file, Configuration conf) {
-      try (var r = ParquetFileReader.open(HadoopInputFile.fromPath(new Path(file), conf))) {
-        return r.getRecordCount();
-      } catch (IOException | RuntimeException e) {
-        throw new CmlException(CmlException.DATA, "CML0533", file, "Spark cannot read it: " + Reasons.brief(e),
-            "");
-      }
     }
 
     /* The same plan is read again by the exchange. */

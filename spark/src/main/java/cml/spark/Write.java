@@ -14,7 +14,6 @@ import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaRDD;
-import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -44,12 +43,11 @@ final class Write {
   }
 
   private Written run(byte[] request, To to) throws Exception {
-    Broadcast<byte[]> asked = Values.broadcast(spark.sparkContext(), request);
     CollectionAccumulator<Written.One> done = new CollectionAccumulator<>();
     spark.sparkContext().register(done);
     App a = app;
     int columns = column.length;
-    try {
+    try (Request asked = new Request(spark.sparkContext(), request)) {
       JavaRDD<InternalRow> rows = source.blocks.toJavaRDD().mapPartitionsWithIndex((p, records) ->
           rows(new Writer(a, asked.value(), p, records), p, columns, done), true);
       to.write(((org.apache.spark.sql.classic.SparkSession) spark).internalCreateDataFrame(rows.rdd(), schema(),
@@ -58,8 +56,6 @@ final class Write {
       for (Written.One one : done.value()) all.add(source, one);
       all.bytes = jobs.written();
       return all;
-    } finally {
-      asked.destroy();
     }
   }
 
@@ -116,10 +112,11 @@ final class Write {
     } catch (IOException e) {
       throw unwritable(to, "it cannot be written: " + Reasons.brief(e), "");
     }
+    fs.deleteOnExit(part);
     try {
       Written w = run(request, rows -> rows.write().parquet(part.toString()));
       if (!w.troubled()) {
-        w.bytes = size(fs, part);
+        w.bytes = size(fs, part, w.rows());
         replace(fs, path, part, old);
       }
       return w;
@@ -127,13 +124,24 @@ final class Write {
       throw unwritable(to, "it cannot be written: " + Reasons.brief(e), "");
     } finally {
       remove(fs, part);
+      fs.cancelDeleteOnExit(part);
     }
   }
 
-  private static long size(FileSystem fs, Path folder) throws IOException {
-    long n = 0;
-    for (FileStatus s : fs.listStatus(folder)) n += s.isFile() ? s.getLen() : 0;
-    return n;
+  /* Bytes of the files. Workers on other machines write a local path there: then some are missing here. */
+  private long size(FileSystem fs, Path folder, long rows) throws IOException {
+    boolean check = fs.getScheme().equals("file") && !spark.sparkContext().isLocal();
+    long bytes = 0, found = 0;
+    for (FileStatus s : fs.listStatus(folder)) {
+      if (!s.isFile()) continue;
+      bytes += s.getLen();
+      if (check && s.getPath().getName().startsWith("part-")) found += Source.footer(s.getPath(), fs.getConf());
+    }
+    if (check && found != rows) {
+      throw unwritable(folder.getParent().toString(), "the workers wrote " + (rows - found) + " of " + rows
+          + " rows to disks of their own", "Name a place that all machines share, such as hdfs:// or s3a://.");
+    }
+    return bytes;
   }
 
   private static void replace(FileSystem fs, Path path, Path part, Path old) throws IOException {

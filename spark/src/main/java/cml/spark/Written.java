@@ -31,14 +31,14 @@ final class Written {
     return all.values().stream().anyMatch(o -> Native.troubled(o.part.result));
   }
 
+  long rows() {
+    return all.values().stream().mapToLong(o -> o.rows).sum();
+  }
+
   Out answer() {
     List<Part> parts = new ArrayList<>();
-    long rows = 0;
-    for (One o : all.values()) {
-      parts.add(o.part);
-      rows += o.rows;
-    }
+    for (One o : all.values()) parts.add(o.part);
     boolean bad = troubled();
-    return new Out().u64(bad ? 0 : rows).u64(bad ? 0 : bytes).blobs(Part.results(parts));
+    return new Out().u64(bad ? 0 : rows()).u64(bad ? 0 : bytes).blobs(Part.results(parts));
   }
 }
