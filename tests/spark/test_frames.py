@@ -311,7 +311,7 @@ class Frames:
         t = frames.source_input("table", what="no_such_table")
         self.fails(4, "CML0533", ["no_such_table"], self.d.source, 20, 2, [t], [("a", "int")])
         for q in "DROP TABLE x", "WITH a AS (SELECT 1) INSERT INTO x SELECT * FROM a", "SELEC 1":
-            self.fails(4, "CML0533", [], self.d.source, 20, 2, [frames.source_input("sql", what=q)], [("a", "int")])
+            self.fails(4, "CML0533", [], self.d.source, 20, 2, [frames.source_input("query", what=q)], [("a", "int")])
         hidden = os.path.join(self.work, "_h.parquet")
         shutil.copy(self.files[0], hidden)
         self.fails(4, "CML0533", ["begin with _"], self.d.source, 20, 0, [frames.source_input("parquet", [hidden])],

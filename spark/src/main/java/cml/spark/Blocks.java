@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The records of a source after the exchange: partition p has those of its blocks, in order. Native code
 // keeps the blocks that it made of them, so the parent (which fetches them) is asked only when native code
-// asks, and a partition prefers the executor that had it last.
+// asks, and a partition prefers the executor that had it last. Rows are counted once more on their way: what
+// was read is what was counted before, or nothing is made of it.
 package cml.spark;
 
 import java.util.Iterator;
@@ -15,8 +16,11 @@ import scala.reflect.ClassTag$;
 final class Blocks extends RDD<byte[]> {
   private final transient String[] place; // of each partition: of the executor that had it; null: none yet
 
-  Blocks(RDD<byte[]> parent) {
+  private final long[] rows; // of each partition
+
+  Blocks(RDD<byte[]> parent, long[] rows) {
     super(parent, ClassTag$.MODULE$.apply(byte[].class));
+    this.rows = rows;
     place = new String[parent.getNumPartitions()];
   }
 
@@ -46,6 +50,7 @@ final class Blocks extends RDD<byte[]> {
     RDD<byte[]> parent = parent();
     return CollectionConverters.asScala(new Iterator<byte[]>() {
       private Iterator<byte[]> all;
+      private long left = rows[p.index()];
 
       private Iterator<byte[]> all() {
         if (all == null) all = CollectionConverters.asJava(parent.iterator(p, task));
@@ -54,12 +59,16 @@ final class Blocks extends RDD<byte[]> {
 
       @Override
       public boolean hasNext() {
-        return all().hasNext();
+        if (all().hasNext()) return true;
+        if (left != 0) throw Positions.changed();
+        return false;
       }
 
       @Override
       public byte[] next() {
-        return all().next();
+        byte[] record = all().next();
+        left -= Records.rows(record);
+        return record;
       }
     });
   }

@@ -43,7 +43,7 @@ final class Input {
   Dataset<Row> load(SparkSession spark) {
     try {
       if (format.equalsIgnoreCase("table")) return spark.table(what);
-      if (format.equalsIgnoreCase("sql")) return Query.rows(spark, this);
+      if (format.equalsIgnoreCase("sql") || format.equalsIgnoreCase("query")) return Query.rows(spark, this);
       DataFrameReader r = spark.read().format(format).options(options);
       if (!files.isEmpty()) {
         return r.load(files.stream().map(Input::literal).toArray(String[]::new));

@@ -7,9 +7,11 @@ import java.io.Serializable;
 final class Keys implements Serializable {
   final int block; // positions of one
   private final long[] first; // block of each file; then how many there are
+  private final transient long[] rows; // of each file
 
   Keys(int block, long[] rows) {
     this.block = block;
+    this.rows = rows;
     first = new long[rows.length + 1];
     for (int i = 0; i < rows.length; i++) first[i + 1] = first[i] + (rows[i] + block - 1) / block;
   }
@@ -25,6 +27,18 @@ final class Keys implements Serializable {
           "Run it again.");
     }
     return b * block + pos % block;
+  }
+
+  /** The rows of each of `parts` partitions, which Ranges makes of the blocks. */
+  long[] rows(int parts) {
+    long[] all = new long[parts];
+    Ranges ranges = new Ranges(Math.max(blocks(), 1), parts, 1);
+    for (int f = 0; f < rows.length; f++) {
+      for (long b = first[f]; b < first[f + 1]; b++) {
+        all[ranges.getPartition(b)] += Math.min(block, rows[f] - (b - first[f]) * block);
+      }
+    }
+    return all;
   }
 
   Long key(byte[] record) {

@@ -130,7 +130,7 @@ final class Positions {
     return uri.replaceFirst("^(\\w+):///+", "$1:/");
   }
 
-  private static CmlException changed() {
+  static CmlException changed() {
     return new CmlException(CmlException.DATA, "CML0533", "", "the files of the source changed while they were "
         + "read", "Run it again.");
   }

@@ -17,7 +17,7 @@ final class Reasons {
       String s = text(t);
       if (!s.isEmpty()) last = s;
     }
-    boolean within = last.isEmpty() || first.contains(last);
+    boolean within = last.isEmpty() || first.contains(last) || last.contains(first);
     return brief(first.isEmpty() ? last : within ? first : first + ": " + last);
   }
 
@@ -25,6 +25,7 @@ final class Reasons {
   static String brief(String s) {
     int lost = s.indexOf("Lost task "), reason = lost < 0 ? -1 : s.indexOf("): ", lost);
     if (reason >= 0) s = s.substring(reason + 3);
+    s = s.replace("Job aborted due to stage failure: ", "");
     int trace = s.indexOf("\n\tat "), driver = s.indexOf("\nDriver stacktrace");
     if (trace >= 0) s = s.substring(0, trace);
     if (driver >= 0 && driver < s.length()) s = s.substring(0, driver);
@@ -33,9 +34,13 @@ final class Reasons {
     return s.length() > MOST ? s.substring(0, MOST) + "..." : s;
   }
 
+  /* Of a message of Spark's with a code, "[CODE] Words. Advice.", the words. */
   private static String text(Throwable t) {
     String s = t.getMessage();
     if (s == null || s.isBlank()) return t.getClass().getSimpleName();
+    if (t instanceof SparkThrowable && s.startsWith("[")) {
+      s = s.substring(s.indexOf(']') + 1).split("\\.\\s+(?=[A-Z])|\\n== SQL", 2)[0].strip();
+    }
     return t instanceof OutOfMemoryError ? "out of memory: " + s : s;
   }
 

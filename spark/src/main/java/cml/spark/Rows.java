@@ -66,7 +66,7 @@ final class Rows {
           if (!all.troubled()) send(channel, s.record, all);
         }
       }
-      return all;
+      return all.whole(source);
     }
   }
 

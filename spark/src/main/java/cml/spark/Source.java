@@ -202,7 +202,7 @@ final class Source {
           .setSerializer(new KryoSerializer(kryo));
       RDD<byte[]> values = JavaPairRDD.fromRDD(shuffled, key, bytes).values().rdd();
       int id = ((org.apache.spark.ShuffleDependency<?, ?, ?>) shuffled.dependencies().head()).shuffleId();
-      return new Source(stage, new Blocks(values), rows, id);
+      return new Source(stage, new Blocks(values, keys.rows(parts)), rows, id);
     }
   }
 }

@@ -55,7 +55,7 @@ final class Write {
       Written all = new Written();
       for (Written.One one : done.value()) all.add(source, one);
       all.bytes = jobs.written();
-      return all;
+      return all.whole(source);
     }
   }
 

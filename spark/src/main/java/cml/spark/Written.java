@@ -27,6 +27,13 @@ final class Written {
     if (all.putIfAbsent(one.part.first(), one) == null) source.blocks.held(one.part);
   }
 
+  /** All tasks have ended well: has each told of its partition? */
+  Written whole(Source source) {
+    if (all.size() == source.partitions()) return this;
+    throw new CmlException(CmlException.FAULT, "CML0603", "", all.size() + " of " + source.partitions()
+        + " partitions were written", "");
+  }
+
   boolean troubled() {
     return all.values().stream().anyMatch(o -> Native.troubled(o.part.result));
   }
