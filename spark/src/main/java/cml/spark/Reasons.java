@@ -38,6 +38,7 @@ final class Reasons {
   private static String text(Throwable t) {
     String s = t.getMessage();
     if (s == null || s.isBlank()) return t.getClass().getSimpleName();
+    s = s.strip();
     if (t instanceof SparkThrowable && s.startsWith("[")) {
       s = s.substring(s.indexOf(']') + 1).split("\\.\\s+(?=[A-Z])|\\n== SQL", 2)[0].strip();
     }
