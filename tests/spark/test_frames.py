@@ -322,6 +322,25 @@ class Frames:
         self.fails(4, "CML0533", ["junk.parquet"], self.d.source, 20, 0, [frames.source_input("parquet", [junk])],
                    [("a", "int")])
 
+    def test_nanoseconds(self):
+        us = [None if i % 5 == 0 else (i - 2000) * 10**9 + i for i in range(7000)]
+        late = pa.array([x if x is None else x * 1000 for x in us], pa.timestamp("ns"))
+        f = [os.path.join(self.work, f"ns{i}.parquet") for i in range(2)]
+        pq.write_table(pa.table({"t": late, "s": pa.array([{"t": x} for x in late.to_pylist()],
+                                                          pa.struct([("t", pa.timestamp("ns"))]))}), f[0])
+        pq.write_table(pa.table({"t": late.cast(pa.timestamp("us")), "u": late}), f[1])
+        i = [frames.source_input("parquet", [x]) for x in f]
+        rows, parts = self.d.source(22, 0, i[:1], [("t", "timestamp"), ("s.t", "timestamp")])
+        want = [x if x is None else EPOCH + datetime.timedelta(microseconds=x) for x in us]
+        for v in together(self.d.reduce(22, b"records"), 2, rows, parts)[0]:
+            same(v, want)
+        self.fails(4, "CML0533", ["nanoseconds"], self.d.source, 22, 0, i[:1], [("t", "int")])
+        both = frames.source_input("parquet", f)
+        self.fails(4, "CML0533", ["ns1.parquet"], self.d.source, 22, 0, [both], [("t", "timestamp")])
+        pq.write_table(pa.table({"t": pa.array([1000, 1001], pa.timestamp("ns"))}), f[0])
+        self.d.source(22, 0, i[:1], [("t", "timestamp")])
+        self.fails(4, "CML0533", ["finer"], self.d.reduce, 22, b"records")
+
     def test_corrupt_page(self):
         bad = os.path.join(self.work, "bad.parquet")
         b = bytearray(open(self.files[0], "rb").read())

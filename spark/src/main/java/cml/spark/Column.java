@@ -55,6 +55,19 @@ final class Column implements Serializable {
     final int[] inner; // fields of structs, from the outside in
     final int type, extra; // of records
     final int precision; // of a decimal
+    final boolean nanos; // a timestamp that Spark reads as a whole number of nanoseconds
+
+    private Place(Place p) {
+      vector = p.vector;
+      inner = p.inner;
+      type = Records.TIMESTAMP;
+      extra = precision = 0;
+      nanos = true;
+    }
+
+    Place nanos() {
+      return new Place(this);
+    }
 
     Place(int vector, DataType t, String[] path) {
       this.vector = vector;
@@ -66,6 +79,7 @@ final class Column implements Serializable {
       }
       type = Types.stored(t);
       extra = t instanceof DecimalType d ? d.scale() : 0;
+      nanos = false;
       precision = t instanceof DecimalType d ? d.precision() : 0;
     }
   }

@@ -76,7 +76,7 @@ final class Encoder {
     }
     if (p.type == Records.STRING) {
       texts(v, words[k], from, n, valid);
-    } else if (!bulk(v, p.type, from, n)) {
+    } else if (p.nanos || !bulk(v, p.type, from, n)) {
       each(v, p, from, n, valid);
     }
   }
@@ -124,9 +124,15 @@ final class Encoder {
         case Records.F32 -> Platform.putFloat(out, to + i * 4L, v.getFloat(r));
         case Records.F64 -> Platform.putDouble(out, to + i * 8L, v.getDouble(r));
         case Records.DECIMAL -> Platform.putLong(out, to + i * 8L, unscaled(v, p, r));
-        default -> Platform.putLong(out, to + i * 8L, v.getLong(r));
+        default -> Platform.putLong(out, to + i * 8L, p.nanos ? micros(v.getLong(r)) : v.getLong(r));
       }
     }
+  }
+
+  private static long micros(long nanos) {
+    if (nanos % 1000 == 0) return nanos / 1000;
+    throw new CmlException(CmlException.DATA, "CML0533", "", "a timestamp is finer than a microsecond",
+        "Round it before.");
   }
 
   private static long unscaled(ColumnVector v, Column.Place p, int row) {

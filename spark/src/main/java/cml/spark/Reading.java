@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.apache.spark.rdd.RDD;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -43,12 +44,17 @@ final class Reading {
   }
 
   /** The wanted columns of an input; `ordinal`: of its files, or null: sorted rows, without files. */
-  static Reading of(SparkSession spark, Input input, Column[] column, Map<String, Integer> ordinal) {
+  static Reading of(SparkSession spark, Input input, Column[] column, Map<String, Integer> ordinal,
+      Set<String> nanos) {
     try {
       Dataset<Row> all = input.load(spark);
       String[][] path = new String[column.length][];
-      for (int k = 0; k < column.length; k++) path[k] = check(input, column[k], all.schema());
-      return ordinal == null ? sorted(all, path) : positioned(all, input.isParquet(), path, ordinal);
+      for (int k = 0; k < column.length; k++) path[k] = check(input, column[k], all.schema(), nanos);
+      Reading r = ordinal == null ? sorted(all, path) : positioned(all, input.isParquet(), path, ordinal);
+      for (int k = 0; k < column.length; k++) {
+        if (nanos.contains(column[k].name)) r.place[k] = r.place[k].nanos();
+      }
+      return r;
     } catch (Exception | LinkageError e) { // Spark's own are not declared
       throw input.unreadable(e);
     }
@@ -56,20 +62,21 @@ final class Reading {
 
   /* ---- Columns ---- */
 
-  private static String[] check(Input input, Column c, StructType schema) {
+  private static String[] check(Input input, Column c, StructType schema, Set<String> nanos) {
     String[] path = Column.path(c.name, schema);
     if (path == null) {
       throw input.unreadable("there is no column `" + c.name + "`", "It has " + names(schema) + ".");
     }
     DataType t = type(schema, path);
-    int stored = Types.stored(t);
+    boolean nano = nanos.contains(c.name);
+    int stored = nano ? Records.TIMESTAMP : Types.stored(t);
     if (stored == 0) {
       throw input.unreadable("the column `" + c.name + "` is of Spark's type " + t.sql().toLowerCase()
           + ", which cml does not read", "Leave it out of the schema, or convert it before.");
     }
     if (!Types.fits(stored, c.kind)) {
       throw input.unreadable("the column `" + c.name + "` is declared as " + Types.kind(c.kind)
-          + ", but is of Spark's type " + t.sql().toLowerCase(), "Declare it as what it is.");
+          + ", but is of Spark's type " + (nano ? "timestamp in nanoseconds" : t.sql().toLowerCase()), "Declare it as what it is.");
     }
     return path;
   }

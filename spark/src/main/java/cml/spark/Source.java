@@ -9,11 +9,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
-import org.apache.parquet.hadoop.ParquetFileReader;
-import org.apache.parquet.hadoop.util.HadoopInputFile;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -49,16 +48,6 @@ final class Source {
   /** What the exchange left on the disks is removed. */
   void drop() {
     if (blocks.context().cleaner().isDefined()) blocks.context().cleaner().get().doCleanupShuffle(shuffle, false);
-  }
-
-  /** Rows of a Parquet file. */
-  static long footer(Path file, Configuration conf) {
-    try (var r = ParquetFileReader.open(HadoopInputFile.fromPath(file, conf))) {
-      return r.getRecordCount();
-    } catch (IOException | RuntimeException e) {
-      throw new CmlException(CmlException.DATA, "CML0533", file.toString(), "Spark cannot read it: "
-          + Reasons.brief(e), "");
-    }
   }
 
   /** Makes sources. */
@@ -97,11 +86,12 @@ final class Source {
       for (Input in : input) {
         boolean files = how != SORTED && !in.files.isEmpty();
         Map<String, Integer> ordinal = files ? ordinals(in, rows.size()) : null;
-        Reading r = Reading.of(spark, in, column, ordinal);
+        Footers footers = files && in.isParquet() ? Footers.read(sc, conf, in, column) : null;
+        Reading r = Reading.of(spark, in, column, ordinal, footers == null ? Set.of() : footers.nanos);
         reading.add(r);
-        if (files && in.isParquet()) {
+        if (footers != null) {
           plan.add(r.positions);
-          for (long n : footers(in)) rows.add(n);
+          for (long n : footers.rows) rows.add(n);
         } else {
           Map<Positions.Unit, Long> before = count(r);
           Positions.Plan p = prefix(r.positions, before, rows.size(), files ? in.files.size() : 1, rows);
@@ -135,19 +125,6 @@ final class Source {
         }
       }
       return ordinal;
-    }
-
-    private long[] footers(Input in) {
-      List<Tuple2<Integer, String>> file = new ArrayList<>();
-      for (int i = 0; i < in.files.size(); i++) file.add(new Tuple2<>(i, in.files.get(i)));
-      long[] rows = new long[file.size()];
-      SerializableConfiguration c = conf;
-      int tasks = Math.min(file.size(), Math.max(sc.defaultParallelism(), file.size() / 64));
-      for (Tuple2<Integer, Long> t : sc.parallelize(file, tasks)
-          .map(f -> new Tuple2<>(f._1(), footer(new Path(f._2()), c.value()))).collect()) {
-        rows[t._1()] = t._2();
-      }
-      return rows;
     }
 
     /* The same plan is read again by the exchange. */

@@ -135,7 +135,7 @@ final class Write {
     for (FileStatus s : fs.listStatus(folder)) {
       if (!s.isFile()) continue;
       bytes += s.getLen();
-      if (check && s.getPath().getName().startsWith("part-")) found += Source.footer(s.getPath(), fs.getConf());
+      if (check && s.getPath().getName().startsWith("part-")) found += Footers.rows(s.getPath(), fs.getConf());
     }
     if (check && found != rows) {
       throw unwritable(folder.getParent().toString(), "the workers wrote " + (rows - found) + " of " + rows
