@@ -34,7 +34,8 @@ spark_PROGRAMS = spark/libcml-spark.so
 spark_DATA = spark/cml-spark.jar
 spark_libcml_spark_so_SOURCES = $(spark_sources)
 spark_libcml_spark_so_CPPFLAGS = $(AM_CPPFLAGS) -isystem $(JDK_HOME)/include -isystem $(JDK_HOME)/include/linux
-spark_libcml_spark_so_LDFLAGS = $(AM_LDFLAGS) -shared -Wl,--as-needed -Wl,--gc-sections -Wl,--exclude-libs,ALL -Wl,-z,defs
+spark_libcml_spark_so_LDFLAGS = $(AM_LDFLAGS) -shared -Wl,--as-needed -Wl,--gc-sections -Wl,--exclude-libs,ALL -Wl,-z,defs \
+  -Wl,--strip-debug
 # zlib and libzstd are linked into it, and nothing reaches jansson and nettle: executors have the C library only.
 spark_libcml_spark_so_LDADD = libstdlib.a libvm.a libkernel.a libbase.a $(SPARK_LIBS)
 

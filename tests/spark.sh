@@ -4,7 +4,8 @@
 # workers, each a JVM of its own. Prints TAP. NAME is a part below, without its "part_"; all of them otherwise.
 #
 #   library    what executors are sent needs no other library and no newer C library than is promised
-#   examples   every example has the bytes of a local run: bundle, predictions, report
+#   frames     the Java side by itself, over the frames that cmlc speaks (spark/test_frames.py; needs the oracle's Python)
+#   examples   every example has the bytes of a local run: bundle, predictions, report; the JVM looks at each native call
 #   same       so has the largest one with one worker and with two, in 3 and in 17 partitions
 #   lost       executors that are killed or halted while a model is trained change nothing
 #   broken     bad rows and damaged files are told as a local run tells them; nothing is left of the outputs
@@ -196,6 +197,23 @@ part_library() {
   ok $? "what executors are sent needs no newer C library than is promised" found
 }
 
+part_frames() {
+  python=${CML_PYTHON:-$build/venv/bin/python}
+  if ! "$python" -c 'import pyarrow' 2>/dev/null; then
+    ok 0 "frames # SKIP there is no Python with pyarrow (scripts/setup-oracle, or CML_PYTHON)"
+    return
+  fi
+  "$python" "$root/tests/spark/test_frames.py" "$build/spark/cml-spark.jar" >frames.out 2>frames.err
+  [ $? -eq 0 ] && [ "$(sed -n 's/^1\.\.//p' frames.out)" = "$(grep -c '^ok ' frames.out)" ]
+  ok $? "frames: all tests are run" frames.err
+  while read -r word number text; do
+    case $word in
+      ok) ok 0 "frames: ${text#- }" ;;
+      not) sed -n "/^not ok ${text%% *} /,/^[on1]/p" frames.out >frames.one; ok 1 "frames: ${text#* - }" frames.one ;;
+    esac
+  done <frames.out
+}
+
 part_examples() {
   for program in "$root"/examples/*/*.cml; do
     example=$(basename "$program" .cml)
@@ -203,9 +221,12 @@ part_examples() {
     folder "home-$example" "$program"
     folder "$example" "$program"
     at_home "home-$example"
-    on_spark "$example"
+    on_spark "$example" --conf "spark.executor.extraJavaOptions=-Xcheck:jni -XX:+UseSerialGC"
     same_as "home-$example" "$example" "$example: the bytes of a local run"
   done
+  grep -h -A 8 -E 'in native method|FATAL ERROR' one/*/*/std* two/*/*/std* >found
+  [ ! -s found ]
+  ok $? "the JVM finds nothing wrong in what native code does with it" found
 }
 
 part_same() {
@@ -317,7 +338,7 @@ part_full() {
     ok 0 "a full scratch disk # SKIP a small one cannot be mounted here"
     return
   fi
-  large=$master
+  large=${master:-}
   in_small_disk=yes
   { start_master small-master && start_worker small; } || ok 1 "a worker with a small disk starts" small.log
   in_small_disk=
@@ -369,14 +390,14 @@ part_stopped() {
 }
 
 configure_spark
-[ $# -gt 0 ] || set -- library examples same lost broken full stopped
-if [ "$*" != library ]; then
+[ $# -gt 0 ] || set -- library frames examples same lost broken full stopped
+case " $* " in *" examples "* | *" same "* | *" lost "* | *" broken "* | *" stopped "*)
   if ! { start_master master && start_worker one && start_worker two; }; then
     ok 1 "a cluster of Spark starts" "$work/two.log"
     echo "1..$n"
     exit 1
-  fi
-fi
+  fi ;;
+esac
 long_program >long.cml
 for part in "$@"; do "part_$part"; done
 echo "1..$n"
