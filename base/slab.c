@@ -16,6 +16,7 @@ enum { SLAB = 32 << 20 };
 struct Slab {
   atomic_int refs; /* arrays, and who made it */
   size_t used, n;
+  size_t touched;  /* up to here pages are there */
 };
 
 enum { HEAD = (sizeof(Slab) + 63) / 64 * 64 };
@@ -28,7 +29,7 @@ Slab *slab_new(size_t n) {
   if (!s)
     return NULL;
   atomic_init(&s->refs, 1);
-  s->used = HEAD;
+  s->used = s->touched = HEAD;
   s->n = n;
   return s;
 }
@@ -47,6 +48,15 @@ void slab_trim(Slab *s, const void *p, size_t n) {
   size_t end = (size_t)((const char *)p - (const char *)s) + ((n + 63) & ~(size_t)63);
   if (end < s->used)
     s->used = end;
+}
+
+void slab_touch(Slab *s, void *p, size_t n) {
+  size_t from = (size_t)((char *)p - (char *)s), to = from + n;
+  from = from > s->touched ? from : s->touched;
+  if (to <= from)
+    return;
+  mem_touch((char *)s + from, to - from);
+  s->touched = to;
 }
 
 void slab_rewind(Slab *s) {

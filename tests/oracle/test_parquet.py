@@ -22,6 +22,9 @@ def table(share, strange):
     word = np.array(["", "a", "twelve bytes", "thirteen byte", "Zürich", "\U0001f600 " * 5, "x" * 300])
     return pa.table({
         "y": pa.array(rng.normal(size=N)),
+        "part": pa.array(np.where(np.arange(N) // 20_000 % 2 == 0, rng.normal(size=N), 1.5)),
+        "ids": pa.array(rng.integers(-2 ** 63, 2 ** 63 - 1, N)),
+        "last": pa.array([*rng.normal(size=N - 1), None]),
         "d": nulls(rng.normal(size=N) * 10.0 ** rng.integers(-300, 300, N), share, pa.float64()),
         "few": nulls(rng.integers(0, 9, N) / 4, share, pa.float64()),
         "f": nulls(rng.normal(size=N).astype(np.float32), share, pa.float32()),

@@ -221,6 +221,25 @@ static void test_columns(void **state)
   assert_true(k_rows_of(col, 2, 5, 2, out) && out[9] == x[1][4]);
 }
 
+/* one NaN, of either sign, at each place */
+static void test_nan(void **state)
+{
+  (void)state;
+  double x[70] = { 0 };
+  uint64_t seed = 3;
+  for (size_t n = 0; n <= 70; n++) {
+    for (size_t i = 0; i < n; i++)
+      x[i] = i % 9 ? draw(&seed) : i & 1 ? INFINITY : -INFINITY;
+    assert_false(k_any_nan(x, n));
+    for (size_t i = 0; i < n; i++) {
+      double was = x[i];
+      x[i] = i & 1 ? (double)NAN : -(double)NAN;
+      assert_true(k_any_nan(x, n));
+      x[i] = was;
+    }
+  }
+}
+
 /* rows around a centre, of widths around those of vectors: differences and ranges */
 static void test_around(void **state)
 {
@@ -261,6 +280,7 @@ int main(void)
     cmocka_unit_test(test_rows),
     cmocka_unit_test(test_columns),
     cmocka_unit_test(test_around),
+    cmocka_unit_test(test_nan),
   };
   return cmocka_run_group_tests_name("dot", tests, NULL, NULL);
 }

@@ -44,6 +44,7 @@ typedef struct PqFile {
   pthread_mutex_t lock; /* of: */
   PqHeld **held;     /* the last data page and the last dictionary of each column */
   uint64_t bytes;    /* theirs */
+  atomic_bool *other; /* by column: it has a page that pq_walk_plain does not read */
 } PqFile;
 
 /* *out is NULL where DuckDB has to read the file, or say what is wrong with it. Closed by the last drop. */
@@ -123,6 +124,11 @@ typedef struct PqWalk {
 } PqWalk;
 
 Status pq_walk_begin(PqWalk *w, const PqFile *f, uint32_t group, uint32_t col, Err *e);
+/* The page with row `row` of the group, which is not before those found so far. */
+Status pq_find(PqWalk *w, uint64_t row, Err *e);
+/* Of a column of 8 bytes a value: *m rows from `row` on, at most n, of one page, to `to`. 0: they do not lie
+ * in the file like that, and pq_walk reads them; what is at `to` is lost. parquet_plain.c */
+Status pq_walk_plain(PqWalk *w, uint64_t row, uint32_t n, void *to, uint32_t *m, Err *e);
 /* Rows from `row` of the group on, at most n, of one page. */
 Status pq_walk(PqWalk *w, uint64_t row, uint32_t n, PqSlice *out, Err *e);
 void pq_walk_free(PqWalk *w);

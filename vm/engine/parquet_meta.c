@@ -345,7 +345,8 @@ static Status footer(Meta *m, Thrift *t, const char *const *name, uint32_t n, Ar
   f->ncol = n;
   f->col = mem_alloc((n + 1) * sizeof *f->col);
   f->held = mem_alloc((2 * (size_t)n + 1) * sizeof *f->held);
-  if (!f->col || !f->held)
+  f->other = mem_alloc(((size_t)n + 1) * sizeof *f->other);
+  if (!f->col || !f->held || !f->other)
     return err_memory(e);
   while ((type = thrift_field(t, &id)) != 0 && !m->strange) {
     if (id == 2 && type == THRIFT_LIST) {
@@ -384,6 +385,7 @@ void pq_drop(PqFile *f) {
   for (uint32_t i = 0; f->held && i < 2 * f->ncol; i++)
     pq_held_drop(f->held[i]);
   mem_free(f->held);
+  mem_free(f->other);
   pthread_mutex_destroy(&f->lock);
   if (f->fd >= 0)
     close(f->fd);

@@ -506,7 +506,7 @@ Status pq_walk_begin(PqWalk *w, const PqFile *f, uint32_t group, uint32_t col, E
   return w->there && w->code ? ST_OK : err_memory(e);
 }
 
-Status pq_walk(PqWalk *w, uint64_t row, uint32_t n, PqSlice *out, Err *e) {
+Status pq_find(PqWalk *w, uint64_t row, Err *e) {
   while (w->end <= row) {
     if (next_header(w, e) != ST_OK)
       return e->code;
@@ -518,6 +518,12 @@ Status pq_walk(PqWalk *w, uint64_t row, uint32_t n, PqSlice *out, Err *e) {
       w->end += w->page.n;
     }
   }
+  return ST_OK;
+}
+
+Status pq_walk(PqWalk *w, uint64_t row, uint32_t n, PqSlice *out, Err *e) {
+  if (pq_find(w, row, e) != ST_OK)
+    return e->code;
   uint64_t left = w->end - row;
   return slice(w, (uint32_t)(row - w->row), left < n ? (uint32_t)left : n, out, e);
 }

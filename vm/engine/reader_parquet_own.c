@@ -9,6 +9,7 @@
 #include "base/unicode.h"
 #include "vm/engine/parquet.h"
 #include "vm/engine/parts.h"
+#include "vm/kernel/rows.h"
 
 typedef struct Own { /* what making a block needs */
   Draft *b;
@@ -105,17 +106,6 @@ static void spread_bools(const PqSlice *s, uint8_t *out) {
   }
 }
 
-static bool any_nan(const double *v, uint32_t n) {
-  uint64_t bad[4] = {0};
-  uint32_t i = 0;
-  for (; n - i >= 4; i += 4)
-    for (int k = 0; k < 4; k++)
-      bad[k] |= v[i + k] != v[i + k];
-  for (; i < n; i++)
-    bad[0] |= v[i] != v[i];
-  return (bad[0] | bad[1] | bad[2] | bad[3]) != 0;
-}
-
 /* The bytes of `there` as DuckDB's bits; NULL: all are. */
 static const uint64_t *validity_of(Own *o, const PqSlice *s) {
   if (!s->there)
@@ -155,7 +145,7 @@ static bool put_numbers(Own *o, uint32_t k, const PqSlice *s, uint32_t at) {
   Kind kind = b->col[k].kind;
   if (kind == KIND_FLOAT && type == DUCKDB_TYPE_DOUBLE) {
     spread_uint64_t(s, &o->w.dict, c->col.f + at);
-    if (any_nan(c->col.f + at, s->n) && !typed_check_nan(b, k, validity_of(o, s), 0, s->n, at))
+    if (k_any_nan(c->col.f + at, s->n) && !typed_check_nan(b, k, validity_of(o, s), 0, s->n, at))
       return false;
     return put_nulls(b, k, s, at);
   }
@@ -253,12 +243,25 @@ static Status put_texts(Own *o, uint32_t k, const PqSlice *s, uint32_t at, Err *
 
 /* ---- Blocks ---- */
 
+/* Values that can be taken from the file into the column: *m of them. */
+static Status put_plain(Own *o, uint32_t k, uint64_t row, uint32_t n, uint32_t at, uint32_t *m, Err *e) {
+  Draft *b = o->b;
+  duckdb_type type = b->type[k].type;
+  Kind kind = b->col[k].kind;
+  bool number = kind == KIND_FLOAT && type == DUCKDB_TYPE_DOUBLE;
+  *m = 0;
+  if (!number && !((kind == KIND_INT || kind == KIND_DURATION) && type == DUCKDB_TYPE_BIGINT))
+    return ST_OK;
+  if (pq_walk_plain(&o->w, row, n, b->build[k].col.i + at, m, e) != ST_OK)
+    return e->code;
+  bool nan = number && k_any_nan(b->build[k].col.f + at, *m);
+  return nan && !typed_check_nan(b, k, NULL, 0, *m, at) ? err_memory(e) : ST_OK;
+}
+
 static Status own_column(Own *o, uint32_t k, Err *e) {
   Draft *b = o->b;
   const PqFile *f = b->pq;
   uint32_t g = 0, at = 0;
-  size_t cell = b->build[k].col.type == IR_BOOL ? 1 : b->build[k].col.type == IR_STR ? 4 : 8;
-  mem_touch(b->build[k].col.b, b->n * cell);
   while (at < b->n) {
     while (f->first[g + 1] <= b->pos + at)
       g++;
@@ -268,7 +271,14 @@ static Status own_column(Own *o, uint32_t k, Err *e) {
       PqSlice s;
       uint64_t left = f->first[g + 1] - (b->pos + at);
       uint32_t n = left < b->n - at ? (uint32_t)left : b->n - at;
-      if (pq_walk(&o->w, b->pos + at - f->first[g], n, &s, e) != ST_OK)
+      uint64_t row = b->pos + at - f->first[g];
+      uint32_t m;
+      if (put_plain(o, k, row, n, at, &m, e) != ST_OK)
+        return e->code;
+      at += m;
+      if (m)
+        continue;
+      if (pq_walk(&o->w, row, n, &s, e) != ST_OK)
         return e->code;
       if (o->w.type == PQ_BYTES)
         put_texts(o, k, &s, at, e);

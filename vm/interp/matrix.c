@@ -421,7 +421,7 @@ static Status put_parts(MatrixBuilder *b, uint32_t n, bool *finite, Err *e) {
   if (st != ST_OK)
     return st;
   if (b->m.slab)
-    mem_touch(b->m.a + (size_t)b->m.n * b->m.d, (size_t)n * b->m.d * sizeof *b->m.a);
+    slab_touch(b->slab, b->m.a + (size_t)b->m.n * b->m.d, (size_t)n * b->m.d * sizeof *b->m.a);
   *finite = b->slots->sparse ? put_sparse(b, n) : put_dense(b, n);
   b->m.n += n;
   return ST_OK;

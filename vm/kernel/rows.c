@@ -116,9 +116,17 @@ bool k_rows_of(const double *const *col, size_t ncol, size_t n, size_t stride, d
   return (best ? best : rows_base)(col, ncol, n, stride, out);
 }
 
-/* ---- Around a centre: loops that are vectors of any width with the same bits ---- */
+/* ---- Loops that are vectors of any width with the same bits ---- */
 
-#define AROUND(ISA, ATTR) \
+#define LOOPS(ISA, ATTR) \
+  ATTR static bool nan_##ISA(const double *x, size_t n) \
+  { \
+    int64_t bad = 0; \
+    for (size_t i = 0; i < n; i++) \
+      bad |= x[i] != x[i] ? -1 : 0; \
+    return bad != 0; \
+  } \
+  \
   ATTR static void around_##ISA(const double *x, size_t n, size_t d, const double *restrict center, \
                                 double *restrict low, double *restrict high, size_t stride, double *out) \
   { \
@@ -134,9 +142,9 @@ bool k_rows_of(const double *const *col, size_t ncol, size_t n, size_t stride, d
     } \
   }
 
-AROUND(base, )
-AROUND(avx2, __attribute__((target("avx2"))))
-AROUND(avx512, __attribute__((target("avx512f,avx512dq,avx512vl"))))
+LOOPS(base, )
+LOOPS(avx2, __attribute__((target("avx2"))))
+LOOPS(avx512, __attribute__((target("avx512f,avx512dq,avx512vl"))))
 
 void k_rows_around(const double *x, size_t n, size_t d, const double *center, double *low, double *high,
                    size_t stride, double *out)
@@ -147,4 +155,11 @@ void k_rows_around(const double *x, size_t n, size_t d, const double *center, do
     around_avx2(x, n, d, center, low, high, stride, out);
   else
     around_base(x, n, d, center, low, high, stride, out);
+}
+
+bool k_any_nan(const double *x, size_t n)
+{
+  if (k_math_isa(K_ISA_AVX512))
+    return nan_avx512(x, n);
+  return (k_math_isa(K_ISA_AVX2) ? nan_avx2 : nan_base)(x, n);
 }

@@ -9,6 +9,8 @@
 
 bool k_rows_of(const double *const *col, size_t ncol, size_t n, size_t stride, double *out);
 
+bool k_any_nan(const double *x, size_t n);
+
 /* Rows of d values around a centre: out[r * stride + k] = x[r * d + k] - center[k]; low and high of each
  * column take them in, as they are. All are finite. */
 void k_rows_around(const double *x, size_t n, size_t d, const double *center, double *low, double *high,
