@@ -461,6 +461,10 @@ void report_json(const Report *r, Buf *out) {
     json_close(&j, '}');
   }
   json_close(&j, ']');
+  json_open(&j, "seconds", '{');
+  json_number(&j, "start", r->run->start);
+  json_number(&j, "total", r->run->seconds);
+  json_close(&j, '}');
   json_jit(&j, &r->run->jit);
   json_close(&j, '}');
   buf_text(out, "\n");

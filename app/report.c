@@ -216,6 +216,14 @@ static bool timed(const RunStage *s) {
   return s->scans || s->seconds >= 5e-4;
 }
 
+/* Were rows worked on in processes that had to be started? */
+static bool elsewhere(const RunResult *r) {
+  for (uint32_t i = 0; i < r->nstage; i++)
+    if (r->stage[i].parts)
+      return true;
+  return false;
+}
+
 static void print_timings(const Report *r, const Paint *p) {
   char a[NUM_MAX], b[NUM_MAX];
   int width = 24;
@@ -224,6 +232,8 @@ static void print_timings(const Report *r, const Paint *p) {
       width = report_width(r->run->stage[i].name);
   fprintf(p->out, "\n%s%-*s %8s %6s %12s %9s%s\n", p->dim, width, "stage", "seconds", "scans", "rows", "MB",
           p->end);
+  if (elsewhere(r->run))
+    fprintf(p->out, "%s%-*s %8.3f%s\n", p->dim, width, "start", r->run->start, p->end);
   for (uint32_t i = 0; i < r->run->nstage; i++) {
     const RunStage *s = &r->run->stage[i];
     if (!timed(s))

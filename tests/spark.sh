@@ -97,7 +97,7 @@ reports_equal() {
 import json, sys
 a, b = (json.load(open(name)) for name in sys.argv[1:])
 for report in a, b:
-    for key in "timings", "jit":
+    for key in "timings", "seconds", "jit":
         report.pop(key, None)
     for export in report.get("exports", []):
         if export.get("path", "").endswith(".parquet"):

@@ -81,7 +81,8 @@ typedef struct RunResult {
   uint32_t nexport;
   RunWarning *warning;
   uint32_t nwarning;
-  double seconds;
+  double start;     /* seconds until the executor was there */
+  double seconds;   /* with them */
   JitStats jit;     /* set by whoever owns the Jit of Limits */
 } RunResult;
 

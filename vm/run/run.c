@@ -248,6 +248,7 @@ Status run_program(const Program *p, Executor *x, const Registry *reg, const Lim
   Run r = {.p = p, .x = x, .reg = reg, .lim = l, .hooks = hooks, .out = out};
   double start = now();
   Status st = begin(&r, e);
+  out->start = now() - start;
   for (uint32_t i = 0; i < p->nstage && !st; i++) {
     if (p->stage[i].kind == STAGE_SOURCE || p->stage[i].kind == STAGE_ROWS || p->stage[i].kind == STAGE_SCORE)
       continue;
