@@ -12,14 +12,19 @@ import sys
 GROUP = 131_072
 
 
-def parquet(path, rows, part, name="data.parquet"):
-    """Writes part(first, n), a dict of columns, for runs of at most 8 row groups at a time."""
+def parquet(path, rows, part, name="data.parquet", step=8 * GROUP, several=False):
+    """Writes part(first, n), a dict of columns, for runs of at most `step` rows at a time; with `several` each is a file of its own."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    writer, step = None, 8 * GROUP
+    writer = None
     for first in range(0, rows, step):
         table = pa.table(part(first, min(step, rows - first)))
+        if several and writer:
+            writer.close()
+            writer = None
+        if several:
+            name = f"data-{first // step:03d}.parquet"
         writer = writer or pq.ParquetWriter(os.path.join(path, name), table.schema, use_dictionary=[
             f.name for f in table.schema if pa.types.is_string(f.type) or pa.types.is_dictionary(f.type)])
         writer.write_table(table, row_group_size=GROUP)
@@ -87,8 +92,9 @@ def mixed(path, rows, numbers=20, categories=6):
     parquet(path, rows, part)
 
 
-def dense(path, rows, columns, condition=1, regression=0):
-    """Normal features x000.. and y: a class (bool), or a number. `condition` is the ratio of the largest to the smallest singular value."""
+def dense(path, rows, columns, condition=1, regression=0, step=0):
+    """Normal features x000.. and y: a class (bool), or a number. `condition` is the ratio of the largest to the smallest singular value;
+    `step`: rows of each of several files."""
     import numpy as np
 
     g = generator(3, columns)
@@ -107,7 +113,7 @@ def dense(path, rows, columns, condition=1, regression=0):
         y = z + h.normal(0, 1, n) if regression else h.random(n) < 1 / (1 + np.exp(-z))
         return {**{f"x{j:03d}": np.ascontiguousarray(x[:, j]) for j in range(columns)}, "y": y}
 
-    parquet(path, rows, part)
+    parquet(path, rows, part, **({"step": step, "several": True} if step else {}))
 
 
 def clusters(path, rows, columns, k):

@@ -57,14 +57,18 @@ def matrix(job, dtype):
     return x, np.concatenate(y) if y else None
 
 
-def spark():
-    """A session of pyspark on two threads, with what it prints kept down."""
+def spark(job=None):
+    """A session of pyspark with what it prints kept down: on two threads here, or on the cluster `job.master`, all of whose executors
+    are there when this returns."""
     from pyspark.sql import SparkSession
 
-    session = (SparkSession.builder.master("local[2]").config("spark.driver.memory", "8g").config("spark.ui.enabled", "false")
-               .config("spark.sql.shuffle.partitions", "2").config("spark.driver.host", "127.0.0.1")
-               .config("spark.ui.showConsoleProgress", "false").getOrCreate())
+    master, conf = getattr(job, "master", "local[2]"), getattr(job, "conf", {})
+    conf = {"spark.driver.memory": "8g", "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2", "spark.driver.host": "127.0.0.1",
+            "spark.ui.showConsoleProgress": "false", **conf}
+    session = SparkSession.builder.master(master).config(map=conf).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
+    if conf.get("spark.scheduler.minRegisteredResourcesRatio"):
+        session.sparkContext.parallelize(range(8), 8).count()  # waits for executors
     return session
 
 

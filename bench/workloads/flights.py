@@ -115,7 +115,8 @@ def spark(job):
     from pyspark.sql import functions as F
 
     job.start()
-    s = session()
+    s = session(job)
+    job.lap("start-up")
     hour = F.hour("date") * (2 * 3.141592653589793 / 24)
     d = (s.read.parquet(f"{job.data}/flights-3m.parquet").where("delay > -120")
          .withColumns({"label": (F.col("delay") > 15).cast("double"), "hour_sin": F.sin(hour), "hour_cos": F.cos(hour),
