@@ -17,7 +17,7 @@ static const char *read_how(const char *format) {
            "are sorted "
            "by all columns, and so numbered";
   if (!strcmp(format, "parquet"))
-    return "read by Spark, columns that are wanted only; positions are those of the rows in their files";
+    return "read by Spark, columns that are wanted only, each row group by the task that needs it";
   return "read by Spark, columns that are wanted only; rows of each file are counted first, and so numbered";
 }
 
@@ -32,8 +32,13 @@ static void put_source(const Stage *s, const Estimate *g, Buf *o) {
     buf_printf(o, "    %s%s rows in %s blocks of 65,536, ", g->exact ? "" : "about ", rows, blocks);
   else
     buf_text(o, "    blocks of 65,536 rows, ");
-  buf_text(o, "exchanged once by ranges of positions; what is exchanged stays on the executors'\n"
-              "    disks, where lost blocks are made from again\n");
+  bool groups = s->ninput > 0;
+  for (uint32_t i = 0; i < s->ninput; i++)
+    groups = groups && !strcmp(s->input[i].format, "parquet");
+  buf_text(o, groups ? "not exchanged, unless row groups are so few and large that tasks\n"
+                       "    would read most of them twice; lost blocks are read from the files again\n"
+                     : "exchanged once by ranges of positions; what is exchanged stays on the executors'\n"
+                       "    disks, where lost blocks are made from again\n");
 }
 
 static void cell(Buf *o, double v, bool measured, const char *form) {

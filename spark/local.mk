@@ -8,8 +8,9 @@ spark_java = \
   spark/src/main/java/cml/spark/App.java spark/src/main/java/cml/spark/Blocks.java \
   spark/src/main/java/cml/spark/Channel.java spark/src/main/java/cml/spark/CmlException.java \
   spark/src/main/java/cml/spark/Column.java spark/src/main/java/cml/spark/Cutter.java \
-  spark/src/main/java/cml/spark/Encoder.java spark/src/main/java/cml/spark/Files.java \
-  spark/src/main/java/cml/spark/Footers.java spark/src/main/java/cml/spark/In.java \
+  spark/src/main/java/cml/spark/Direct.java spark/src/main/java/cml/spark/Encoder.java \
+  spark/src/main/java/cml/spark/Files.java spark/src/main/java/cml/spark/Footers.java \
+  spark/src/main/java/cml/spark/Groups.java spark/src/main/java/cml/spark/In.java \
   spark/src/main/java/cml/spark/Input.java spark/src/main/java/cml/spark/Jobs.java \
   spark/src/main/java/cml/spark/Keys.java spark/src/main/java/cml/spark/Library.java \
   spark/src/main/java/cml/spark/Main.java spark/src/main/java/cml/spark/Native.java \
@@ -22,8 +23,9 @@ spark_java = \
   spark/src/main/java/cml/spark/Rows.java spark/src/main/java/cml/spark/Scan.java \
   spark/src/main/java/cml/spark/Session.java spark/src/main/java/cml/spark/Source.java \
   spark/src/main/java/cml/spark/Text.java spark/src/main/java/cml/spark/Types.java \
-  spark/src/main/java/cml/spark/Values.java spark/src/main/java/cml/spark/Write.java \
-  spark/src/main/java/cml/spark/Writer.java spark/src/main/java/cml/spark/Written.java
+  spark/src/main/java/cml/spark/Values.java spark/src/main/java/cml/spark/Warm.java \
+  spark/src/main/java/cml/spark/Write.java spark/src/main/java/cml/spark/Writer.java \
+  spark/src/main/java/cml/spark/Written.java
 spark_extra = \
   spark/README.md spark/make.sh spark/pom.xml spark/requirements.txt
 EXTRA_DIST += $(spark_sources) $(spark_java) $(spark_extra)

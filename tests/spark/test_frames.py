@@ -87,12 +87,15 @@ def unpack(result):
 
 
 def together(results, ncol, rows, parts):
-    """Columns of each file, of results by partition, which are checked for what an exchange promises."""
+    """Columns of each file, of results by partition, which are checked for what is promised of records; with `parts`, for what an
+    exchange promises of partitions."""
     first = [0]
     for n in rows:
         first.append(first[-1] + -(-n // BLOCK))
     blocks, files, last = first[-1], [[[] for _ in range(ncol)] for _ in rows], (-1, -1)
+    block = -1
     for p, result in enumerate(results):
+        before = block
         for r in unpack(result):
             file, pos, cols = decode(r, ncol)
             n = struct.unpack_from("<I", r, 16)[0]
@@ -100,6 +103,7 @@ def together(results, ncol, rows, parts):
             last = (file, pos)
             assert pos // BLOCK == (pos + n - 1) // BLOCK and n <= 8192, "one block"
             block = first[file] + pos // BLOCK
+            assert block > before, "a block is in one partition"
             if parts:
                 assert p * blocks // parts <= block < (p + 1) * blocks // parts, "of the partition"
             for have, more in zip(files[file], cols):
@@ -202,14 +206,31 @@ class Frames:
         i = frames.source_input("parquet", self.files)
         rows, parts = self.d.source(1, 0, [i], COLS)
         assert parts == 4, parts
-        check_files(self.d, 1, self.d.reduce(1, b"records"), rows, parts, self.tables)
-        check_files(self.d, 1, self.d.reduce(1, b"records"), rows, parts, self.tables)
+        check_files(self.d, 1, self.d.reduce(1, b"records"), rows, 0, self.tables)
+        check_files(self.d, 1, self.d.reduce(1, b"records"), rows, 0, self.tables)
         assert self.d.progress == [] or self.d.progress[-1][1] >= 4
 
     def test_two_inputs(self):
         i = [frames.source_input("parquet", [f]) for f in reversed(self.files)]
         rows, parts = self.d.source(2, 0, i, COLS)
-        check_files(self.d, 2, self.d.reduce(2, b"records"), rows, parts, self.tables[::-1])
+        check_files(self.d, 2, self.d.reduce(2, b"records"), rows, 0, self.tables[::-1])
+
+    def test_exchanged(self):
+        """Row groups so large that tasks would read most rows twice."""
+        whole = os.path.join(self.work, "whole.parquet")
+        pq.write_table(self.tables[4], whole, row_group_size=15001)
+        rows, parts = self.d.source(22, 0, [frames.source_input("parquet", [whole])], COLS)
+        assert parts == 4, parts
+        check_files(self.d, 22, self.d.reduce(22, b"records"), rows, parts, self.tables[4:])
+
+    def test_changed(self):
+        """A file that is replaced between two scans, which both read it."""
+        file = os.path.join(self.work, "changes.parquet")
+        pq.write_table(self.tables[0], file, row_group_size=4096)
+        self.d.source(23, 0, [frames.source_input("parquet", [file])], FLAT)
+        self.d.reduce(23, b"records")
+        pq.write_table(self.tables[0].slice(0, 12000), file, row_group_size=4096)
+        self.fails(4, "CML0533", ["changes.parquet", "changed"], self.d.reduce, 23, b"records")
 
     def test_fold(self):
         self.d.source(3, 0, [frames.source_input("parquet", self.files)], [("i64", "int")])

@@ -20,6 +20,11 @@ final class Keys implements Serializable {
     return first[first.length - 1];
   }
 
+  /** Its first block. */
+  long first(int file) {
+    return first[file];
+  }
+
   Long key(int file, long pos) {
     long b = first[file] + pos / block;
     if (b >= first[file + 1]) {
@@ -39,6 +44,16 @@ final class Keys implements Serializable {
       }
     }
     return all;
+  }
+
+  /** The rows of the blocks [from, to). */
+  long rows(long from, long to) {
+    long n = 0;
+    for (int f = 0; f < rows.length; f++) {
+      long a = Math.max(from, first[f]) - first[f], b = Math.min(to, first[f + 1]) - first[f];
+      if (a < b) n += Math.min(b * block, rows[f]) - a * block;
+    }
+    return n;
   }
 
   Long key(byte[] record) {

@@ -99,6 +99,7 @@ public final class Main {
     try {
       spark = Session.open();
       jobs = new Jobs(spark.sparkContext(), channel);
+      Warm.begin(spark);
     } catch (Throwable e) {
       broken = new CmlException(CmlException.RESOURCE, "CML0530", "", "Spark could not be started: "
           + Reasons.brief(e), "");

@@ -22,6 +22,7 @@ import org.apache.spark.sql.execution.ProjectExec;
 import org.apache.spark.sql.execution.RowToColumnarExec;
 import org.apache.spark.sql.execution.SparkPlan;
 import org.apache.spark.sql.execution.WholeStageCodegenExec;
+import org.apache.spark.sql.execution.datasources.FileScanRDD;
 import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.StructField;
@@ -34,11 +35,14 @@ final class Reading {
       SCAN_INDEX = "_tmp_metadata_row_index"; // what the scan calls it
 
   final RDD<ColumnarBatch> batches;
+  final FileScanRDD files; // which they are read by, if by that alone
   final Column.Place[] place;
   final Positions.Plan positions;
 
-  private Reading(RDD<ColumnarBatch> batches, Column.Place[] place, Positions.Plan positions) {
+  private Reading(RDD<ColumnarBatch> batches, FileScanRDD files, Column.Place[] place,
+      Positions.Plan positions) {
     this.batches = batches;
+    this.files = files;
     this.place = place;
     this.positions = positions;
   }
@@ -58,6 +62,12 @@ final class Reading {
     } catch (Exception | LinkageError e) { // Spark's own are not declared
       throw input.unreadable(e);
     }
+  }
+
+  /** All that is done for a Parquet source whose schema is known. */
+  static void ofNothing(Dataset<Row> d) {
+    String[][] path = Arrays.stream(d.columns()).map(c -> new String[] {c}).toArray(String[][]::new);
+    positioned(d, true, path, Map.of());
   }
 
   /* ---- Columns ---- */
@@ -142,7 +152,7 @@ final class Reading {
     List<Attribute> out = CollectionConverters.asJava(plan.output());
     Column.Place[] place = new Column.Place[n];
     for (int k = 0; k < n; k++) place[k] = new Column.Place(k, out.get(k).dataType(), new String[1]);
-    return new Reading(new RowToColumnarExec(plan).executeColumnar(), place, positions);
+    return new Reading(new RowToColumnarExec(plan).executeColumnar(), null, place, positions);
   }
 
   /* The scan below projections, if it reads in columns. */
@@ -167,7 +177,8 @@ final class Reading {
     }
     int file = find(out, data, out.size(), PATH);
     int by = index ? find(out, 0, data, SCAN_INDEX) : find(out, data, out.size(), START);
-    return new Reading(scan.executeColumnar(), place,
+    FileScanRDD files = scan.inputRDD() instanceof FileScanRDD f ? f : null;
+    return new Reading(scan.executeColumnar(), files, place,
         new Positions.Plan(file, index ? -1 : by, index ? by : -1, ordinal, null));
   }
 

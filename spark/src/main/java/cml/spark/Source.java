@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Driver: the source of a stage. Its rows are counted, then the records of all inputs are exchanged, so that
-// partition p has those of its range of blocks. The exchange is made by the first job that needs it, and
-// stays on the executors' disks: what an executor loses is made again from there.
+// Driver: the source of a stage. Its rows are counted, and its blocks divided among partitions. Row groups of
+// Parquet files are read by the tasks that need them (Direct); else the records of all inputs are exchanged, by
+// the first job that needs them, and stay on the executors' disks: what an executor loses is made again from
+// there.
 package cml.spark;
 
 import java.io.IOException;
@@ -32,7 +33,7 @@ final class Source {
   final int stage;
   final Blocks blocks;
   final long[] rows; // of each file
-  private final int shuffle;
+  private final int shuffle; // -1: there is none
 
   private Source(int stage, Blocks blocks, long[] rows, int shuffle) {
     this.stage = stage;
@@ -47,6 +48,7 @@ final class Source {
 
   /** What the exchange left on the disks is removed. */
   void drop() {
+    if (shuffle < 0) return;
     if (blocks.context().cleaner().isDefined()) blocks.context().cleaner().get().doCleanupShuffle(shuffle, false);
   }
 
@@ -83,6 +85,7 @@ final class Source {
       List<Reading> reading = new ArrayList<>();
       List<Long> rows = new ArrayList<>();
       List<Positions.Plan> plan = new ArrayList<>();
+      List<Footers.One> parquet = new ArrayList<>();
       for (Input in : input) {
         boolean files = how != SORTED && !in.files.isEmpty();
         Map<String, Integer> ordinal = files ? ordinals(in, rows.size()) : null;
@@ -91,7 +94,8 @@ final class Source {
         reading.add(r);
         if (footers != null) {
           plan.add(r.positions);
-          for (long n : footers.rows) rows.add(n);
+          for (Footers.One f : footers.files) rows.add(f.rows);
+          parquet.addAll(footers.files);
         } else {
           Map<Positions.Unit, Long> before = count(r);
           Positions.Plan p = prefix(r.positions, before, rows.size(), files ? in.files.size() : 1, rows);
@@ -100,6 +104,10 @@ final class Source {
       }
       long[] all = rows.stream().mapToLong(Long::longValue).toArray();
       Keys keys = new Keys(block, all);
+      if (parquet.size() == all.length && keys.blocks() > 0) {
+        Direct direct = Direct.of(sc.sc(), reading, parquet, keys, parts(keys), conf);
+        if (direct != null) return new Source(stage, new Blocks(direct, direct.rows()), all, -1);
+      }
       JavaPairRDD<Long, byte[]> records = null;
       for (int i = 0; i < reading.size(); i++) {
         JavaPairRDD<Long, byte[]> one = records(reading.get(i), plan.get(i), keys);
@@ -125,6 +133,10 @@ final class Source {
         }
       }
       return ordinal;
+    }
+
+    private int parts(Keys keys) {
+      return (int) Math.max(1, Math.min(keys.blocks(), partitions));
     }
 
     /* The same plan is read again by the exchange. */
@@ -169,7 +181,7 @@ final class Source {
 
     private Source exchange(int stage, JavaPairRDD<Long, byte[]> records, Keys keys, long[] rows) {
       long n = keys.blocks();
-      int parts = (int) Math.max(1, Math.min(n, partitions));
+      int parts = parts(keys);
       ClassTag<Long> key = ClassTag$.MODULE$.apply(Long.class);
       ClassTag<byte[]> bytes = ClassTag$.MODULE$.apply(byte[].class);
       SparkConf kryo = sc.getConf().set("spark.kryoserializer.buffer.max", "2047m");
