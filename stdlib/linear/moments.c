@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "stdlib/linear/linear.h"
+#include "vm/kernel/rows.h"
 
 typedef struct MomentsPar {
   uint32_t d;
@@ -143,35 +144,16 @@ static void map_dense(Moments *m, const Panel *p, const double *w, const uint8_t
   uint32_t d = m->d;
   double *sum[MOMENT_CLASSES] = {space, space + d};
   double *dev[MOMENT_CLASSES] = {space + 2 * (size_t)d, space + 3 * (size_t)d};
-  double *restrict low = m->low, *restrict high = m->high;
+  Groups g = {w, cls};
   double rows = 0;
   memset(space, 0, 4 * (size_t)d * sizeof *space);
-  for (uint32_t r = 0; r < p->n; r++) {
-    if (w[r] == 0)
-      continue;
-    const double *restrict x = p->x->a + (size_t)r * d;
-    double *restrict s = sum[cls[r]];
-    for (uint32_t j = 0; j < d; j++) {
-      s[j] += w[r] * x[j];
-      low[j] = x[j] < low[j] ? x[j] : low[j];
-      high[j] = x[j] > high[j] ? x[j] : high[j];
-    }
-    rows++;
-  }
+  for (uint32_t r = 0; r < p->n; r++)
+    rows += w[r] != 0;
+  k_rows_weighed(p->x->a, p->n, d, g, sum, m->low, m->high);
   for (int c = 0; c < MOMENT_CLASSES; c++)
     for (uint32_t j = 0; j < d && group[c] > 0; j++)
       sum[c][j] /= group[c];
-  for (uint32_t r = 0; r < p->n; r++) {
-    if (w[r] == 0)
-      continue;
-    const double *restrict x = p->x->a + (size_t)r * d;
-    const double *restrict s = sum[cls[r]];
-    double *restrict q = dev[cls[r]];
-    for (uint32_t j = 0; j < d; j++) {
-      double t = x[j] - s[j];
-      q[j] += w[r] * (t * t);
-    }
-  }
+  k_rows_squares(p->x->a, p->n, d, g, sum, dev);
   for (int c = 0; c < MOMENT_CLASSES; c++)
     for (uint32_t j = 0; j < d && group[c] > 0; j++)
       join(&m->w[c][j], &m->mean[c][j], &m->m2[c][j], group[c], sum[c][j], dev[c][j]);

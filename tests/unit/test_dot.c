@@ -271,6 +271,49 @@ static void test_around(void **state)
   }
 }
 
+/* weighed sums and squares of two groups against plain loops: the same bits */
+static void test_groups(void **state)
+{
+  (void)state;
+  enum { WIDE = 19, ROWS = 13 };
+  double x[ROWS * WIDE], w[ROWS], low[WIDE], high[WIDE], got[4][WIDE], want[4][WIDE], most, least;
+  unsigned char of[ROWS];
+  uint64_t seed = 23;
+  for (size_t d = 0; d <= WIDE; d++) {
+    for (size_t i = 0; i < ROWS * WIDE; i++)
+      x[i] = draw(&seed);
+    for (size_t r = 0; r < ROWS; r++) {
+      w[r] = r % 4 == 2 ? 0 : fabs(draw(&seed));
+      of[r] = r % 3 == 1;
+    }
+    for (size_t k = 0; k < WIDE; k++) {
+      low[k] = INFINITY;
+      high[k] = -INFINITY;
+    }
+    memset(got, 0, sizeof got);
+    memset(want, 0, sizeof want);
+    k_rows_weighed(x, ROWS, d, (Groups){ w, of }, (double *const[]){ got[0], got[1] }, low, high);
+    k_rows_squares(x, ROWS, d, (Groups){ w, of }, (double *const[]){ got[0], got[1] },
+                   (double *const[]){ got[2], got[3] });
+    for (size_t k = 0; k < d; k++) {
+      least = INFINITY;
+      most = -INFINITY;
+      for (size_t r = 0; r < ROWS; r++) {
+        double v = x[r * d + k];
+        want[of[r]][k] += w[r] != 0 ? w[r] * v : 0;
+        least = w[r] != 0 && v < least ? v : least;
+        most = w[r] != 0 && v > most ? v : most;
+      }
+      for (size_t r = 0; r < ROWS; r++) {
+        double t = x[r * d + k] - want[of[r]][k];
+        want[2 + of[r]][k] += w[r] != 0 ? w[r] * (t * t) : 0;
+      }
+      assert_true(low[k] == least && high[k] == most);
+    }
+    assert_memory_equal(got, want, sizeof got);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -281,6 +324,7 @@ int main(void)
     cmocka_unit_test(test_columns),
     cmocka_unit_test(test_around),
     cmocka_unit_test(test_nan),
+    cmocka_unit_test(test_groups),
   };
   return cmocka_run_group_tests_name("dot", tests, NULL, NULL);
 }

@@ -140,6 +140,39 @@ bool k_rows_of(const double *const *col, size_t ncol, size_t n, size_t stride, d
         high[k] = v > high[k] ? v : high[k]; \
       } \
     } \
+  } \
+  \
+  ATTR static void weighed_##ISA(const double *x, size_t n, size_t d, Groups g, double *const *sum, \
+                                 double *restrict low, double *restrict high) \
+  { \
+    for (size_t r = 0; r < n; r++) { \
+      const double *restrict v = x + r * d; \
+      double *restrict s = sum[g.of[r]]; \
+      double w = g.w[r]; \
+      if (w == 0) \
+        continue; \
+      for (size_t k = 0; k < d; k++) { \
+        s[k] += w * v[k]; \
+        low[k] = v[k] < low[k] ? v[k] : low[k]; \
+        high[k] = v[k] > high[k] ? v[k] : high[k]; \
+      } \
+    } \
+  } \
+  \
+  ATTR static void squares_##ISA(const double *x, size_t n, size_t d, Groups g, double *const *mean, \
+                                 double *const *sum) \
+  { \
+    for (size_t r = 0; r < n; r++) { \
+      const double *restrict v = x + r * d, *restrict m = mean[g.of[r]]; \
+      double *restrict s = sum[g.of[r]]; \
+      double w = g.w[r]; \
+      if (w == 0) \
+        continue; \
+      for (size_t k = 0; k < d; k++) { \
+        double t = v[k] - m[k]; \
+        s[k] += w * (t * t); \
+      } \
+    } \
   }
 
 LOOPS(base, )
@@ -162,4 +195,25 @@ bool k_any_nan(const double *x, size_t n)
   if (k_math_isa(K_ISA_AVX512))
     return nan_avx512(x, n);
   return (k_math_isa(K_ISA_AVX2) ? nan_avx2 : nan_base)(x, n);
+}
+
+void k_rows_weighed(const double *x, size_t n, size_t d, Groups g, double *const *sum, double *low,
+                    double *high)
+{
+  if (k_math_isa(K_ISA_AVX512))
+    weighed_avx512(x, n, d, g, sum, low, high);
+  else if (k_math_isa(K_ISA_AVX2))
+    weighed_avx2(x, n, d, g, sum, low, high);
+  else
+    weighed_base(x, n, d, g, sum, low, high);
+}
+
+void k_rows_squares(const double *x, size_t n, size_t d, Groups g, double *const *mean, double *const *sum)
+{
+  if (k_math_isa(K_ISA_AVX512))
+    squares_avx512(x, n, d, g, mean, sum);
+  else if (k_math_isa(K_ISA_AVX2))
+    squares_avx2(x, n, d, g, mean, sum);
+  else
+    squares_base(x, n, d, g, mean, sum);
 }
