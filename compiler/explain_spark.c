@@ -29,7 +29,8 @@ static void put_source(const Stage *s, const Estimate *g, Buf *o) {
   num_print_grouped(rows, (uint64_t)g->rows);
   num_print_grouped(blocks, (uint64_t)((g->rows + BLOCK_ROWS - 1) / BLOCK_ROWS));
   if (g->known)
-    buf_printf(o, "    %s%s rows in %s blocks of 65,536, ", g->exact ? "" : "about ", rows, blocks);
+    buf_printf(o, "    %s%s rows in %s block%s of 65,536, ", g->exact ? "" : "about ", rows, blocks,
+               strcmp(blocks, "1") ? "s" : "");
   else
     buf_text(o, "    blocks of 65,536 rows, ");
   bool groups = s->ninput > 0;

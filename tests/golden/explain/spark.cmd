@@ -1,0 +1,1 @@
+$ "$CMLC" explain --executor spark spark.cml | sed -n '/^on Spark/,$p'
