@@ -6,6 +6,7 @@
 #   library    what executors are sent needs no other library and no newer C library than is promised
 #   frames     the Java side by itself, over the frames that cmlc speaks (spark/test_frames.py; needs the oracle's Python)
 #   examples   every example has the bytes of a local run: bundle, predictions, report; the JVM looks at each native call
+#   sources    what Spark alone reads, and text, has the rows of what is read at home; rows go to a table
 #   same       so has the largest one with one worker and with two, in 3 and in 17 partitions
 #   lost       executors that are killed or halted while a model is trained change nothing
 #   broken     bad rows and damaged files are told as a local run tells them; nothing is left of the outputs
@@ -229,6 +230,108 @@ part_examples() {
   ok $? "the JVM finds nothing wrong in what native code does with it" found
 }
 
+# The same rows in several forms. Derby, which every Spark has, is the database.
+make_sources() {
+  mkdir -p sources
+  cat >sources/make.sql <<END
+CREATE TEMPORARY VIEW made AS SELECT id, id % 97 / 7.0D AS x, if(id % 11 = 0, null, cast(id % 83 AS float)) AS z,
+  concat('town ', id * 7 % 13) AS town, date_add(date'2001-01-01', cast(id % 700 AS int)) AS day,
+  timestamp_seconds(1000000000 + id * 61) AS made_at, id % 3 = 0 AS late, cast(id % 89 AS decimal(9, 2)) AS price,
+  id * id % 1009 / 3.0D AS y FROM range(0, 100000, 1, 1);
+CREATE TABLE as_parquet USING parquet LOCATION '$work/sources/parquet' AS SELECT * FROM made;
+CREATE TABLE as_orc USING orc LOCATION '$work/sources/orc' AS SELECT * FROM made;
+CREATE TABLE as_json USING json LOCATION '$work/sources/json' AS SELECT * FROM made;
+END
+  (cd sources && "$SPARK_HOME/bin/spark-sql" --master 'local[1]' --conf spark.sql.catalogImplementation=in-memory \
+    --conf spark.sql.session.timeZone=UTC --conf spark.ui.enabled=false -f make.sql) >sources/log 2>&1
+  ok $? "Spark makes rows in several forms" sources/log
+  mv sources/parquet/*.parquet sources/rows.parquet
+  mv sources/orc/*.orc sources/rows.orc
+  mv sources/json/*.json sources/rows.json
+  (echo 'ID,X,Y' && awk 'BEGIN { for (i = 0; i < 40; i++) print i "," i % 7 + 0.5 "," i * i % 11 }') >sources/values.csv
+}
+
+source_program() {  # source_program NAME FROM [TO]
+  mkdir -p "$1"
+  cat >"$1/program.cml" <<END
+data d {
+    from   $2
+    schema {
+        id: int, x: float, z: float?, town: category, day: date, made_at: timestamp, late: bool, price: float, y: float
+    }
+    split  train 80%, test 20% by hash(id)
+}
+features f of d {
+    x     = standardize(x)
+    z     = impute(z, mean(z))
+    town  = one_hot(town)
+    month = month(day)
+    hour  = cyclic(hour(made_at), period = 24)
+    price = price
+    late  = if late then 1 else 0
+}
+model m = linear_regression(y ~ f, l2 = 1e-3)
+export m { predictions of d.test keep [id, town, day, made_at] to "${3:-out.csv}" }
+END
+}
+
+values_program() {  # values_program NAME FROM
+  mkdir -p "$1"
+  cat >"$1/program.cml" <<END
+data d {
+    from   $2
+    schema { ID: int, X: float, Y: float }
+    split  train 50%, test 50% by hash(ID)
+}
+features f of d { x = X }
+model m = linear_regression(Y ~ f)
+export m { predictions of d.test keep [ID] to "out.csv" }
+END
+}
+
+as_home() {  # as_home HOME NAME WHAT
+  [ "$status" -eq 0 ] && cmp "$1/out.csv" "$2/out.csv" >differ 2>&1
+  ok $? "$3" "$work/$2.err"
+}
+
+part_sources() {
+  make_sources
+  source_program home-rows 'parquet("../sources/rows.parquet")'
+  at_home home-rows
+  source_program orc 'orc("../sources/rows.orc")'
+  on_spark orc
+  as_home home-rows orc "ORC: the rows of Parquet"
+  source_program scheme "parquet(\"file://$work/sources/*.parquet\")"
+  on_spark scheme
+  as_home home-rows scheme "a path of Hadoop's file systems: the columns and rows of a path of this machine"
+  source_program home-json 'json("../sources/rows.json")'
+  at_home home-json
+  source_program json 'json("../sources/rows.json")'
+  on_spark json --conf spark.cml.partitions=3
+  as_home home-json json "JSON: the rows of a local run"
+  source_program home-sql "sql(\"select * from '../sources/rows.parquet'\")"
+  at_home home-sql
+  source_program table "table(\"parquet.\`$work/sources/rows.parquet\`\")"
+  on_spark table
+  as_home home-sql table "a table: sorted, and numbered, as a query is at home"
+  source_program sql "sql(\"select * from parquet.\`$work/sources/rows.parquet\`\")"
+  on_spark sql
+  as_home home-sql sql "Spark SQL: likewise"
+  values_program home-values 'csv("../sources/values.csv")'
+  at_home home-values
+  values=$(awk -F, 'NR > 1 { printf "%s(%s, cast(%s as double), cast(%s as double))", (NR > 2 ? ", " : ""), $1, $2, $3 }' \
+    sources/values.csv)
+  values_program jdbc "jdbc(\"jdbc:derby:memory:db;create=true\", dbtable = \"(values $values) as t (id, x, y)\",
+           driver = \"org.apache.derby.iapi.jdbc.AutoloadedDriver\")"
+  on_spark jdbc
+  as_home home-values jdbc "JDBC: the rows of a file with the same values"
+  source_program to-table 'parquet("../sources/rows.parquet")' 'table://scored'
+  on_spark to-table --conf "spark.sql.warehouse.dir=$work/warehouse"
+  rows=$(cat "$work"/warehouse/scored/*.parquet 2>/dev/null | wc -c)
+  [ "$status" -eq 0 ] && [ "$rows" -gt 1000 ]
+  ok $? "predictions go to a table ($rows bytes)" to-table.err
+}
+
 part_same() {
   folder home-flights "$flights"
   at_home home-flights
@@ -390,8 +493,8 @@ part_stopped() {
 }
 
 configure_spark
-[ $# -gt 0 ] || set -- library frames examples same lost broken full stopped
-case " $* " in *" examples "* | *" same "* | *" lost "* | *" broken "* | *" stopped "*)
+[ $# -gt 0 ] || set -- library frames examples sources same lost broken full stopped
+case " $* " in *" examples "* | *" sources "* | *" same "* | *" lost "* | *" broken "* | *" stopped "*)
   if ! { start_master master && start_worker one && start_worker two; }; then
     ok 1 "a cluster of Spark starts" "$work/two.log"
     echo "1..$n"
