@@ -16,10 +16,18 @@ static Status unreadable(Err *e) {
 
 /* ---- Ask ---- */
 
+bool ask_once(const Jobs *jobs) {
+  bool once = jobs->n > 0;
+  for (uint32_t i = 0; once && i < jobs->n; i++)
+    once = jobs->v[i].once;
+  return once;
+}
+
 Status ask_put(const Ask *a, Buf *o, Err *e) {
   buf_u32(o, ASK_VERSION);
   buf_u32(o, a->rows_stage);
   buf_u8(o, a->keep_rows);
+  buf_u8(o, a->once);
   buf_u32(o, a->of.n);
   for (uint32_t i = 0; i < a->of.n; i++)
     buf_u32(o, a->of.v[i]);
@@ -75,6 +83,7 @@ Status ask_take(Bytes b, const Program *p, const Registry *reg, Ask *out, Err *e
   uint32_t version = rd_u32(&r);
   out->rows_stage = rd_u32(&r);
   out->keep_rows = rd_u8(&r) != 0;
+  out->once = rd_u8(&r) != 0;
   uint32_t n = rd_u32(&r);
   if (r.bad || version != ASK_VERSION || n > p->nstage)
     return unreadable(e);

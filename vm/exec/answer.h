@@ -17,8 +17,11 @@ typedef struct Ask {
   Jobs jobs;          /* none, where rows are written */
   uint32_t rows_stage;
   bool keep_rows;     /* the blocks of the rows stage are read again by a later scan */
+  bool once;          /* nobody expects another scan: matrices that are not there are not kept either */
 } Ask;
 
+/* Do all jobs say so of themselves? Ask.once, for who asks. */
+bool ask_once(const Jobs *jobs);
 Status ask_put(const Ask *a, Buf *out, Err *e);
 /* Verifies against the program: hostile bytes give CML0614. That the parameters of a job fit the outputs of
  * its stage only the driver knows. ask_free in any case. */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "vm/exec/answer.h"
 #include "vm/exec/home.h"
 #include "vm/exec/store.h"
 #include "vm/jit.h"
@@ -406,14 +407,6 @@ static uint32_t worker_count(const Local *l, const Scan *s, size_t partials) {
   return n;
 }
 
-/* Does nobody expect another scan? */
-static bool is_once(const Scan *s) {
-  bool once = s->jobs && s->jobs->n;
-  for (uint32_t i = 0; once && i < s->jobs->n; i++)
-    once = s->jobs->v[i].once;
-  return once;
-}
-
 /* The matrices of the scan: are they there, are they to be kept? */
 static Status find_matrices(Local *l, Scan *s, Err *e) {
   s->maker = mem_alloc((s->of.n + 1) * sizeof *s->maker);
@@ -425,7 +418,7 @@ static Status find_matrices(Local *l, Scan *s, Err *e) {
   worker_matrices(l->home.p, s->of, s->maker, s->uses, &s->nmatrix);
   for (uint32_t k = 0; k < s->nmatrix; k++) {
     s->train[k].set = &l->store.set[s->maker[k]];
-    s->train[k].on = s->train[k].set->state == CACHE_NONE && !is_once(s);
+    s->train[k].on = s->train[k].set->state == CACHE_NONE && !(s->jobs && ask_once(s->jobs));
   }
   s->fill.train = s->train;
   s->fill.ntrain = s->nmatrix;

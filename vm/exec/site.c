@@ -321,7 +321,7 @@ static Status find_matrices(Turn *t, Err *e) {
     Run *r = &t->matrix[k];
     r->there = shelf_find(f, t->maker[k], t->part);
     t->only_units = t->only_units && r->there;
-    if (!r->there)
+    if (!r->there && !t->ask.once)
       r->fill = shelf_begin(f, t->maker[k], t->part, false, e);
   }
   return e->code;
@@ -386,6 +386,13 @@ static Status next_raw(Turn *t, Block **out, Err *e) {
   }
   if (d)
     records_end(d, e->code == ST_OK ? out : NULL, e);
+  /* nobody on the way leaves rows out: what did not come was lost, and comes when the task is repeated */
+  if (e->code == ST_OK && (*out)->n != (*out)->npos) {
+    err_set(e, ST_RESOURCE, "CML0532", "Look at the executors' logs.",
+            "of %u rows of a block %u came to the one who works on them", (*out)->npos, (*out)->n);
+    block_drop(*out);
+    *out = NULL;
+  }
   return e->code;
 }
 

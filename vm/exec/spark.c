@@ -171,10 +171,10 @@ static Status one_way(const Stage *g, How *how, Err *e) {
   return ST_OK;
 }
 
-/* An input as Spark's readers know it: a query is its own format, a JDBC source has its path as an option. */
+/* An input as Spark's readers know it: a JDBC source has its path as an option. */
 static void put_input(Buf *b, const IrInput *in, const char *const *uri, uint32_t nuri) {
   bool jdbc = !strcmp(in->format, "jdbc"), sorted = how_of(in->format) == HOW_SORTED;
-  frame_str(b, !strcmp(in->format, "sql") ? "query" : in->format);
+  frame_str(b, in->format);
   buf_u32(b, in->noption + jdbc);
   for (uint32_t i = 0; i < 2 * in->noption; i++)
     frame_str(b, in->option[i]);
@@ -317,6 +317,7 @@ static Status scan_begin(Spark *s, Scan *c, Stages of, const Jobs *jobs, Progres
   if (home_rows_stage(&s->home, of, &c->ask.rows_stage, e) != ST_OK)
     return e->code;
   c->ask.keep_rows = rows_again(s->home.p, &c->ask);
+  c->ask.once = ask_once(&c->ask.jobs);
   c->data = &s->data[c->ask.rows_stage];
   if (jobset_new(&c->ask.jobs, &set, e) == ST_OK)
     c->partials = jobset_bytes(set);
