@@ -35,7 +35,7 @@ static const char program[] =
     "}\n"
     "features h of d {\n"
     "    x = standardize(x) / 8\n"
-    "    y = 5 * coalesce(y, spare) / 3\n"
+    "    y = sin(5 * coalesce(y, spare) / 3 * 1e12)\n" /* of the last bit something is left in every sum */
     "}\n"
     "data q {\n"
     "    from   parquet(\"q.parquet\")\n"
