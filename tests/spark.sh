@@ -358,6 +358,11 @@ started_long() {  # started_long OPTION ...: a run of it whose training has begu
   wait_for 200 jobs_begun train 3
 }
 
+writing_long() {  # one that writes predictions: the name of a partial output begins with a dot
+  started_long
+  wait_for 200 eval '[ -n "$(find "$work/long" -name ".long.parquet*" -print -quit)" ]' && kill -0 "$run" 2>/dev/null
+}
+
 part_lost() {
   home_long
   started_long
@@ -371,6 +376,12 @@ part_lost() {
   ok $? "all executors are killed, later" long.err
   finish
   same_as home-long long "the bytes of a local run, with executors killed twice"
+
+  writing_long
+  # shellcheck disable=SC2046
+  send KILL $(executors)
+  finish
+  same_as home-long long "the bytes of a local run, with all executors killed while predictions are written"
 
   patience="--conf spark.network.timeout=12s --conf spark.executor.heartbeatInterval=2s --conf spark.network.timeoutInterval=3s
     --conf spark.storage.blockManagerHeartbeatTimeoutMs=12000"
@@ -469,7 +480,11 @@ part_stopped() {
   ok $? "that is told (status $status)" long.err
   nothing_of long "Ctrl-C leaves nothing"
 
-  rm -f "$work"/events/*
+  writing_long
+  send INT "$run"
+  ends_within 15 "Ctrl-C ends cmlc while Spark writes"
+  nothing_of long "that leaves nothing"
+
   folder long long.cml
   start long --executor spark --master "$master"
   wait_for 60 eval '[ -n "$(drivers)" ]'
@@ -477,7 +492,7 @@ part_stopped() {
   ends_within 15 "Ctrl-C ends cmlc while Spark starts"
   nothing_of long "that leaves nothing"
 
-  started_long
+  writing_long
   send KILL "$run"
   finish
   nothing_of long "cmlc that is killed leaves nothing"

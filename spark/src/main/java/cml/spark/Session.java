@@ -13,6 +13,8 @@ final class Session {
   private static final Map<String, String> ALWAYS = Map.ofEntries(
       Map.entry("spark.sql.session.timeZone", "UTC"),
       Map.entry("spark.sql.caseSensitive", "true"),
+      // else a new executor whose first task is of a query gets the session's files, and not ours
+      Map.entry("spark.sql.artifact.isolation.enabled", "false"),
       Map.entry("spark.sql.adaptive.enabled", "false"), // a plan that is run twice gives the same partitions
       Map.entry("spark.sql.parquet.datetimeRebaseModeInRead", "CORRECTED"),
       Map.entry("spark.sql.parquet.datetimeRebaseModeInWrite", "CORRECTED"),
