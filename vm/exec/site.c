@@ -370,7 +370,7 @@ static Status begin_block(Turn *t, const RecordHead *h, RecordDraft **d, Err *e)
 static Status next_raw(Turn *t, Block **out, Err *e) {
   RecordDraft *d = NULL;
   RecordHead head;
-  bool taken = true;
+  bool taken = true, gaps = false;
   *out = NULL;
   if (!t->started && next_record(t, e) != ST_OK)
     return e->code;
@@ -382,12 +382,14 @@ static Status next_raw(Turn *t, Block **out, Err *e) {
   while (e->code == ST_OK && t->record.p) {
     if (records_add(d, t->record, &taken, e) != ST_OK || !taken)
       break;
-    next_record(t, e);
+    gaps |= (head.flags & RECORD_GAPS) != 0;
+    if (next_record(t, e) == ST_OK && t->record.p)
+      record_head(t->record, &head, e);
   }
   if (d)
     records_end(d, e->code == ST_OK ? out : NULL, e);
-  /* nobody on the way leaves rows out: what did not come was lost, and comes when the task is repeated */
-  if (e->code == ST_OK && (*out)->n != (*out)->npos) {
+  /* who leaves rows out says so: what did not come was lost, and comes when the task is repeated */
+  if (e->code == ST_OK && !gaps && (*out)->n != (*out)->npos) {
     err_set(e, ST_RESOURCE, "CML0532", "Look at the executors' logs.",
             "of %u rows of a block %u came to the one who works on them", (*out)->npos, (*out)->n);
     block_drop(*out);
