@@ -22,6 +22,19 @@ final class Blocks extends RDD<byte[]> {
     super(parent, ClassTag$.MODULE$.apply(byte[].class));
     this.rows = rows;
     place = new String[parent.getNumPartitions()];
+    spread(parent);
+  }
+
+  /* Where nothing says where a partition should be, neighbours are together, and each executor has as many: an
+   * executor that is slow at first shall not be left with less work for all steps that follow. */
+  private void spread(RDD<byte[]> parent) {
+    java.util.List<String> all = Probe.places(context());
+    all.sort(java.util.Comparator.comparingInt(String::length).thenComparing(s -> s));
+    Partition[] part = parent.partitions();
+    for (int p = 0; p < place.length && !all.isEmpty(); p++) {
+      if (!parent.preferredLocations(part[p]).isEmpty()) continue;
+      place[p] = all.get((int) ((long) p * all.size() / place.length));
+    }
   }
 
   /** Driver: where partitions were worked on. */

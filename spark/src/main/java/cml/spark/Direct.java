@@ -112,6 +112,7 @@ final class Direct extends RDD<byte[]> {
     for (PartitionedFile s : splits) { // who has these bytes
       if (s.start() < to && s.start() + s.length() > run.from()) t.host.addAll(Arrays.asList(s.locations()));
     }
+    t.host.remove("localhost"); // which is every executor's own
     PartitionedFile mine = f.copy(f.partitionValues(), f.filePath(), run.from(), to - run.from(), f.locations(),
         f.modificationTime(), f.fileSize(), f.otherConstantMetadataColumnValues());
     int n = t.piece.size();

@@ -26,6 +26,7 @@ public final class Main {
   private volatile SparkSession spark;
   private volatile Jobs jobs; // null: Spark did not start
   private CmlException broken; // why
+  private Warm warm;
   private Values values;
   private Source.Maker maker;
 
@@ -99,7 +100,7 @@ public final class Main {
     try {
       spark = Session.open();
       jobs = new Jobs(spark.sparkContext(), channel);
-      Warm.begin(spark);
+      warm = new Warm(spark);
     } catch (Throwable e) {
       broken = new CmlException(CmlException.RESOURCE, "CML0530", "", "Spark could not be started: "
           + Reasons.brief(e), "");
@@ -153,7 +154,7 @@ public final class Main {
     var sc = spark.sparkContext();
     jobs.begin("check the workers");
     values = new Values(sc, program, memory, folder);
-    Probe probe = new Probe(sc);
+    Probe probe = new Probe(sc, warm.file());
     Timer patience = new Timer(true);
     patience.schedule(new TimerTask() {
       @Override

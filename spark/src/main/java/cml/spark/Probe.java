@@ -33,10 +33,12 @@ final class Probe {
   }
 
   private final SparkContext sc;
+  private final byte[] warm; // for executors
   final Map<String, Answer> executor = new TreeMap<>();
 
-  Probe(SparkContext sc) {
+  Probe(SparkContext sc, byte[] warm) {
     this.sc = sc;
+    this.warm = warm;
   }
 
   /** Positions of a block. */
@@ -73,8 +75,12 @@ final class Probe {
     }
   }
 
-  /* Of all executors, as task locations are written. */
   private List<String> places() {
+    return places(sc);
+  }
+
+  /** Of all executors, as task locations are written. */
+  static List<String> places(SparkContext sc) {
     List<String> all = new ArrayList<>();
     for (BlockManagerId b : CollectionConverters.asJava(sc.env().blockManager().master().getMemoryStatus()
         .keySet())) {
@@ -89,13 +95,15 @@ final class Probe {
       List<String> at = place.get(i).isEmpty() ? List.of() : List.of(place.get(i));
       task.add(new Tuple2<>(i, CollectionConverters.asScala(at).toSeq()));
     }
+    byte[] file = warm;
     List<Answer> answers = sc.<Integer>makeRDD(CollectionConverters.asScala(task).toSeq(),
-        ClassTag$.MODULE$.apply(Integer.class)).toJavaRDD().map(i -> answer(app)).collect();
+        ClassTag$.MODULE$.apply(Integer.class)).toJavaRDD().map(i -> answer(app, file)).collect();
     for (Answer a : answers) executor.put(a.executor, a);
   }
 
-  private static Answer answer(App app) {
+  private static Answer answer(App app, byte[] warm) {
     Library.load(app.libraries);
+    Warm.executor(warm);
     return new Answer(SparkEnv.get().executorId(), Library.host(), Native.block());
   }
 }
