@@ -17,6 +17,17 @@ void buf_clear(Buf *b) {
   b->bad = false;
 }
 
+static bool grow(Buf *b, size_t cap) {
+  uint8_t *p = mem_realloc(b->p, cap);
+  if (!p) {
+    b->bad = true;
+    return false;
+  }
+  b->p = p;
+  b->cap = cap;
+  return true;
+}
+
 static bool reserve(Buf *b, size_t more) {
   if (b->bad)
     return false;
@@ -30,14 +41,11 @@ static bool reserve(Buf *b, size_t more) {
     }
     cap *= 2;
   }
-  uint8_t *p = mem_realloc(b->p, cap);
-  if (!p) {
-    b->bad = true;
-    return false;
-  }
-  b->p = p;
-  b->cap = cap;
-  return true;
+  return grow(b, cap);
+}
+
+bool buf_room(Buf *b, size_t more) {
+  return !b->bad && (more <= b->cap - b->n || grow(b, b->n + more));
 }
 
 void buf_put(Buf *b, const void *p, size_t n) {

@@ -26,6 +26,7 @@ typedef struct Buf {
 
 void buf_free(Buf *b);
 void buf_clear(Buf *b); /* empties, keeps the storage */
+bool buf_room(Buf *b, size_t more); /* for exactly so many more bytes; false, and bad: no memory */
 void buf_put(Buf *b, const void *p, size_t n);
 void buf_u8(Buf *b, uint8_t v);
 void buf_u32(Buf *b, uint32_t v);

@@ -27,6 +27,30 @@ static void finish(struct sha256_ctx *c, char hex[DIGEST_HEX]) {
   hexadecimal(d, hex);
 }
 
+struct Digest {
+  struct sha256_ctx c;
+};
+
+Digest *digest_new(void) {
+  Digest *d = mem_alloc(sizeof *d);
+  if (d)
+    sha256_init(&d->c);
+  return d;
+}
+
+void digest_add(Digest *d, Bytes b) {
+  if (b.n)
+    sha256_update(&d->c, b.n, b.p);
+}
+
+void digest_end(Digest *d, char hex[DIGEST_HEX]) {
+  finish(&d->c, hex);
+}
+
+void digest_free(Digest *d) {
+  mem_free(d);
+}
+
 void digest_bytes(Bytes b, char hex[DIGEST_HEX]) {
   struct sha256_ctx c;
   sha256_init(&c);

@@ -12,6 +12,12 @@
 enum { DIGEST_HEX = 65 }; /* digits and a NUL */
 
 void digest_bytes(Bytes b, char hex[DIGEST_HEX]);
+/* The same of bytes that come one after the other. */
+typedef struct Digest Digest;
+Digest *digest_new(void); /* NULL: no memory */
+void digest_add(Digest *d, Bytes b);
+void digest_end(Digest *d, char hex[DIGEST_HEX]);
+void digest_free(Digest *d);
 /* *bytes (may be NULL) = size of the file. ST_RESOURCE when it cannot be read. */
 Status digest_file(const char *path, char hex[DIGEST_HEX], uint64_t *bytes, Err *e);
 

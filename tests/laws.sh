@@ -3,8 +3,8 @@
 # laws.sh: what holds of every program, tried on one whose data do not fit into its memory, and on those of laws/,
 # which have the other kinds of data, features and models. Prints TAP.
 #
-#   the same bytes   of bundle, predictions and report for any number of threads, any memory, either executor; any
-#                    pass skipped (the program in a bundle may have other steps then)
+#   the same bytes   of bundle, predictions, features (by their digest) and report for any number of threads, any
+#                    memory, either executor; any pass skipped (the program in a bundle may have other steps then)
 #   whole or not     an output that is killed, interrupted or refused leaves the file that was there before
 #
 # CMLC names the program (default: cmlc in $CML_BUILDDIR, or build/). CML_SMALL=1 takes fewer rows (hostile builds).
@@ -75,6 +75,7 @@ evaluate m on d.test {
 export m {
     bundle      "law.cmlm"
     predictions of d.test keep [id, town, note] to "law.csv"
+    features    of d keep [id, note] to "law.parquet"
 }
 END
 
@@ -165,6 +166,9 @@ fi
 ok $? "predict gives what run exports"
 "$CMLC" predict first.cmlm --in rows.csv --out again.csv --keep id,town,note -q --memory 64M 2>err && cmp -s all.csv again.csv
 ok $? "predict gives the same bytes in 64 MB"
+"$CMLC" predict first.cmlm --in rows.csv --out one.parquet -q --threads 1 2>err &&
+  "$CMLC" predict first.cmlm --in rows.csv --out seven.parquet -q --threads 7 2>err && cmp -s one.parquet seven.parquet
+ok $? "predict gives the same Parquet file with 1 thread and with 7"
 
 # ---- Whole or not at all ----
 

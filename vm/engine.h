@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/err.h"
 #include "base/option.h"
 #include "vm/column.h"
@@ -170,9 +171,23 @@ void splitter_close(Splitter *x);
 
 typedef struct Writer Writer;
 /* Writes a table to path (format by its ending: .parquet or .csv) through a temporary file beside it,
- * fsync, rename. */
+ * fsync, rename. The bytes depend on the rows, and on the pieces in which they come. */
 Status writer_open(const char *path, const IrColumn *col, uint32_t ncol, Writer **out, Err *e);
-/* rows in order, any number; columns are copied */
+/* Before the first row: what is written gets its SHA-256 while it is written; `hex` is filled by the commit,
+ * or stays "" where that cannot be. */
+Status writer_digest(Writer *w, char hex[DIGEST_HEX], Err *e);
+
+typedef struct Encoded { /* rows on their way */
+  struct PqGroup *group; /* the bytes that they become, or NULL: */
+  const Col *col;        /* these are still needed */
+  uint32_t n;
+} Encoded;
+/* Rows in any order and in several threads: the larger part of the work. The columns stay until the rows are
+ * appended, or are not to be any more. */
+Status writer_encode(Writer *w, const Col *col, uint32_t n, Encoded *out, Err *e);
+/* In the order of the rows. */
+Status writer_append(Writer *w, Encoded *x, Err *e);
+/* Both; columns are copied. */
 Status writer_put(Writer *w, const Col *col, uint32_t n, Err *e);
 Status writer_commit(Writer *w, uint64_t *bytes, Err *e);         /* frees w, also on failure */
 void writer_abort(Writer *w);                                     /* removes what was written, frees w */

@@ -14,6 +14,7 @@
 #define VM_EXEC_H
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/err.h"
 #include "vm/column.h"
 #include "vm/fitted.h"
@@ -115,6 +116,7 @@ typedef struct ScanInfo { /* what a scan says besides its results */
   bool from_cache;
   bool elsewhere;          /* write: what was written lies where only the executor looks, of so many bytes */
   uint64_t written;
+  char digest[DIGEST_HEX]; /* write: SHA-256 of the file, where it was made on the way; or "" */
   uint64_t sent, answered; /* bytes between the driver and those who work elsewhere; 0: it all happens here */
   uint32_t parts;          /* partitions of the rows, where there are any */
 } ScanInfo;

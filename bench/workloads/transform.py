@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Peers of `transform`. Everything is read and fitted before the clock starts. scikit-learn: one array, written by pandas through Arrow.
-polars: a lazy query that streams into the file (faster than collect and write_parquet). All write snappy, as DuckDB does for cml: without
+polars: a lazy query that streams into the file (faster than collect and write_parquet). All write snappy, as cml does where it helps: without
 compression polars was as fast. Spark: cached rows, its two columns of vectors and codes as they are; taking vectors apart would cost it more."""
 NUMBERS = [f"n{j:02d}" for j in range(20)]
 CATEGORIES = [f"c{j}" for j in range(6)]

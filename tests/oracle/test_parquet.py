@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parquet files as pyarrow writes them: codecs, versions of pages, dictionaries that overflow, small pages and row groups, nulls.
-What cml has read is what it writes as predictions."""
+What cml has read is what it writes as predictions: by its own writer, whose files pyarrow, pandas and DuckDB read, also without pages where
+bounds and counts of nulls say enough."""
 import itertools
 
+import duckdb
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -79,4 +82,36 @@ for k, (codec, page, dictionary) in enumerate(ways):
     got = rows(t, 1 + k % 2)
     bad = [c for c in t.column_names if not bits(got[c], t[c].type).equals(bits(t[c], t[c].type))]
     kit.check(got.num_rows == N and not bad, f"{codec}, pages of version {page}, {'with' if dictionary else 'without'} dictionaries", bad)
+
+# ---- The last of those files, as others see it ----
+
+f = pq.ParquetFile("got.parquet")
+want = {c: pa.int64() if t[c].type in (pa.int32(), pa.uint32()) and c != "day" else pa.float64() if t[c].type == pa.float32()
+        else pa.timestamp("us") if c == "utc" else t[c].type for c in t.column_names}
+bad = [c for c in want if f.schema_arrow.field(c).type != want[c] or not f.schema_arrow.field(c).nullable]
+kit.check(not bad and f.metadata.created_by.startswith("cml "), "the types of what is written", bad)
+
+bad, told = [], 0
+for g in range(f.num_row_groups):
+    rows_of_group = f.read_row_group(g)
+    for k, c in enumerate(f.schema_arrow.names):
+        s, v = f.metadata.row_group(g).column(k).statistics, [x for x in rows_of_group[c].to_pylist() if x is not None]
+        if s.null_count != len(rows_of_group) - len(v):
+            bad.append((g, c, "nulls"))
+        if s.has_min_max and v:
+            told += 1
+            if s.min != min(v) or s.max != max(v):  # texts too: the order of UTF-8 is that of code points
+                bad.append((g, c, s.min, min(v), s.max, max(v)))
+kit.check(not bad and told > f.num_row_groups * 12, "bounds and counts of nulls", bad[:5])
+
+d = pd.read_parquet("got.parquet")
+like = t.select(list(want)).cast(pa.schema([(c, want[c]) for c in want])).to_pandas()
+bad = [c for c in want if d[c].dtype != like[c].dtype or not d[c].equals(like[c])]
+kit.check(not bad, "pandas reads it as what pyarrow has", bad)
+
+back = duckdb.sql("SELECT * FROM 'got.parquet'").to_arrow_table()
+bad = [c for c in want if not back[c].combine_chunks().equals(f.read()[c].combine_chunks())]
+kit.check(not bad, "DuckDB reads the same", bad)
+fewer = duckdb.sql("SELECT count(*) FROM 'got.parquet' WHERE few = 1.25 AND day > DATE '2000-01-01' AND s < 'b'").fetchall()[0][0]
+kit.check(fewer == int(((like.few == 1.25) & (pd.to_datetime(like.day) > "2000-01-01") & (like.s < "b")).sum()), "DuckDB leaves out by bounds", fewer)
 kit.done()

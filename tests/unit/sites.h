@@ -550,11 +550,12 @@ static inline Status sites_table(SitesScan *c, uint32_t stage, const char *path,
   Writer *w = NULL;
   Reader *r = NULL;
   uint64_t bytes;
+  char hex[DIGEST_HEX];
   EngineSource none = {.format = "parquet", .path = "", .dir = ""};
   if (written_columns(&s->home.p->stage[stage].prog, &s->home.env, &columns, e) != ST_OK)
     return e->code;
   if (records_open(&none, columns.column, columns.n, d->file, d->nfile, &r, e) == ST_OK)
-    home_writer(&s->home, stage, path, &w, e);
+    home_writer(&s->home, stage, path, hex, &w, e);
   for (uint32_t p = 0; p < c->parts && e->code == ST_OK; p++) {
     Rd rd = rd_of(buf_bytes(&c->rows[p]));
     while (e->code == ST_OK && !rd_done(&rd))

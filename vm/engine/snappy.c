@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Snappy decompression, for pages of Parquet files. Source: google/snappy, format_description.txt: the length
- * as a varint, then literals and copies of what came before. Nothing of the input is believed. */
+/* Snappy, for pages of Parquet files. Source: google/snappy, format_description.txt: the length as a varint,
+ * then literals and copies of what came before. Of what is decompressed nothing is believed. */
 #include <string.h>
 
-#include "vm/engine/parquet.h"
+#include "vm/engine/parquet_write.h"
 
 static inline uint32_t little(const uint8_t *p, uint32_t n) {
   uint32_t v = 0;
@@ -70,4 +70,114 @@ bool snappy_decode(const uint8_t *in, size_t n, uint8_t *out, size_t nout) {
     o += len;
   }
   return o == oend;
+}
+
+/* ---- Compression ----
+ *
+ * Pieces of 64 KB, of which copies reach back no further than to their beginning. A table has the place where
+ * four bytes of a hash were seen last; the first that are the same there are taken, as far as they go. Where
+ * nothing is found for long, ever more bytes are passed over. */
+
+enum { PIECE = 1 << 16, TABLE_BITS = 14, TAIL = 16 }; /* the last bytes of a piece are not looked at */
+
+static inline uint32_t four(const uint8_t *p) {
+  uint32_t v;
+  memcpy(&v, p, 4);
+  return v;
+}
+
+static inline uint32_t place(uint32_t v) {
+  return v * UINT32_C(0x9e3779b1) >> (32 - TABLE_BITS);
+}
+
+static uint8_t *put_literal(uint8_t *o, const uint8_t *p, uint32_t n) {
+  if (!n)
+    return o;
+  if (n <= 60) {
+    *o++ = (uint8_t)((n - 1) << 2);
+  } else if (n <= 256) {
+    *o++ = 60 << 2;
+    *o++ = (uint8_t)(n - 1);
+  } else { /* a piece has 64 KB */
+    *o++ = 61 << 2;
+    *o++ = (uint8_t)(n - 1);
+    *o++ = (uint8_t)((n - 1) >> 8);
+  }
+  memcpy(o, p, n);
+  return o + n;
+}
+
+static inline uint8_t *put_copy_64(uint8_t *o, uint32_t back, uint32_t n) {
+  *o++ = (uint8_t)((n - 1) << 2 | 2);
+  *o++ = (uint8_t)back;
+  *o++ = (uint8_t)(back >> 8);
+  return o;
+}
+
+static uint8_t *put_copy(uint8_t *o, uint32_t back, uint32_t n) {
+  for (; n >= 68; n -= 64)
+    o = put_copy_64(o, back, 64);
+  if (n > 64) { /* four are left at least: a copy of fewer costs as much */
+    o = put_copy_64(o, back, 60);
+    n -= 60;
+  }
+  if (n > 11 || back >= 2048)
+    return put_copy_64(o, back, n);
+  *o++ = (uint8_t)(back >> 8 << 5 | (n - 4) << 2 | 1);
+  *o++ = (uint8_t)back;
+  return o;
+}
+
+/* Bytes from p on that are as those from `from` on; nothing is read at `end` or behind. */
+static inline uint32_t alike(const uint8_t *from, const uint8_t *p, const uint8_t *end) {
+  const uint8_t *begin = p;
+  while (end - p >= 8) {
+    uint64_t a, b;
+    memcpy(&a, from, 8);
+    memcpy(&b, p, 8);
+    if (a != b)
+      return (uint32_t)(p - begin) + (uint32_t)__builtin_ctzll(a ^ b) / 8;
+    p += 8;
+    from += 8;
+  }
+  while (p < end && *p == *from) {
+    p++;
+    from++;
+  }
+  return (uint32_t)(p - begin);
+}
+
+static uint8_t *put_piece(uint8_t *o, const uint8_t *in, uint32_t n, uint16_t *table) {
+  const uint8_t *end = in + n, *done = in, *p = in + 1;
+  const uint8_t *last = n > TAIL ? end - TAIL : in;
+  memset(table, 0, SNAPPY_TABLE * sizeof *table);
+  for (uint32_t far = 32; p < last;) {
+    uint16_t *t = &table[place(four(p))];
+    const uint8_t *seen = in + *t;
+    *t = (uint16_t)(p - in);
+    if (four(seen) != four(p)) {
+      p += far++ >> 5;
+      continue;
+    }
+    uint32_t len = 4 + alike(seen + 4, p + 4, end);
+    o = put_literal(o, done, (uint32_t)(p - done));
+    o = put_copy(o, (uint32_t)(p - seen), len);
+    done = p += len;
+    far = 32;
+    if (p < last)
+      table[place(four(p - 1))] = (uint16_t)(p - 1 - in);
+  }
+  return put_literal(o, done, (uint32_t)(end - done));
+}
+
+size_t snappy_encode(const uint8_t *in, size_t n, uint8_t *out, uint16_t *table) {
+  uint8_t *o = out;
+  for (size_t v = n; ; v >>= 7) {
+    *o++ = (uint8_t)(v > 127 ? v | 128 : v);
+    if (v <= 127)
+      break;
+  }
+  for (size_t at = 0; at < n; at += PIECE)
+    o = put_piece(o, in + at, n - at < PIECE ? (uint32_t)(n - at) : PIECE, table);
+  return (size_t)(o - out);
 }

@@ -88,11 +88,19 @@ Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e) {
   return st;
 }
 
-Status home_writer(const Home *h, uint32_t stage, const char *path, Writer **out, Err *e) {
+Status home_writer(const Home *h, uint32_t stage, const char *path, char hex[DIGEST_HEX], Writer **out,
+                   Err *e) {
   Written w;
+  *out = NULL;
   Status st = written_columns(&h->p->stage[stage].prog, &h->env, &w, e);
   if (!st)
     st = writer_open(path, w.column, w.n, out, e);
+  if (!st)
+    st = writer_digest(*out, hex, e);
+  if (st) {
+    writer_abort(*out);
+    *out = NULL;
+  }
   written_free(&w);
   return st;
 }

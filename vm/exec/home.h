@@ -24,7 +24,8 @@ void home_close(Home *h);
 /* The rows stage that the stages read; ST_FAULT where there is none, or not one. */
 Status home_rows_stage(const Home *h, Stages of, uint32_t *rows, Err *e);
 Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e);
-Status home_writer(const Home *h, uint32_t stage, const char *path, Writer **out, Err *e);
+Status home_writer(const Home *h, uint32_t stage, const char *path, char hex[DIGEST_HEX], Writer **out,
+                   Err *e);
 const Pass *home_pass(const Registry *r, const char *name); /* NULL: unknown */
 /* Memory that is left for us: without a quarter for the data engine, 64 MB at least and 512 MB at most; 64 MB
  * that it takes beyond that (row groups that it decompresses); 40 MB of code. Not less than 16 MB. */

@@ -282,12 +282,17 @@ static Status write_rows(Hand *h, Task *t, Err *e) {
     st = worker_predict(h->w, s->of.v[0], t->rows, &from, &t->errors, &out, e);
     if (t->errors.count)
       atomic_store(&s->bad, true);
-    if (st)
+    Encoded x = {0};
+    if (!st && out->n && !atomic_load(&s->stop) && !atomic_load(&s->bad))
+      st = writer_encode(s->writer, out->col, out->n, &x, e);
+    if (st) {
+      block_drop(out);
       return st;
+    }
     await_turn(s, t);
     rows += out->n;
-    if (out->n && !atomic_load(&s->stop) && !atomic_load(&s->bad))
-      st = writer_put(s->writer, out->col, out->n, e);
+    if (x.n && !atomic_load(&s->stop) && !atomic_load(&s->bad))
+      st = writer_append(s->writer, &x, e);
     block_drop(out);
   } while (!st && from < t->rows->n && !atomic_load(&s->stop));
   pthread_mutex_lock(&s->lock);
@@ -683,15 +688,14 @@ static Status local_write(Executor *x, uint32_t stage, const char *path, ScanInf
   if (!st)
     st = hands_new(l, &s, n, hand, e);
   if (!st)
-    st = home_writer(&l->home, stage, path, &s.writer, e);
+    st = home_writer(&l->home, stage, path, s.info.digest, &s.writer, e);
   if (!st) {
-    uint64_t bytes = 0;
     st = scan_run(&s, hand, n);
     if (st) {
       *e = s.err;
       writer_abort(s.writer);
     } else {
-      st = writer_commit(s.writer, &bytes, e);
+      st = writer_commit(s.writer, &s.info.written, e);
     }
   }
   if (info)

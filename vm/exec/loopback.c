@@ -564,7 +564,6 @@ static Status loop_write(Executor *x, uint32_t stage, const char *path, ScanInfo
   Loop *l = (Loop *)x;
   Reader *rd = NULL;
   Writer *out = NULL;
-  uint64_t bytes;
   Gathered g;
   Window *w = mem_alloc(sizeof *w);
   Status st = begin(l, (Stages){.v = &stage, .n = 1}, NULL, &g, &rd, e);
@@ -575,7 +574,7 @@ static Status loop_write(Executor *x, uint32_t stage, const char *path, ScanInfo
     st = window_run(l, w, rd, 1, &g, e);
     last = w->n < WINDOW;
     if (!st && !out)
-      st = home_writer(&l->home, stage, path, &out, e);
+      st = home_writer(&l->home, stage, path, g.answer.info.digest, &out, e);
     for (uint32_t i = 0; i < w->ntask && !st; i++) {
       Bytes body;
       st = take_result(&g, &w->task[i], &body, e);
@@ -592,7 +591,7 @@ static Status loop_write(Executor *x, uint32_t stage, const char *path, ScanInfo
   if (out && st)
     writer_abort(out);
   else if (out)
-    st = writer_commit(out, &bytes, e);
+    st = writer_commit(out, &g.answer.info.written, e);
   end(&g, rd, info);
   mem_free(w);
   return st;

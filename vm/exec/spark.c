@@ -450,7 +450,6 @@ static Status write_there(Spark *s, Scan *c, const char *path, const Written *w,
   Buf b = {0};
   Rows rows = {.columns = w};
   ChannelHooks h = {.progress = on_progress, .note = on_note, .rows = on_rows, .ctx = s};
-  uint64_t bytes = 0;
   buf_u32(&b, (uint32_t)s->home.p->stage[c->ask.rows_stage].from);
   job_name(s->home.p, &c->ask, &b);
   put_request(&c->ask, &b, e);
@@ -460,6 +459,8 @@ static Status write_there(Spark *s, Scan *c, const char *path, const Written *w,
   put_columns(&b, w->column, w->n);
   if (here && e->code == ST_OK)
     writer_open(path, w->column, w->n, &rows.writer, e);
+  if (rows.writer)
+    writer_digest(rows.writer, c->answer.info.digest, e);
   if (here) /* nothing is told while rows come: one context, that of the writer */
     h = (ChannelHooks){.rows = on_rows, .ctx = &rows};
   if (e->code == ST_OK)
@@ -474,7 +475,7 @@ static Status write_there(Spark *s, Scan *c, const char *path, const Written *w,
   if (!rows.writer)
     return e->code;
   if (e->code == ST_OK)
-    return writer_commit(rows.writer, &bytes, e);
+    return writer_commit(rows.writer, &c->answer.info.written, e);
   writer_abort(rows.writer);
   return e->code;
 }

@@ -86,10 +86,11 @@ static Status run_export(Run *r, uint32_t stage, Err *e) {
     o->stage[stage].from_cache = info.from_cache;
     x.elsewhere = info.elsewhere;
     x.bytes = info.written;
+    memcpy(x.digest, info.digest, sizeof x.digest);
     if (st && (!strcmp(e->id, "CML0440") || !strcmp(e->id, "CML0442"))) /* about the file, not a row of it */
       return mem_free(path), err_at(e, "%s:%u:%u", r->p->name, s->line, s->col);
   }
-  if (!st && !x.elsewhere)
+  if (!st && !x.elsewhere && !x.digest[0])
     st = digest_file(path, x.digest, &x.bytes, e);
   if (!st)
     v[o->nexport++] = x;

@@ -186,17 +186,21 @@ static Status score_block(Hand *h, const Block *b, Block **out, Err *e) {
 static Status write_block(Hand *h, const Block *b, const Block *made, uint32_t seq, Err *e) {
   Scoring *s = h->s;
   const Plan *p = s->plan;
-  pthread_mutex_lock(&s->lock);
-  while (s->turn != seq && !atomic_load(&s->stop))
-    pthread_cond_wait(&s->turned, &s->lock);
-  pthread_mutex_unlock(&s->lock);
+  Encoded x = {0};
   for (uint32_t i = 0; i < p->nkeep; i++)
     h->out[i] = b->col[p->keep[i]];
   for (uint32_t i = 0; i < p->predictions.n; i++)
     h->out[p->nkeep + i] = made->col[i];
+  if (b->n && !atomic_load(&s->stop) && !atomic_load(&s->bad) &&
+      writer_encode(s->writer, h->out, b->n, &x, e) != ST_OK)
+    return e->code;
+  pthread_mutex_lock(&s->lock);
+  while (s->turn != seq && !atomic_load(&s->stop))
+    pthread_cond_wait(&s->turned, &s->lock);
+  pthread_mutex_unlock(&s->lock);
   Status st = ST_OK;
-  if (b->n && !atomic_load(&s->stop) && !atomic_load(&s->bad))
-    st = writer_put(s->writer, h->out, b->n, e);
+  if (x.n && !atomic_load(&s->stop) && !atomic_load(&s->bad))
+    st = writer_append(s->writer, &x, e);
   pthread_mutex_lock(&s->lock);
   s->turn++;
   s->rows += b->n;
