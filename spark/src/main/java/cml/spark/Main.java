@@ -11,12 +11,13 @@ import java.util.TimerTask;
 import java.util.TreeMap;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructField;
 
 public final class Main {
-  private static final long PATIENCE = 5000; // ms for Spark to stop
+  private static final long PATIENCE = 9000; // ms for Spark to stop
   private static final long WAIT = 20_000; // ms without an executor until that is said
 
   private final Channel channel;
@@ -89,7 +90,11 @@ public final class Main {
     });
     end.setDaemon(true);
     end.start();
-    if (spark != null) spark.stop();
+    if (spark != null) {
+      Configuration conf = spark.sparkContext().hadoopConfiguration();
+      spark.stop();
+      Write.sweep(conf);
+    }
     System.exit(0);
   }
 

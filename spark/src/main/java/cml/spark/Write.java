@@ -9,7 +9,10 @@ import java.io.IOException;
 import java.util.Iterator;
 import java.util.List;
 import java.util.NoSuchElementException;
+import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -24,6 +27,11 @@ import org.apache.spark.sql.types.Metadata;
 import org.apache.spark.util.CollectionAccumulator;
 
 final class Write {
+  /* Folders that were begun and not finished. A task that was still running when its folder was removed makes
+     the folders above its file once more. */
+  private static final Set<Path> begun = ConcurrentHashMap.newKeySet();
+  private static final long QUIET = 1000, MOST = 4000, TICK = 100; // ms
+
   private final SparkSession spark;
   private final Source source;
   private final App app;
@@ -113,12 +121,14 @@ final class Write {
       throw unwritable(to, "it cannot be written: " + Reasons.brief(e), "");
     }
     fs.deleteOnExit(part);
+    begun.add(part);
     try {
       Written w = run(request, rows -> rows.write().parquet(part.toString()));
       if (!w.troubled()) {
         w.bytes = size(fs, part, w.rows());
         replace(fs, path, part, old);
       }
+      begun.remove(part);
       return w;
     } catch (IOException e) {
       throw unwritable(to, "it cannot be written: " + Reasons.brief(e), "");
@@ -155,6 +165,27 @@ final class Write {
       if (!done && was) fs.rename(old, path);
     }
     if (was) remove(fs, old);
+  }
+
+  /** Spark has stopped, and its executors are stopping: what they leave of unfinished folders is removed, until
+      nothing comes again. */
+  static void sweep(Configuration conf) {
+    long now = System.currentTimeMillis(), end = now + MOST;
+    for (long last = now; !begun.isEmpty() && now - last < QUIET && now < end; now = System.currentTimeMillis()) {
+      for (Path p : begun) {
+        try {
+          FileSystem fs = p.getFileSystem(conf);
+          if (fs.exists(p) && fs.delete(p, true)) last = now;
+        } catch (IOException e) {
+          // it stays, with a name that says what it is
+        }
+      }
+      try {
+        Thread.sleep(TICK);
+      } catch (InterruptedException e) {
+        return;
+      }
+    }
   }
 
   private static void remove(FileSystem fs, Path p) {
