@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "vm/written.h"
 
 Status home_open(Home *h, Bytes text, const Registry *r, const Limits *l, Err *e) {
   jmp_buf oom;
@@ -69,40 +68,6 @@ Status home_rows_stage(const Home *h, Stages of, uint32_t *rows, Err *e) {
     return err_set(e, ST_FAULT, "CML0605", NULL, "a scan of stages that read no rows, or not the same");
   *rows = (uint32_t)from;
   return ST_OK;
-}
-
-static bool none_stays(const void *ctx, const IrColumn *col, const Zone *zone, uint32_t ncol) {
-  const Stage *rows = ctx;
-  return ir_zone_none(&rows->prog, col, zone, ncol);
-}
-
-Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e) {
-  const Stage *rows = &h->p->stage[rows_stage], *s = &h->p->stage[rows->from];
-  Arena a;
-  arena_init(&a, NULL);
-  const EngineSource *src = engine_source(&a, s, h->lim.dir);
-  Status st = src ? reader_open(src, s->column, s->ncolumn, h->lim.memory, out, e) : err_memory(e);
-  arena_free(&a);
-  if (!st && rows->zones)
-    reader_leave_out(*out, none_stays, rows);
-  return st;
-}
-
-Status home_writer(const Home *h, uint32_t stage, const char *path, char hex[DIGEST_HEX], Writer **out,
-                   Err *e) {
-  Written w;
-  *out = NULL;
-  Status st = written_columns(&h->p->stage[stage].prog, &h->env, &w, e);
-  if (!st)
-    st = writer_open(path, w.column, w.n, out, e);
-  if (!st)
-    st = writer_digest(*out, hex, e);
-  if (st) {
-    writer_abort(*out);
-    *out = NULL;
-  }
-  written_free(&w);
-  return st;
 }
 
 const Pass *home_pass(const Registry *r, const char *name) {
