@@ -104,6 +104,9 @@ for g in range(f.num_row_groups):
                 bad.append((g, c, s.min, min(v), s.max, max(v)))
 kit.check(not bad and told > f.num_row_groups * 12, "bounds and counts of nulls", bad[:5])
 
+coded = {c for k, c in enumerate(f.schema_arrow.names) if "RLE_DICTIONARY" in f.metadata.row_group(0).column(k).encodings}
+kit.check({"few", "s", "level"} <= coded and not {"d", "i", "many", "b"} & coded, "few different values become a dictionary", sorted(coded))
+
 d = pd.read_parquet("got.parquet")
 like = t.select(list(want)).cast(pa.schema([(c, want[c]) for c in want])).to_pandas()
 bad = [c for c in want if d[c].dtype != like[c].dtype or not d[c].equals(like[c])]

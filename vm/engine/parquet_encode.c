@@ -144,7 +144,7 @@ static Bytes text_of(const Column *x, uint32_t raw) {
 
 /* Too many different ones among the first `seen`. */
 static bool many(uint32_t different, uint32_t seen) {
-  return seen % LOOK == 0 && different > seen - seen / 16;
+  return seen && seen % LOOK == 0 && different > seen - seen / 16;
 }
 
 /* Different numbers, to g->dict, and their numbers to g->code; 0: too many. */
