@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files that an executor in this process reads and writes. Apart from home.c, since what is sent to Spark's
- * executors has neither readers nor writers of files. */
+/* The files that an executor in this process reads and writes. Apart from home.c, since what is sent to
+ * Spark's executors has neither readers nor writers of files. */
 #include "base/arena.h"
 #include "vm/exec/home.h"
 #include "vm/written.h"
