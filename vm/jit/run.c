@@ -213,18 +213,33 @@ static void copy_alias(Interp *t, uint32_t i) {
     t->reg[i].null = NULL;
 }
 
+/* The dictionary of a value that is the label of its bucket: it is known before the code runs. */
+static void put_labels(Interp *t, uint32_t i) {
+  const IrVal *v = &t->p->val[i];
+  Dict *label;
+  uint32_t n;
+  if (v->op == OP_BUCKET_F64) {
+    step_cuts(&t->step[i], &n, &label);
+    t->reg[i].dict = label;
+  } else if (reg_is_alias(v->op)) {
+    put_labels(t, v->arg[0]);
+    if (t->reg[v->arg[0]].dict)
+      t->reg[i].dict = t->reg[v->arg[0]].dict;
+  }
+}
+
 /* *bad: a row of it is. */
 static Status run_group(JitUse *u, const JitPhase *p, bool *bad) {
   Interp *t = u->t;
-  Dict *label;
-  uint32_t n;
   if (get_scratch(u, u->native->scratch[p->group], t->err) != ST_OK)
     return t->err->code;
   for (uint32_t k = 0; k < p->nout; k++) /* before the tables: one of them may be of these labels */
-    if (t->step[p->out[k]].v->op == OP_BUCKET_F64) {
-      step_cuts(&t->step[p->out[k]], &n, &label);
-      t->reg[p->out[k]].dict = label;
-    }
+    put_labels(t, p->out[k]);
+  for (uint32_t k = 0; k < p->ntable; k++) { /* also where the code alone has the value that they are of */
+    const IrVal *v = &t->p->val[p->table[k].step];
+    for (uint32_t i = 0; i < v->narg; i++)
+      put_labels(t, v->arg[i]);
+  }
   if (bind(u, p) != ST_OK)
     return t->err->code;
   JitFrame f = {.n = t->in->n,
