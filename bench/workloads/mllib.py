@@ -2,8 +2,7 @@
 """MLlib beside cml on one cluster (bench/spark). The clock of each starts when the context and all executors are there; reading and
 preparing count. `check` measures what both found in the same way, with numpy.
 
-What was tried: the input cached before the fit (slower: estimators keep what they make of it themselves); aggregationDepth 1 (no
-difference for so few partitions)."""
+Not tried yet: the input cached before the fit (estimators keep what they make of it themselves); aggregationDepth 1."""
 
 
 def read(job, label):
