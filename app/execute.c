@@ -9,7 +9,6 @@
 #include "app/app.h"
 #include "app/execute.h"
 #include "app/progress.h"
-#include "base/file.h"
 #include "vm/bundle.h"
 #include "vm/engine.h"
 
@@ -35,12 +34,10 @@ static bool unwanted(void *ctx) {
 
 /* Files that Spark alone can read have none. */
 static bool is_elsewhere(const Stage *s) {
-  for (uint32_t i = 0; i < s->ninput; i++) {
-    const char *f = s->input[i].format;
-    if (file_is_remote(s->input[i].path) || !strcmp(f, "orc") || !strcmp(f, "table") || !strcmp(f, "jdbc"))
-      return true;
-  }
-  return false;
+  uint32_t i = 0;
+  while (i < s->ninput && !engine_only_spark(s->input[i].format, s->input[i].path))
+    i++;
+  return i < s->ninput;
 }
 
 static void digest_source(Digests *d, uint32_t stage) {

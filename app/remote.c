@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "app/execute.h"
-#include "base/file.h"
 #include "vm/engine.h"
 
 enum {
@@ -26,17 +25,8 @@ enum {
   MIRRORS_MOST = 1000
 };
 
-static bool is_one_of(const char *format, const char *const *v) {
-  while (*v && strcmp(*v, format) != 0)
-    v++;
-  return *v;
-}
-
-static const char *const sparks[] = {"orc", "table", "jdbc", NULL};
-
 bool remote_is(const Remote *r, const CatSource *src) {
-  return is_one_of(src->format, sparks) || (r->options && !strcmp(src->format, "sql")) ||
-         file_is_remote(src->path);
+  return engine_only_spark(src->format, src->path) || (r->options && !strcmp(src->format, "sql"));
 }
 
 static Status start(Remote *r, Err *e) {
@@ -162,7 +152,7 @@ Status remote_columns(Remote *r, Arena *a, const CatSource *src, CatColumn **out
   EngineColumn *c = NULL;
   SparkFile *file = NULL;
   uint32_t nfile = 0;
-  bool files = strcmp(src->format, "table") && strcmp(src->format, "jdbc") && strcmp(src->format, "sql");
+  bool files = engine_how(src->format) != HOW_SORTED;
   if (!r->options)
     return engine_elsewhere(src->path, e);
   if (start(r, e) != ST_OK)

@@ -6,13 +6,14 @@
 
 #include "base/num.h"
 #include "compiler/explain.h"
+#include "vm/engine.h"
 
 enum { BLOCK_ROWS = 65536 };
 
 static const char *read_how(const char *format) {
-  if (!strcmp(format, "csv") || !strcmp(format, "json") || !strcmp(format, "libsvm"))
+  if (engine_how(format) == HOW_TEXT)
     return "divided into records by cml, a task a file, twice: to count rows, then to send them";
-  if (!strcmp(format, "sql") || !strcmp(format, "table") || !strcmp(format, "jdbc"))
+  if (engine_how(format) == HOW_SORTED)
     return "a query of Spark SQL, opaque to cml: what it gives depends on the source. Rows without an order "
            "are sorted "
            "by all columns, and so numbered";

@@ -54,6 +54,12 @@ Status engine_columns(Arena *a, const EngineSource *s, EngineColumn **out, uint3
  * the glob's root. */
 Status engine_files(Arena *a, const EngineSource *s, const char ***out, uint32_t *n, Err *e);
 
+/* What a format gives to Spark's readers: columns of files; text, that cml takes apart; rows without an
+ * order. */
+typedef enum EngineHow { HOW_COLUMNS, HOW_TEXT, HOW_SORTED } EngineHow;
+EngineHow engine_how(const char *format);
+/* Does Spark alone read it: by its format, or since its path is of another file system? */
+bool engine_only_spark(const char *format, const char *path);
 /* CML0534: what only Spark reads. */
 Status engine_elsewhere(const char *what, Err *e);
 /* A column of another engine, whose type is a word as DuckDB writes it. */

@@ -6,6 +6,23 @@
 #include "base/file.h"
 #include "vm/engine/parts.h"
 
+static bool is_one_of(const char *format, const char *const *v) {
+  while (*v && strcmp(*v, format) != 0)
+    v++;
+  return *v;
+}
+
+EngineHow engine_how(const char *format) {
+  static const char *const text[] = {"csv", "json", "libsvm", NULL}, *const sorted[] = {"sql", "table",
+                                                                                        "jdbc", NULL};
+  return is_one_of(format, text) ? HOW_TEXT : is_one_of(format, sorted) ? HOW_SORTED : HOW_COLUMNS;
+}
+
+bool engine_only_spark(const char *format, const char *path) {
+  static const char *const only[] = {"orc", "table", "jdbc", NULL};
+  return file_is_remote(path) || is_one_of(format, only);
+}
+
 Status engine_elsewhere(const char *what, Err *e) {
   return err_set(e, ST_PROGRAM, "CML0534", "Run it with: cmlc run --executor spark --master URL.",
                  "`%.200s` is read by Spark alone", what);

@@ -44,16 +44,12 @@ static Status copy_files(Reader *r, const RecordFile *file, uint32_t nfile, Err 
   return ST_OK;
 }
 
-static bool is_text_format(const char *format) {
-  return !strcmp(format, "csv") || !strcmp(format, "json") || !strcmp(format, "libsvm");
-}
-
 /* Options are the other engine's where it takes the files apart. */
 Status records_inputs(Reader *r, const EngineSource *s, Err *e) {
   for (Input *in = r->input; s; s = s->next, in++) {
     in->opt = (Options){.ops = &parquet_ops, .text = {.decimal = '.'}};
     if (reader_input(r, s, in, e) != ST_OK ||
-        (is_text_format(s->format) && source_options(&r->mem, &in->source, &in->opt, e) != ST_OK))
+        (engine_how(s->format) == HOW_TEXT && source_options(&r->mem, &in->source, &in->opt, e) != ST_OK))
       break;
   }
   return e->code;

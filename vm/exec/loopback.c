@@ -67,24 +67,6 @@ static uint64_t choose(Loop *l, uint64_t n) {
 
 /* ---- In the child ---- */
 
-static void put_block(Buf *o, const Block *b) {
-  buf_u32(o, b->n);
-  for (uint32_t k = 0; k < b->ncol; k++) {
-    const Col *c = &b->col[k];
-    buf_u8(o, c->null != NULL);
-    if (c->null)
-      buf_put(o, c->null, b->n);
-    if (c->type == IR_BOOL)
-      buf_put(o, c->b, b->n);
-    else if (c->type != IR_STR)
-      buf_put(o, c->i, 8 * (size_t)b->n);
-    else
-      for (uint32_t r = 0; r < b->n; r++)
-        buf_blob(o, c->dict->bytes + c->dict->off[c->code[r]],
-                 c->dict->off[c->code[r] + 1] - c->dict->off[c->code[r]]);
-  }
-}
-
 static Status child_map(const Task *t, const Home *h, Worker *w, const Ask *ask, const Block *rows,
                         RowErrors *errors, Answer *a, Err *e) {
   JobSet *set = NULL;
@@ -110,18 +92,24 @@ static Status child_map(const Task *t, const Home *h, Worker *w, const Ask *ask,
   return st ? st : answer_exact(a, set, e);
 }
 
-static Status child_write(const Task *t, Worker *w, const Block *rows, RowErrors *errors, Answer *a,
-                          Buf *body, Err *e) {
+static Status child_write(const Task *t, const Home *h, Worker *w, const Block *rows, RowErrors *errors,
+                          Answer *a, Buf *body, Err *e) {
   uint32_t from = 0;
-  Status st;
-  do {
+  Buf one = {.n = 0};
+  Written c;
+  Status st = written_columns(&h->p->stage[t->of.v[0]].prog, &h->env, &c, e);
+  while (!st) {
     Block *out = NULL;
     st = worker_predict(w, t->of.v[0], rows, &from, errors, &out, e);
+    if (!st)
+      st = record_of_rows(c.column, out->col, c.n, out->n, out->file, out->pos, out->at, &one, e);
     if (!st) {
-      put_block(body, out);
+      buf_blob(body, one.p, one.n);
       a->seen[0] += out->n;
     }
-  } while (!st && from < rows->n);
+    if (from >= rows->n)
+      break;
+  }
   return st;
 }
 
@@ -166,7 +154,7 @@ static void child(const Loop *l, const Task *t, Buf *o) {
   if (!st && !t->writes)
     st = child_map(t, &h, w, &ask, rows, first ? &errors : &again, &a, &e);
   else if (!st)
-    st = child_write(t, w, rows, &errors, &a, &body, &e);
+    st = child_write(t, &h, w, rows, &errors, &a, &body, &e);
   if (!st) {
     a.errors = first ? errors : again;
     st = answer_put(&a, &answer, &e);
@@ -488,74 +476,23 @@ static Status loop_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, Sc
 
 /* ---- Writing ---- */
 
-/* A string column back from its values: one entry a row. */
-static Status read_strings(Rd *r, uint32_t n, Col *c, Arena *a, Err *e) {
-  Dict *d = NEW(a, Dict);
-  c->code = NEWN(a, uint32_t, n + 1);
-  if (!d || !c->code || !(d->off = NEWN(a, uint32_t, n + 1)))
-    return err_memory(e);
-  Rd ahead = *r;
-  size_t total = 0;
-  for (uint32_t i = 0; i < n; i++)
-    total += rd_blob(&ahead).n;
-  d->bytes = arena_alloc(a, total + 1);
-  if (!d->bytes)
-    return err_memory(e);
-  for (uint32_t i = 0; i < n; i++) {
-    Bytes b = rd_blob(r);
-    if (b.n)
-      memcpy(d->bytes + d->off[i], b.p, b.n);
-    d->off[i + 1] = d->off[i] + (uint32_t)b.n;
-    c->code[i] = i;
-  }
-  d->n = n;
-  c->dict = d;
-  return ST_OK;
-}
-
-/* A block of columns, as put_block has put it. */
-static Status write_block(const Written *columns, Rd *r, Writer *w, Err *e) {
-  Arena a;
-  arena_init(&a, NULL);
-  uint32_t n = rd_u32(r);
-  Col *col = NEWN(&a, Col, columns->n + 1);
-  Status st = col ? ST_OK : err_memory(e);
-  for (uint32_t i = 0; i < columns->n && !st; i++) {
-    Col *c = &col[i];
-    c->type = columns->type[i];
-    const void *null = rd_u8(r) ? rd_take(r, n) : NULL;
-    size_t size = c->type == IR_BOOL ? 1 : 8;
-    if (null && (c->null = NEWN(&a, uint8_t, n + 1)))
-      memcpy(c->null, null, n);
-    if (c->type == IR_STR) {
-      st = read_strings(r, n, c, &a, e);
-      continue;
-    }
-    c->b = arena_alloc64(&a, n * size + 1);
-    const void *v = rd_take(r, n * size);
-    if (!c->b)
-      st = err_memory(e);
-    else if (v)
-      memcpy(c->b, v, n * size);
-  }
-  if (!st && r->bad)
-    st = err_set(e, ST_FAULT, "CML0614", NULL, "a worker sent something that cannot be read");
-  if (!st && n)
-    st = writer_put(w, col, n, e);
-  arena_free(&a);
-  return st;
-}
-
 static Status write_result(const Loop *l, const Task *t, Bytes body, Writer *w, Err *e) {
-  Written columns;
-  Status st = written_columns(&l->home.p->stage[t->of.v[0]].prog, &l->home.env, &columns, e);
+  Written c;
+  Status st = written_columns(&l->home.p->stage[t->of.v[0]].prog, &l->home.env, &c, e);
   if (st)
     return st;
   Rd r = rd_of(body);
-  do {
-    st = write_block(&columns, &r, w, e);
-  } while (!st && !rd_done(&r));
-  written_free(&columns);
+  while (!st && !rd_done(&r)) {
+    Arena a;
+    Col *col = NULL;
+    uint32_t n = 0;
+    arena_init(&a, NULL);
+    st = rows_of_record(&a, rd_blob(&r), c.column, c.n, &col, &n, e);
+    if (!st && n)
+      st = writer_put(w, col, n, e);
+    arena_free(&a);
+  }
+  written_free(&c);
   return st;
 }
 

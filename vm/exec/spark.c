@@ -103,19 +103,6 @@ static Status garbled(Err *e) {
 
 /* ---- Sources ---- */
 
-typedef enum { HOW_COLUMNS, HOW_TEXT, HOW_SORTED } How;
-
-static How how_of(const char *format) {
-  static const char *const text[] = {"csv", "json", "libsvm"}, *const sorted[] = {"sql", "table", "jdbc"};
-  for (size_t i = 0; i < sizeof text / sizeof *text; i++)
-    if (!strcmp(format, text[i]))
-      return HOW_TEXT;
-  for (size_t i = 0; i < sizeof sorted / sizeof *sorted; i++)
-    if (!strcmp(format, sorted[i]))
-      return HOW_SORTED;
-  return HOW_COLUMNS;
-}
-
 typedef struct Input { /* of a source */
   const IrInput *in;
   const char **file;  /* as messages name them */
@@ -148,7 +135,7 @@ static Status local_files(Spark *s, Input *in, Err *e) {
 }
 
 static Status input_files(Spark *s, Input *in, Err *e) {
-  bool glob = how_of(in->in->format) != HOW_SORTED;
+  bool glob = engine_how(in->in->format) != HOW_SORTED;
   if (!glob) { /* one run of rows, without files */
     in->file = NEWN(&s->mem, const char *, 1);
     if (!in->file)
@@ -157,15 +144,14 @@ static Status input_files(Spark *s, Input *in, Err *e) {
     in->nfile = 1;
     return ST_OK;
   }
-  bool remote = file_is_remote(in->in->path) || !strcmp(in->in->format, "orc");
-  return remote ? remote_files(s, in, e) : local_files(s, in, e);
+  return engine_only_spark(in->in->format, in->in->path) ? remote_files(s, in, e) : local_files(s, in, e);
 }
 
 /* The same rows have one meaning and one order only if they are read in one way. */
-static Status one_way(const Stage *g, How *how, Err *e) {
-  *how = how_of(g->input[0].format);
+static Status one_way(const Stage *g, EngineHow *how, Err *e) {
+  *how = engine_how(g->input[0].format);
   for (uint32_t i = 1; i < g->ninput; i++)
-    if (how_of(g->input[i].format) != *how || *how == HOW_SORTED)
+    if (engine_how(g->input[i].format) != *how || *how == HOW_SORTED)
       return err_set(e, ST_PROGRAM, "CML0533", "Write them to files of one format first.",
                      "Spark cannot read %s and %s as one source", g->input[0].format, g->input[i].format);
   return ST_OK;
@@ -173,7 +159,7 @@ static Status one_way(const Stage *g, How *how, Err *e) {
 
 /* An input as Spark's readers know it: a JDBC source has its path as an option. */
 static void put_input(Buf *b, const IrInput *in, const char *const *uri, uint32_t nuri) {
-  bool jdbc = !strcmp(in->format, "jdbc"), sorted = how_of(in->format) == HOW_SORTED;
+  bool jdbc = !strcmp(in->format, "jdbc"), sorted = engine_how(in->format) == HOW_SORTED;
   frame_str(b, in->format);
   buf_u32(b, in->noption + jdbc);
   for (uint32_t i = 0; i < 2 * in->noption; i++)
@@ -222,7 +208,8 @@ static Status take_source(Source *o, RecordFile *file, const Buf *answer, Err *e
   return rd_done(&r) ? ST_OK : garbled(e);
 }
 
-static Status read_source(Spark *s, uint32_t stage, How how, const Input *in, RecordFile *file, Err *e) {
+static Status read_source(Spark *s, uint32_t stage, EngineHow how, const Input *in, RecordFile *file,
+                          Err *e) {
   const Stage *g = &s->home.p->stage[stage];
   Source *o = &s->source[stage];
   Buf b = {0}, answer = {0};
@@ -251,7 +238,7 @@ static Status find_source(Spark *s, uint32_t rows_stage, Source **out, Err *e) {
   uint32_t stage = (uint32_t)s->home.p->stage[rows_stage].from, n = 0;
   const Stage *g = &s->home.p->stage[stage];
   Source *o = *out = &s->source[stage];
-  How how;
+  EngineHow how;
   if (o->ready)
     return ST_OK;
   Input *in = NEWN(&s->mem, Input, g->ninput + 1);
