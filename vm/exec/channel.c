@@ -199,7 +199,7 @@ Status channel_start(const SparkOptions *o, const atomic_bool *cancel, Channel *
   c->listening = c->fd = -1;
   c->cancel = cancel;
   if (!spark_folder())
-    err_set(e, ST_RESOURCE, "CML0530", "Build it with: configure --with-spark.",
+    err_set(e, ST_RESOURCE, "CML0530", "Build it with: scripts/setup --spark.",
             "this cmlc was built without Spark");
   else if (listen_there(c, e) == ST_OK)
     start_driver(c, o, e);
