@@ -107,8 +107,12 @@ public final class Main {
       jobs = new Jobs(spark.sparkContext(), channel);
       warm = new Warm(spark);
     } catch (Throwable e) {
-      broken = new CmlException(CmlException.RESOURCE, "CML0530", "", "Spark could not be started: "
-          + Reasons.brief(e), "");
+      String why = Reasons.brief(e);
+      boolean alone = why.contains("stopped SparkContext"); // its scheduler gave up while the session was made
+      broken = new CmlException(CmlException.RESOURCE, "CML0530", "",
+          alone ? "Spark's master cannot be reached, or refused the application"
+              : "Spark could not be started: " + why,
+          alone ? "Look at the address in --master." : "");
     }
   }
 
