@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parquet files that are read without DuckDB: what DuckDB writes, in all codecs, over several blocks and row
- * groups; bytes that were changed; Snappy by hand. Files of other writers: tests/oracle/test_parquet.py. */
+ * groups; bytes that were changed; Snappy by hand; pages that ask for more memory than rows need. Files of
+ * other writers: tests/oracle/test_parquet.py. */
 #include <fcntl.h>
+#include <zstd.h>
 
 #include "base/hash.h"
 #include "tests/unit/engine_data.h"
-#include "vm/engine/parquet.h"
+#include "vm/engine/parquet_write.h"
 
 static const IrColumn col[] = {{"i", KIND_INT, false},   {"d", KIND_FLOAT, true},
                                {"f", KIND_FLOAT, true},  {"k", KIND_INT, true},
@@ -140,8 +142,87 @@ static void snappy(void **state) {
   }
 }
 
+/* ---- Pages that become much larger than they are ---- */
+
+typedef struct Bomb { /* a page of zeros, and what its header says */
+  bool dict;
+  uint32_t rows, n;
+  size_t plain;
+} Bomb;
+
+static void put_page(Buf *b, Bomb x) {
+  int last = 0, in = 0;
+  size_t most = ZSTD_compressBound(x.plain);
+  void *zeros = calloc(1, x.plain), *packed = malloc(most);
+  size_t n = ZSTD_compress(packed, most, zeros, x.plain, 1);
+  assert_true(n < x.plain / 1000);
+  thrift_put_number(b, &last, 1, THRIFT_I32, x.dict ? 2 : 0);
+  thrift_put_number(b, &last, 2, THRIFT_I32, (int64_t)x.plain);
+  thrift_put_number(b, &last, 3, THRIFT_I32, (int64_t)n);
+  thrift_put_field(b, &last, x.dict ? 7 : 5, THRIFT_STRUCT);
+  thrift_put_number(b, &in, 1, THRIFT_I32, x.n);
+  thrift_put_number(b, &in, 2, THRIFT_I32, 0);
+  buf_u8(b, 0);
+  buf_u8(b, 0);
+  buf_put(b, packed, n);
+  free(zeros);
+  free(packed);
+}
+
+/* A file with one row group of one column, whose first page it is. */
+static void put_bomb(const IrColumn *c, Bomb x) {
+  PqPut p = {.from = 0, .codec = PQ_ZSTD, .coded = x.dict, .plain = x.plain};
+  PqGroup g = {.n = x.rows, .put = &p};
+  PqFooter f = {.at = 4};
+  Buf out = {0};
+  put_page(&g.bytes, x);
+  p.data = x.dict ? g.bytes.n : 0;
+  p.end = g.bytes.n;
+  buf_put(&out, "PAR1", 4);
+  buf_put(&out, g.bytes.p, g.bytes.n);
+  pq_footer_group(&f, c, 1, &g);
+  pq_footer_end(&f, c, 1, &out);
+  assert_false(out.bad || g.bytes.bad);
+  int fd = open(in_folder("bomb.parquet"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  assert_int_equal(write(fd, out.p, out.n), out.n);
+  close(fd);
+  buf_free(&out);
+  buf_free(&g.bytes);
+  buf_free(&f.groups);
+}
+
+static void expect_bomb(const IrColumn *c, Bomb x, Status st, const char *id, const char *part) {
+  Reader *r;
+  Block *b = NULL;
+  uint32_t seq;
+  RowErrors errors = {0};
+  Data d = {0};
+  EngineSource s = source("parquet", "bomb.parquet", NULL);
+  put_bomb(c, x);
+  assert_int_equal(reader_open(&s, c, 1, UINT64_C(64) << 20, &r, &d.err), ST_OK);
+  d.st = reader_next(r, &b, &seq, &errors, &d.err);
+  reader_close(r);
+  expect_error(&d, st, id, part);
+}
+
+static void bombs(void **state) {
+  (void)state;
+  enum { MB = 1 << 20 };
+  static const IrColumn number = {"x", KIND_FLOAT, true}, yes = {"y", KIND_BOOL, true},
+                        text = {"t", KIND_STRING, true};
+  const char *large = "a page has more bytes than its values";
+  expect_bomb(&number, (Bomb){false, 3, 3, 60 * MB}, ST_DATA, "CML0403", large);
+  expect_bomb(&yes, (Bomb){false, 3, 3, 60 * MB}, ST_DATA, "CML0403", large);
+  expect_bomb(&number, (Bomb){true, 3, 3, 60 * MB}, ST_DATA, "CML0403", large);
+  expect_bomb(&number, (Bomb){false, 3, 9 * MB, 60 * MB}, ST_DATA, "CML0403",
+              "a column has more values than its row group has rows");
+  expect_bomb(&text, (Bomb){false, 3, 3, 100 * MB}, ST_RESOURCE, "CML0502", "a page takes 100 MB of memory");
+  expect_bomb(&text, (Bomb){true, 3, 10 * MB, 40 * MB}, ST_RESOURCE, "CML0502", "a page takes 160 MB of");
+  expect_bomb(&text, (Bomb){false, 3, 3, 60 * MB}, ST_DATA, "CML0403", "the levels of a page"); /* was read */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(codecs), cmocka_unit_test(changed_bytes),
-                                     cmocka_unit_test(snappy)};
+                                     cmocka_unit_test(snappy), cmocka_unit_test(bombs)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -41,6 +41,7 @@ typedef struct PqFile {
   PqColumn *col;     /* those that are wanted */
   uint64_t *first;   /* of a group: its first row; ngroup + 1 of them */
   PqChunk *chunk;    /* group * ncol + column */
+  uint64_t page_most; /* bytes of memory that a page may need; whoever opened the file says less */
   pthread_mutex_t lock; /* of: */
   PqHeld **held;     /* the last data page and the last dictionary of each column */
   uint64_t bytes;    /* theirs */
@@ -106,6 +107,7 @@ typedef struct PqDict {
 typedef struct PqWalk {
   const PqFile *f;
   const PqChunk *chunk;
+  uint64_t rows;         /* of the group */
   PqType type;
   bool optional;
   uint64_t at;           /* the next page */

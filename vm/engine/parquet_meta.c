@@ -417,6 +417,7 @@ Status pq_open(const char *path, const char *const *name, uint32_t n, PqFile **o
   atomic_init(&f->refs, 1);
   pthread_mutex_init(&f->lock, NULL);
   f->fd = open(path, O_RDONLY | O_CLOEXEC);
+  f->page_most = UINT64_MAX;
   f->path = mem_strdup(path);
   Meta m = {.f = f};
   uint32_t size = 0;

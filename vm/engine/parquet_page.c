@@ -164,6 +164,31 @@ static uint64_t most_from(PqCodec codec, uint64_t n) {
   return n * (codec == PQ_SNAPPY ? 22 : codec == PQ_GZIP ? 1032 : 1 << 15);
 }
 
+/* Bytes that the values of a page can take, at most: a few of them may pad their last group, and runs of
+ * one value each have bytes of their own. Of texts nobody knows. */
+static uint64_t most_of(const PqWalk *w) {
+  enum { VALUE = 16, MORE = 1024 };
+  return w->type == PQ_BYTES ? UINT64_MAX : (uint64_t)w->page.n * VALUE + MORE;
+}
+
+/* The page at hand is as large as its rows make it, and there is memory for it. */
+static Status check_size(const PqWalk *w, Err *e) {
+  const PqPage *g = &w->page;
+  bool dict = g->type == 2;
+  uint64_t need = g->plain;
+  if (need > most_of(w))
+    return damaged(w, "a page has more bytes than its values", e);
+  if (dict && w->type == PQ_BYTES) /* where each text is, and its number (reader_parquet_own.c) */
+    need += (uint64_t)g->n * (sizeof(uint8_t *) + sizeof(uint32_t));
+  if (need <= w->f->page_most)
+    return ST_OK;
+  enum { MB = 1 << 20 };
+  err_set(e, ST_RESOURCE, "CML0502", "Give it more with --memory, or write the file with smaller pages.",
+          "a page takes %llu MB of memory, and %llu MB are there for one", (unsigned long long)(need / MB),
+          (unsigned long long)(w->f->page_most / MB));
+  return err_at(e, "%s", w->f->path);
+}
+
 enum { HELD_MOST = 32 << 20 }; /* bytes of a file's pages that are held */
 
 /* The page at hand, where another block left it: in w->held. */
@@ -241,6 +266,8 @@ static Status page_bytes(PqWalk *w, bool again, const uint8_t **out, Err *e) {
     *out = w->held[dict]->bytes;
     return ST_OK;
   }
+  if (check_size(w, e) != ST_OK)
+    return e->code;
   Status st = dict ? fresh_bytes(w, &w->dict_room, &w->ndict, out, e)
                    : fresh_bytes(w, &w->plain, &w->nplain, out, e);
   if (!st && packed && again)
@@ -374,11 +401,11 @@ static Status read_dict(PqWalk *w, Err *e) {
   const uint8_t *p;
   if (w->page.encoding != 0 && w->page.encoding != 2)
     return damaged(w, "a dictionary of an encoding that is not known", e);
-  if (page_bytes(w, true, &p, e) != ST_OK)
-    return e->code;
   uint32_t width = width_of(w->type);
   if (w->type == PQ_BOOL || (uint64_t)w->page.n * (width ? width : 4) > w->page.plain)
     return damaged(w, "a dictionary", e);
+  if (page_bytes(w, true, &p, e) != ST_OK)
+    return e->code;
   w->dict = (PqDict){w->page.n, p, p + w->page.plain};
   w->new_dict = true;
   return ST_OK;
@@ -494,6 +521,7 @@ Status pq_walk_begin(PqWalk *w, const PqFile *f, uint32_t group, uint32_t col, E
   w->col = col;
   w->type = f->col[col].type;
   w->optional = f->col[col].optional;
+  w->rows = f->first[group + 1] - f->first[group];
   w->at = w->chunk->from;
   w->row = w->end = 0;
   w->dict = (PqDict){0, NULL, NULL};
@@ -516,6 +544,8 @@ Status pq_find(PqWalk *w, uint64_t row, Err *e) {
     } else if (w->page.type == 0 || w->page.type == 3) {
       w->row = w->end;
       w->end += w->page.n;
+      if (w->end > w->rows)
+        return damaged(w, "a column has more values than its row group has rows", e);
     }
   }
   return ST_OK;

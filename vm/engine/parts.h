@@ -141,6 +141,7 @@ struct Reader { /* what its threads share */
   uint32_t ncol;
   Map names;       /* JSON: of col */
   uint64_t share;  /* memory of DuckDB */
+  uint64_t page_most; /* memory for a page of a Parquet file */
   uint32_t *at;    /* of a column that is wanted: its number in col, or UINT32_MAX: the number of the input */
   uint32_t nwant;
   const char **file;

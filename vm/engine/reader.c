@@ -268,6 +268,7 @@ Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, ui
   if (st == ST_OK)
     st = reader_columns(r, col, ncol, e);
   r->share = share;
+  r->page_most = memory / 4 > share ? memory / 4 : share;
   if (st == ST_OK && needs_duck(r))
     st = duck_open(&r->duck, share, 1, e);
   if (st == ST_OK)

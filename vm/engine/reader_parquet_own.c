@@ -46,6 +46,8 @@ Status parquet_own_open(const Reader *r, const char *file, PqFile **out, Err *e)
     name[k] = r->col[k].name;
   pq_open(file, name, r->ncol, out, e);
   mem_free(name);
+  if (*out)
+    (*out)->page_most = r->page_most;
   return e->code;
 }
 
