@@ -253,42 +253,59 @@ static Status make_space(LinFit *f, const Moments *m, LinPoint *start, Err *e) {
   return st;
 }
 
-/* How many columns have a block: factoring it a few times is to cost less than the passes that it saves. */
-static uint32_t heavy_limit(const LinFit *f, const Moments *m) {
-  double entries = 0;
-  for (uint32_t j = 0; j < f->d; j++)
-    entries += m->stored[j];
+/* How many columns have a block at most: factoring it a few times is to cost less than the passes that it
+ * saves. */
+static uint32_t heavy_limit(double entries) {
   uint32_t k = 64;
   while (k < HEAVY_MOST && (double)k * k * k < 1250 * entries)
     k++;
   return k;
 }
 
-/* The columns of logistic loss that most rows have, of equal ones the first; rising. */
-static Status find_heavy(LinFit *f, const Moments *m, Err *e) {
-  const Space *s = &f->space;
-  uint32_t n = 0, limit = heavy_limit(f, m);
-  uint32_t *column = arena_alloc(&f->arena, ((size_t)f->d + 1) * sizeof *column);
-  if (!column)
-    return err_memory(e);
-  double least = 16, most = s->rows;
-  for (int i = 0; i < 64 && least < most; i++) { /* the number of rows above which there are few enough */
+/* Of the n columns those that most rows have, `limit` at most, of equal ones the first; how many. */
+static uint32_t heaviest(const Moments *m, uint32_t *column, uint32_t n, uint32_t limit) {
+  double least = HEAVY_LEAST, most = (double)(m->rows[0] + m->rows[1]);
+  uint32_t count = 0;
+  while (least < most) { /* the number of rows above which there are few enough */
     double middle = floor((least + most) / 2);
-    n = 0;
-    for (uint32_t j = 0; j < f->d; j++)
-      n += linear_moves(s, j) && m->stored[j] >= middle;
-    if (n <= limit)
+    for (uint32_t i = count = 0; i < n; i++)
+      count += m->stored[column[i]] >= middle;
+    if (count <= limit)
       most = middle;
     else
       least = middle + 1;
   }
-  n = 0;
-  for (uint32_t j = 0; j < f->d && n < limit; j++)
-    if (linear_moves(s, j) && m->stored[j] >= most)
-      column[n++] = j;
-  f->heavy = (Heavy){.n = n, .column = column};
-  while (n && f->heavy.sample < 4 && ldexp(s->rows, -(int)f->heavy.sample - 1) >= 24.0 * n)
-    f->heavy.sample++;
+  for (uint32_t i = count = 0; i < n && count < limit; i++)
+    if (m->stored[column[i]] >= most)
+      column[count++] = column[i];
+  return count;
+}
+
+/* The columns of logistic loss that have a block. Where rows have many of them, as long texts do, their
+ * products would take longer than passes over all entries: then fewer. */
+static Status find_heavy(LinFit *f, const Moments *m, Err *e) {
+  Heavy *h = &f->heavy;
+  double entries = 0, products;
+  h->column = arena_alloc(&f->arena, ((size_t)f->d + 1) * sizeof *h->column);
+  if (!h->column)
+    return err_memory(e);
+  for (uint32_t j = 0; j < f->d; j++) {
+    entries += m->stored[j];
+    if (linear_moves(&f->space, j) && m->stored[j] >= HEAVY_LEAST)
+      h->column[h->n++] = j;
+  }
+  uint32_t limit = heavy_limit(entries);
+  do {
+    double fill = 0; /* of a row */
+    h->n = heaviest(m, h->column, h->n, limit);
+    for (uint32_t i = 0; i < h->n; i++)
+      fill += m->stored[h->column[i]] / f->space.rows;
+    for (h->sample = 0; h->n && h->sample < 4; h->sample++)
+      if (ldexp(f->space.rows, -(int)h->sample - 1) < 24.0 * h->n)
+        break;
+    products = ldexp(fill * fill / 2, -(int)h->sample) * f->space.rows;
+    limit -= limit / 4;
+  } while (products > 2.5 * entries && limit >= 64);
   return ST_OK;
 }
 

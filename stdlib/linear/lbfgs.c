@@ -306,8 +306,9 @@ static Status go_on(Lbfgs *l, const Sums *at, SolveState *state, Err *e) {
   l->bracketed = false;
   l->looks = 0;
   set_trial(l, 1);
-  /* the curvature has changed most in the first steps */
-  l->curved = l->block && (l->r.iterations + 1 == CURVED_FIRST || l->r.iterations + 1 == CURVED_LAST);
+  /* the curvature has changed most in the first steps; where little is left to gain the old one does */
+  bool far = -l->slope > 1e-6 * fabs(l->f);
+  l->curved = l->block && far && (l->r.iterations + 1 == CURVED_FIRST || l->r.iterations + 1 == CURVED_LAST);
   *state = SOLVE_MORE;
   return ST_OK;
 }

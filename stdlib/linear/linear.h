@@ -167,7 +167,7 @@ void linear_gram_sums(const GramSums *g, const Space *s, const LinPoint *p, Sums
 
 /* ---- wide.c: the pass of L-BFGS over sparse rows ---- */
 
-enum { HEAVY_MOST = 2048 };
+enum { HEAVY_MOST = 2048, HEAVY_LEAST = 16 }; /* columns; rows that have one */
 
 typedef struct Heavy { /* the columns that most rows have; their products are of one row of 2^sample */
   uint32_t n;
