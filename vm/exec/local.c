@@ -445,7 +445,7 @@ static void expect_rows(const Scan *s) {
     jit_expect(jit, s->rows_stage, s->total);
   for (uint32_t i = 0; i < s->of.n; i++)
     jit_expect(jit, s->of.v[i], s->total);
-  for (uint32_t i = 0; i < s->of.n; i++) { /* and those that are several programs in one: task.c */
+  for (uint32_t i = 0; i < s->of.n; i++) { /* and those that are several programs in one: worker.c */
     int32_t with = s->l->home.p->stage[s->of.v[i]].program;
     if (with >= 0)
       jit_expect(jit, s->l->home.p->nstage + (uint32_t)with, s->total);
