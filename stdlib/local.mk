@@ -6,9 +6,9 @@ libstdlib_a_SOURCES = \
   stdlib/cluster/assign.c stdlib/cluster/cluster.h stdlib/cluster/fit.c stdlib/cluster/kmeans.c \
   stdlib/cluster/measure.c stdlib/cluster/measure.h stdlib/cluster/metrics.c stdlib/cluster/nearest.c \
   stdlib/cluster/nearest.h stdlib/cluster/nearest_kernel.c stdlib/cluster/rows.c stdlib/cluster/sample.c \
-  stdlib/cluster/start.c stdlib/cluster/swap.c stdlib/cluster/trial.h stdlib/linear/descent.c \
-  stdlib/linear/fit.c stdlib/linear/gradient.c stdlib/linear/gram.c stdlib/linear/inference.c \
-  stdlib/linear/lbfgs.c stdlib/linear/linear.h stdlib/linear/linear_regression.c \
+  stdlib/cluster/start.c stdlib/cluster/swap.c stdlib/cluster/trial.h stdlib/flat.c stdlib/flat.h \
+  stdlib/linear/descent.c stdlib/linear/fit.c stdlib/linear/gradient.c stdlib/linear/gram.c \
+  stdlib/linear/inference.c stdlib/linear/lbfgs.c stdlib/linear/linear.h stdlib/linear/linear_regression.c \
   stdlib/linear/logistic_regression.c stdlib/linear/loss.c stdlib/linear/moments.c \
   stdlib/linear/multinomial.c stdlib/linear/multinomial.h stdlib/linear/newton.c stdlib/linear/pairs.c \
   stdlib/linear/products.c stdlib/linear/rank.c stdlib/linear/softmax.c stdlib/linear/wide.c \

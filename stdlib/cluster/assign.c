@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "stdlib/cluster/cluster.h"
+#include "stdlib/flat.h"
 
 typedef struct AssignPar {
   ClusterSpace space;
@@ -236,22 +237,11 @@ static Status assign_merge(const void *par, void *left, void *right, Err *e) {
 }
 
 static Status assign_save(const void *par, const void *partial, Buf *out, Err *e) {
-  buf_put(out, partial, assign_size(par));
-  return out->bad ? err_memory(e) : ST_OK;
+  return flat_save(partial, assign_size(par), out, e);
 }
 
 static void *assign_load(const void *par, Bytes in, Err *e) {
-  size_t n = assign_size(par);
-  if (in.n != n) {
-    err_set(e, ST_FAULT, "CML0601", NULL, "a partial result of pass cluster.assign is damaged");
-    return NULL;
-  }
-  double *v = mem_alloc(n);
-  if (v)
-    memcpy(v, in.p, n);
-  else
-    err_memory(e);
-  return v;
+  return flat_load("cluster.assign", assign_size(par), in, e);
 }
 
 const Pass cluster_assign = {

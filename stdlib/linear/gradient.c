@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "stdlib/flat.h"
 #include "stdlib/linear/linear.h"
 #include "vm/blas.h"
 #include "vm/kernel/dot.h"
@@ -153,22 +154,11 @@ static Status gradient_merge(const void *par, void *left, void *right, Err *e) {
 }
 
 static Status gradient_save(const void *par, const void *partial, Buf *out, Err *e) {
-  buf_put(out, partial, gradient_size(par));
-  return out->bad ? err_memory(e) : ST_OK;
+  return flat_save(partial, gradient_size(par), out, e);
 }
 
 static void *gradient_load(const void *par, Bytes in, Err *e) {
-  size_t n = gradient_size(par);
-  if (in.n != n) {
-    err_set(e, ST_FAULT, "CML0601", NULL, "a partial result of pass linear.gradient is damaged");
-    return NULL;
-  }
-  double *v = mem_alloc(n);
-  if (v)
-    memcpy(v, in.p, n);
-  else
-    err_memory(e);
-  return v;
+  return flat_load("linear.gradient", gradient_size(par), in, e);
 }
 
 /* ---- dense ---- */

@@ -7,6 +7,7 @@
  * below 1e-25. */
 #include <string.h>
 
+#include "stdlib/flat.h"
 #include "stdlib/linear/linear.h"
 #include "vm/kernel/dot.h"
 
@@ -128,19 +129,11 @@ static Status products_merge(const void *par, void *left, void *right, Err *e) {
 }
 
 static Status products_save(const void *par, const void *partial, Buf *out, Err *e) {
-  buf_put(out, partial, products_size(par));
-  return out->bad ? err_memory(e) : ST_OK;
+  return flat_save(partial, products_size(par), out, e);
 }
 
 static void *products_load(const void *par, Bytes in, Err *e) {
-  if (in.n != products_size(par)) {
-    err_set(e, ST_FAULT, "CML0601", NULL, "a partial result of pass linear.products is damaged");
-    return NULL;
-  }
-  double *v = products_init(par, e);
-  if (v && in.n)
-    memcpy(v, in.p, in.n);
-  return v;
+  return flat_load("linear.products", products_size(par), in, e);
 }
 
 const Pass linear_products = {

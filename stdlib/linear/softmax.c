@@ -16,6 +16,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "stdlib/flat.h"
 #include "stdlib/linear/multinomial.h"
 #include "vm/kernel/dot.h"
 #include "vm/kernel/math.h"
@@ -90,25 +91,11 @@ static Status classes_merge(const void *par, void *l, void *r, Err *e) {
 }
 
 static Status classes_save(const void *par, const void *partial, Buf *out, Err *e) {
-  buf_put(out, partial, classes_size(par));
-  return out->bad ? err_memory(e) : ST_OK;
-}
-
-static void *load_doubles(Bytes in, size_t size, const char *pass, Err *e) {
-  if (in.n != size) {
-    damaged(e, pass);
-    return NULL;
-  }
-  void *v = mem_alloc(size);
-  if (v)
-    memcpy(v, in.p, size);
-  else
-    err_memory(e);
-  return v;
+  return flat_save(partial, classes_size(par), out, e);
 }
 
 static void *classes_load(const void *par, Bytes in, Err *e) {
-  return load_doubles(in, classes_size(par), "softmax.classes", e);
+  return flat_load("softmax.classes", classes_size(par), in, e);
 }
 
 static void partial_free(const void *par, void *partial) {
@@ -325,12 +312,11 @@ static Status gradient_merge(const void *par, void *left, void *right, Err *e) {
 }
 
 static Status gradient_save(const void *par, const void *partial, Buf *out, Err *e) {
-  buf_put(out, partial, gradient_size(par));
-  return out->bad ? err_memory(e) : ST_OK;
+  return flat_save(partial, gradient_size(par), out, e);
 }
 
 static void *gradient_load(const void *par, Bytes in, Err *e) {
-  return load_doubles(in, gradient_size(par), "softmax.gradient", e);
+  return flat_load("softmax.gradient", gradient_size(par), in, e);
 }
 
 typedef struct SoftRows { /* of n rows of a piece; f, p and r: class after class, n each */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "stdlib/flat.h"
 #include "stdlib/linear/linear.h"
 #include "vm/kernel/dot.h"
 
@@ -175,22 +176,11 @@ static Status wide_merge(const void *par, void *left, void *right, Err *e) {
 }
 
 static Status wide_save(const void *par, const void *partial, Buf *out, Err *e) {
-  buf_put(out, partial, wide_size(par));
-  return out->bad ? err_memory(e) : ST_OK;
+  return flat_save(partial, wide_size(par), out, e);
 }
 
 static void *wide_load(const void *par, Bytes in, Err *e) {
-  size_t n = wide_size(par);
-  if (in.n != n) {
-    err_set(e, ST_FAULT, "CML0601", NULL, "a partial result of pass linear.wide is damaged");
-    return NULL;
-  }
-  double *v = mem_alloc(n);
-  if (v)
-    memcpy(v, in.p, n);
-  else
-    err_memory(e);
-  return v;
+  return flat_load("linear.wide", wide_size(par), in, e);
 }
 
 static inline double entry(const WidePar *p, const Matrix *x, uint32_t k) {
