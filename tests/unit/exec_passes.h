@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Passes for tests of executors, one of each kind: a floating sum whose bits depend on every merge, an
  * exact count, a list of positions in order, a sum with a partial so large that leaves are whole blocks,
- * and a sum over matrices. */
+ * and a sum over matrices. Before them how the programs begin that run them. */
 #ifndef TESTS_UNIT_EXEC_PASSES_H
 #define TESTS_UNIT_EXEC_PASSES_H
 
@@ -9,6 +9,31 @@
 
 #include "base/arena.h"
 #include "vm/exec.h"
+
+/* How the programs of these tests begin: a source of three columns, and rows, a seventh of which goes; %10 is
+ * their part. */
+#define PROGRAM_BEGIN(file) \
+  "cml-ir 1\n" \
+  "program \"t.cml\" seed 0 fitted 2\n" \
+  "source \"d\" {\n" \
+  "  input \"csv\" \"" file "\"\n" \
+  "  column \"id\" int\n" \
+  "  column \"x\" float?\n" \
+  "  column \"k\" category\n" \
+  "  declared \"id\" \"x\" \"k\"\n" \
+  "}\n" \
+  "rows \"d.rows\" from \"d\" {\n" \
+  "  %0 = col s=\"id\" : i64\n" \
+  "  %1 = col s=\"x\" : f64?\n" \
+  "  %2 = col s=\"k\" : str\n" \
+  "  %3 = const.i64 i=7 : i64\n" \
+  "  %4 = mod.i64 %0 %3 : i64?\n" \
+  "  %5 = const.i64 i=3 : i64\n" \
+  "  %6 = ne.i64 %4 %5 : b?\n" \
+  "  %7 = keep %6 : b\n" \
+  "  %8 = rng i=11 : f64\n" \
+  "  %9 = const.list list=[0.75] : list\n" \
+  "  %10 = cut.f64 %8 %9 : i64\n"
 
 typedef struct Sum { /* also of the big one, which only says that it is big */
   double s;

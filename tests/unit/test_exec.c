@@ -24,28 +24,22 @@ enum { ROWS0 = BLOCK * 2 + CHUNK * 5 + CHUNK / 2, ROWS1 = CHUNK * 3 };
 
 static char dir[64];
 
+#define TRAIN_BODY \
+  "  %0 = col s=\"x\" : f64?\n" \
+  "  %1 = const.f64 f=0.5 : f64\n" \
+  "  %2 = coalesce.f64 %0 %1 : f64\n" \
+  "  %3 = col s=\"k\" : str\n" \
+  "  %4 = const.vocab names=[\"ant\", \"bee\", \"cow\"] : vocab\n" \
+  "  %5 = indicator.str %3 %4 : vec\n" \
+  "  %6 = col s=\"id\" : i64\n" \
+  "  %7 = cast.i64.f64 %6 : f64\n" \
+  "  out slot \"x\" %2\n" \
+  "  out slot \"k\" %5\n" \
+  "  out target %7\n" \
+  "  estimator \"none\"\n"
+
 static const char program[] =
-    "cml-ir 1\n"
-    "program \"t.cml\" seed 0 fitted 2\n"
-    "source \"d\" {\n"
-    "  input \"csv\" \"d?.csv\"\n"
-    "  column \"id\" int\n"
-    "  column \"x\" float?\n"
-    "  column \"k\" category\n"
-    "  declared \"id\" \"x\" \"k\"\n"
-    "}\n"
-    "rows \"d.rows\" from \"d\" {\n"
-    "  %0 = col s=\"id\" : i64\n"
-    "  %1 = col s=\"x\" : f64?\n"
-    "  %2 = col s=\"k\" : str\n"
-    "  %3 = const.i64 i=7 : i64\n"
-    "  %4 = mod.i64 %0 %3 : i64?\n"
-    "  %5 = const.i64 i=3 : i64\n"
-    "  %6 = ne.i64 %4 %5 : b?\n"
-    "  %7 = keep %6 : b\n"
-    "  %8 = rng i=11 : f64\n"
-    "  %9 = const.list list=[0.75] : list\n"
-    "  %10 = cut.f64 %8 %9 : i64\n"
+    PROGRAM_BEGIN("d?.csv")
     "  %11 = rng i=12 : f64\n"
     "  %12 = fold_of.f64 %11 i=5 : i64\n"
     "  %13 = cast.i64.f64 %0 : f64\n"
@@ -80,33 +74,11 @@ static const char program[] =
     "  joins\n"
     "}\n"
     "train \"m\" from \"d.rows\" part 0 {\n"
-    "  %0 = col s=\"x\" : f64?\n"
-    "  %1 = const.f64 f=0.5 : f64\n"
-    "  %2 = coalesce.f64 %0 %1 : f64\n"
-    "  %3 = col s=\"k\" : str\n"
-    "  %4 = const.vocab names=[\"ant\", \"bee\", \"cow\"] : vocab\n"
-    "  %5 = indicator.str %3 %4 : vec\n"
-    "  %6 = col s=\"id\" : i64\n"
-    "  %7 = cast.i64.f64 %6 : f64\n"
-    "  out slot \"x\" %2\n"
-    "  out slot \"k\" %5\n"
-    "  out target %7\n"
-    "  estimator \"none\"\n"
+    TRAIN_BODY
     "  fitted $0\n"
     "}\n"
     "train \"m_too\" from \"d.rows\" part 0 {\n"
-    "  %0 = col s=\"x\" : f64?\n"
-    "  %1 = const.f64 f=0.5 : f64\n"
-    "  %2 = coalesce.f64 %0 %1 : f64\n"
-    "  %3 = col s=\"k\" : str\n"
-    "  %4 = const.vocab names=[\"ant\", \"bee\", \"cow\"] : vocab\n"
-    "  %5 = indicator.str %3 %4 : vec\n"
-    "  %6 = col s=\"id\" : i64\n"
-    "  %7 = cast.i64.f64 %6 : f64\n"
-    "  out slot \"x\" %2\n"
-    "  out slot \"k\" %5\n"
-    "  out target %7\n"
-    "  estimator \"none\"\n"
+    TRAIN_BODY
     "  fitted $1\n"
     "  joins\n"
     "  matrix \"m\"\n"
