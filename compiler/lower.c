@@ -541,26 +541,6 @@ static void lower_predict(Lower *l, const TExport *x) {
 
 /* ---- Features as columns ---- */
 
-/* A table of the target, of a block by itself: nothing is left out of it, so the rows that it was made of
- * may not read it. */
-static void leak_check(Lower *l, const TExport *x, const TSlot *slot) {
-  for (uint32_t i = 0; i < l->tree->nmodel; i++) {
-    const TModel *m = l->tree->model[i];
-    bool uses = false;
-    for (uint32_t k = 0; k < m->nblock; k++)
-      uses |= m->block[k] == x->model->block[0];
-    if (!uses || !phase_crossfits(&l->split, m, slot->expr))
-      continue;
-    diag_add(l->diags, SEV_ERROR, "CML0336", x->span,
-             arena_printf(l->arena,
-                          "Write `export %s { features of .. }`: there a row reads what the other folds say.",
-                          m->name),
-             "slot `%s` is a table of the target `%s`, and would hold these rows' own", slot->name,
-             m->target_text);
-    return;
-  }
-}
-
 /* Does the export have rows that its block was fitted on? */
 static bool on_fitted_rows(const TExport *x) {
   uint64_t leaves[2] = {~UINT64_C(0), ~UINT64_C(0)};
@@ -572,6 +552,47 @@ static bool on_fitted_rows(const TExport *x) {
       leaves[1] = p->leaves;
   }
   return (leaves[0] & leaves[1]) != 0;
+}
+
+/* No model says what the target is: whoever writes the file may know. Once for a slot. */
+static void leak_warning(Lower *l, const TExport *x, const TSlot *slot) {
+  const Node *table = phase_value_table(&l->split, slot->expr);
+  if (!table)
+    return;
+  const Node *of = table->narg ? table->arg[0] : table->where ? table->where : table->weight;
+  const char *text = show_text(l->arena, of);
+  Diag *d = diag_add(l->diags, SEV_WARNING, "CML0337", slot->span,
+                     arena_printf(l->arena,
+                                  "Where a model will learn `%s`, put it into the program and write `export "
+                                  "MODEL { features of .. }`: there a row reads what the other folds say.",
+                                  text),
+                     "slot `%s` is a table of `%s`, and the rows it was made of read their own values in it",
+                     slot->name, text);
+  diag_note(l->diags, d, x->span, "such rows are written here");
+}
+
+/* A table of the target, of a block by itself: nothing is left out of it, so the rows that it was made of
+ * may not read it. */
+static void leak_check(Lower *l, const TExport *x, const TSlot *slot) {
+  bool used = false;
+  for (uint32_t i = 0; i < l->tree->nmodel; i++) {
+    const TModel *m = l->tree->model[i];
+    bool uses = false;
+    for (uint32_t k = 0; k < m->nblock; k++)
+      uses |= m->block[k] == x->model->block[0];
+    used |= uses;
+    if (!uses || !phase_crossfits(&l->split, m, slot->expr))
+      continue;
+    diag_add(l->diags, SEV_ERROR, "CML0336", x->span,
+             arena_printf(l->arena,
+                          "Write `export %s { features of .. }`: there a row reads what the other folds say.",
+                          m->name),
+             "slot `%s` is a table of the target `%s`, and would hold these rows' own", slot->name,
+             m->target_text);
+    return;
+  }
+  if (!used)
+    leak_warning(l, x, slot);
 }
 
 /* The slots, each element of a written vector by itself, so that it is null by itself. */

@@ -34,6 +34,7 @@ typedef struct Split { /* what the phase split found */
   uint32_t levels;    /* number of levels there are */
   const Tree *tree;
   signed char *table; /* by Node id: does it contain a grouped aggregate? -1: not looked yet */
+  signed char *values; /* one that depends on more than its keys? -1 */
   signed char **cross; /* by model, then Node id: does it contain one of the model's target? -1 */
 } Split;
 
@@ -51,6 +52,8 @@ void phase_split(Split *sp, Arena *a, const Tree *t);
 /* Does the slot read a grouped aggregate of the model's target? */
 bool phase_crossfits(const Split *sp, const TModel *m, const Node *slot);
 bool phase_has_table(const Split *sp, const Node *n); /* is a grouped aggregate in it? */
+/* A grouped aggregate in the slot that depends on more of a row than its keys; NULL: there is none. */
+const Node *phase_value_table(const Split *sp, const Node *slot);
 /* Does it read other tables? Then a cross-fitted one is fitted once for each fold. */
 bool phase_nested(const Split *sp, const Instance *in);
 /* The instance an aggregate stands for in a context. */

@@ -73,6 +73,32 @@ bool phase_crossfits(const Split *sp, const TModel *m, const Node *slot) {
   return false;
 }
 
+/* A grouped aggregate that depends on more of a row than its keys. */
+static bool is_value_table(const Node *n, const TModel *m) {
+  return is_table(n, m) && (n->narg || n->where || n->weight);
+}
+
+static const Node *below(const Node *n, uint32_t i) {
+  if (i < n->narg)
+    return n->arg[i];
+  if (i < n->narg + n->nby)
+    return n->by[i - n->narg];
+  return i == n->narg + n->nby ? n->where : n->weight;
+}
+
+const Node *phase_value_table(const Split *sp, const Node *slot) {
+  const Node *n = slot;
+  while (!is_value_table(n, NULL)) { /* down to where it is */
+    uint32_t i = 0, most = n->narg + n->nby + 2;
+    while (i < most && !(below(n, i) && any(below(n, i), NULL, is_value_table, sp->values)))
+      i++;
+    if (i == most)
+      return NULL;
+    n = below(n, i);
+  }
+  return n;
+}
+
 static bool same_part(const char *a, const char *b) {
   return a == b || (a && b && strcmp(a, b) == 0);
 }
@@ -169,8 +195,11 @@ static void walk_model(Split *sp, Arena *a, const Tree *t, const TModel *model) 
 }
 
 void phase_split(Split *sp, Arena *a, const Tree *t) {
-  *sp =
-      (Split){.arena = a, .tree = t, .table = unknown(a, t), .cross = NEWN(a, signed char *, t->nmodel + 1)};
+  *sp = (Split){.arena = a,
+                .tree = t,
+                .table = unknown(a, t),
+                .values = unknown(a, t),
+                .cross = NEWN(a, signed char *, t->nmodel + 1)};
   for (uint32_t m = 0; m < t->nmodel; m++) {
     sp->cross[m] = unknown(a, t);
     walk_model(sp, a, t, t->model[m]);
