@@ -163,12 +163,36 @@ static bool read_columns(const char *path, uint32_t from, uint32_t n) {
   return true;
 }
 
+/* All columns, and what the footer says of them. */
+static void schema(const char *path) {
+  PqFile *f;
+  Err e = {0};
+  if (pq_open(path, NULL, 0, &f, &e) != ST_OK && (f || !e.cause[0]))
+    abort();
+  uint32_t sum = 0;
+  for (uint32_t k = 0; f && k < f->ncol; k++) {
+    for (size_t i = 0; i < f->col[k].name.n; i++)
+      sum += f->col[k].name.p[i];
+    for (uint32_t g = 0; g < f->ngroup; g++) {
+      const PqStat *s = &f->stat[(size_t)g * f->ncol + k];
+      for (size_t i = 0; s->lo.p && i < s->lo.n; i++)
+        sum += s->lo.p[i];
+      for (size_t i = 0; s->hi.p && i < s->hi.n; i++)
+        sum += s->hi.p[i];
+    }
+  }
+  if (sum == UINT32_MAX)
+    abort();
+  pq_drop(f);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   char path[40];
   int fd = memfd_create("parquet", MFD_CLOEXEC);
   if (fd < 0 || (size && write(fd, data, size) != (ssize_t)size))
     abort();
   snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  schema(path);
   if (!read_columns(path, 0, NCOL))
     for (uint32_t k = 0; k < NCOL; k++)
       read_columns(path, k, 1);

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "tests/unit/engine_data.h"
 #include "vm/engine/parquet_write.h"
+#include "vm/engine/parts.h"
 
 static const IrColumn col[] = {{"i", KIND_INT, false},   {"d", KIND_FLOAT, true},
                                {"f", KIND_FLOAT, true},  {"k", KIND_INT, true},
@@ -117,6 +118,115 @@ static void changed_bytes(void **state) {
   }
 }
 
+/* ---- Columns without DuckDB are those that DuckDB has ---- */
+
+/* Whether our reader knew them. */
+static bool same_columns(const char *const *path, uint32_t npath, const char *what, bool damaged) {
+  Arena a;
+  EngineColumn *own = NULL, *duck = NULL;
+  uint32_t n = 0, m = 0;
+  Err e = {0};
+  arena_init(&a, NULL);
+  assert_int_equal(parquet_columns_own(&a, path, npath, &own, &n, &e), ST_OK);
+  if (own && parquet_columns_duck(&a, path, npath, &duck, &m, &e) != ST_OK && damaged) {
+    arena_free(&a); /* where nobody needs it: a logical type, an encoding */
+    return true;
+  }
+  if (e.code)
+    fail_msg("%s: only DuckDB has an error: %s", what, e.cause);
+  if (own && n != m)
+    fail_msg("%s: %u columns, not %u", what, n, m);
+  for (uint32_t k = 0; own && k < n; k++)
+    if (strcmp(own[k].name, duck[k].name) != 0 || own[k].kind != duck[k].kind ||
+        own[k].nullable != duck[k].nullable || !own[k].why != !duck[k].why ||
+        (own[k].why && strcmp(own[k].why, duck[k].why) != 0))
+      fail_msg("%s: `%s` %d %d %s, not `%s` %d %d %s", what, own[k].name, own[k].kind, own[k].nullable,
+               own[k].why ? own[k].why : "", duck[k].name, duck[k].kind, duck[k].nullable,
+               duck[k].why ? duck[k].why : "");
+  arena_free(&a);
+  return own != NULL;
+}
+
+static bool same_file(const char *name) {
+  const char *path = in_folder(name);
+  return same_columns(&path, 1, name, false);
+}
+
+static void columns_of_files(void **state) {
+  (void)state;
+  static const struct {
+    const char *type;
+    bool own;
+  } type[] = {{"BOOLEAN", true},    {"TINYINT", true},      {"SMALLINT", true},      {"INTEGER", true},
+              {"BIGINT", true},     {"UTINYINT", true},     {"USMALLINT", true},     {"UINTEGER", true},
+              {"UBIGINT", true},    {"FLOAT", true},        {"DOUBLE", true},        {"VARCHAR", true},
+              {"BLOB", true},       {"DATE", true},         {"TIMESTAMP", true},     {"TIMESTAMP_S", true},
+              {"TIMESTAMP_MS", true}, {"TIMESTAMP_NS", true}, {"TIMESTAMPTZ", true},  {"HUGEINT", true},
+              {"DECIMAL(9,2)", false}, {"UUID", false},     {"TIME", false},         {"INTERVAL", false},
+              {"INTEGER[]", false}, {"STRUCT(a INT)", false}};
+  for (size_t i = 0; i < sizeof type / sizeof *type; i++) {
+    char sql[300];
+    snprintf(sql, sizeof sql,
+             "SELECT i AS k, CASE WHEN i > 1 THEN NULL::%s END AS x, 'a' AS \"Zürich \"\"q\""
+             " FROM range(3) t(i)",
+             type[i].type);
+    make("type.parquet", sql, "FORMAT parquet");
+    if (same_file("type.parquet") != type[i].own)
+      fail_msg("%s: by %s", type[i].type, type[i].own ? "DuckDB" : "us");
+  }
+  PARQUET("none.parquet", "SELECT 1 AS k, 2.5::DOUBLE AS d WHERE false");
+  assert_true(same_file("none.parquet"));
+  PARQUET("capitals.parquet", "SELECT 1 AS k, 2 AS k2, 3 AS duckdb_schema");
+  assert_false(same_file("capitals.parquet")); /* the schema has such a name itself */
+  make_file("good.parquet", 300, "snappy", 200);
+  assert_true(same_file("good.parquet"));
+}
+
+static void columns_of_several(void **state) {
+  (void)state;
+  PARQUET("0.parquet", "SELECT i AS k, i * 0.5::DOUBLE AS d, 'x' AS s FROM range(9) t(i)");
+  PARQUET("1.parquet", "SELECT CASE WHEN i <> 4 THEN i END AS k, 'y' AS s FROM range(9) t(i)");
+  PARQUET("2.parquet", "SELECT 'z' AS s, 1 AS K");
+  PARQUET("3.parquet", "SELECT [1] AS l");
+  const char *path[4];
+  char name[20];
+  for (int i = 0; i < 4; i++) {
+    snprintf(name, sizeof name, "%d.parquet", i);
+    path[i] = in_folder(name);
+  }
+  assert_true(same_columns(path, 2, "two files", false));
+  assert_true(same_columns(path, 3, "three files", false));
+  assert_false(same_columns(path, 4, "with a list", false));
+}
+
+/* The same of footers with wrong bytes, where both still have columns. */
+static void columns_of_changed(void **state) {
+  (void)state;
+  static uint8_t text[1 << 16];
+  uint32_t own = 0;
+  make_file("good.parquet", 300, "snappy", 200);
+  int fd = open(in_folder("good.parquet"), O_RDONLY);
+  ssize_t n = read(fd, text, sizeof text);
+  close(fd);
+  assert_true(n > 8 && n < (ssize_t)sizeof text);
+  uint32_t size;
+  memcpy(&size, text + n - 8, 4);
+  for (uint64_t k = 0; k < 1500; k++) {
+    uint64_t at = (uint64_t)n - 8 - size + rng_word(5, k) % size;
+    uint8_t was = text[at];
+    char what[80];
+    text[at] ^= (uint8_t)(k % 2 ? 1u << k / 2 % 8 : 1 + rng_word(6, k) % 255);
+    fd = open(in_folder("bad.parquet"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, text, (size_t)n), n);
+    close(fd);
+    snprintf(what, sizeof what, "footer byte %d: %d", (int)(at - ((uint64_t)n - 8 - size)), text[at]);
+    const char *path = in_folder("bad.parquet");
+    own += same_columns(&path, 1, what, true);
+    text[at] = was;
+  }
+  assert_true(own > 200);
+}
+
 static void snappy(void **state) {
   (void)state;
   uint8_t out[400];
@@ -222,7 +332,12 @@ static void bombs(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(codecs), cmocka_unit_test(changed_bytes),
-                                     cmocka_unit_test(snappy), cmocka_unit_test(bombs)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(codecs),
+                                     cmocka_unit_test(changed_bytes),
+                                     cmocka_unit_test(columns_of_files),
+                                     cmocka_unit_test(columns_of_several),
+                                     cmocka_unit_test(columns_of_changed),
+                                     cmocka_unit_test(snappy),
+                                     cmocka_unit_test(bombs)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include <duckdb.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -24,7 +26,14 @@ typedef struct PqColumn {
   PqType type;
   bool optional;
   bool micros;     /* times: in microseconds */
+  duckdb_type as;  /* what DuckDB takes it for; PqFile.typed */
+  Bytes name;
 } PqColumn;
+
+typedef struct PqStat { /* of a chunk, in the footer's bytes */
+  int64_t nulls;        /* -1: not told */
+  Bytes lo, hi;         /* no value is before or behind; p NULL: not told */
+} PqStat;
 
 typedef struct PqHeld {  /* a page that the next block needs too, decompressed */
   atomic_int refs;
@@ -42,14 +51,19 @@ typedef struct PqFile {
   uint64_t *first;   /* of a group: its first row; ngroup + 1 of them */
   PqChunk *chunk;    /* group * ncol + column */
   uint64_t page_most; /* bytes of memory that a page may need; whoever opened the file says less */
+  bool typed;        /* the types of all columns are known, DuckDB has the same, and nobody needs to ask it */
+  uint8_t *text;     /* the footer, and what it tells of chunks, until pq_forget */
+  PqStat *stat;      /* as chunk */
   pthread_mutex_t lock; /* of: */
   PqHeld **held;     /* the last data page and the last dictionary of each column */
   uint64_t bytes;    /* theirs */
   atomic_bool *other; /* by column: it has a page that pq_walk_plain does not read */
 } PqFile;
 
-/* *out is NULL where DuckDB has to read the file, or say what is wrong with it. Closed by the last drop. */
+/* *out is NULL where DuckDB has to read the file, or say what is wrong with it. name: NULL: all columns.
+ * Closed by the last drop. */
 Status pq_open(const char *path, const char *const *name, uint32_t n, PqFile **out, Err *e);
+void pq_forget(PqFile *f); /* before it is shared */
 void pq_hold(PqFile *f);
 void pq_drop(PqFile *f);
 void pq_held_drop(PqHeld *h);

@@ -215,6 +215,7 @@ void draft_free(Draft *b);
 /* What an input says, in r's own memory, and the columns that are wanted. */
 Status reader_input(Reader *r, const EngineSource *s, Input *in, Err *e);
 Status reader_columns(Reader *r, const IrColumn *col, uint32_t ncol, Err *e);
+Status reader_duck(Reader *r, Err *e); /* opens DuckDB, where it is not */
 Reader *reader_new(const EngineSource *s); /* with room for its inputs; NULL: no memory */
 
 /* A value at row `at` of the block is wrong: reported once a row; the caller makes it null. `allow`: what in
@@ -235,6 +236,7 @@ typedef struct FormatOps {
   const char *what; /* for messages: "CSV" */
   bool no_files;    /* the source says itself what is read: path is not a path */
   bool text;        /* `open` opens r->csv, and `values` are those of a draft's csv */
+  bool lazy;        /* DuckDB is opened where it is needed */
   bool own;         /* reads without DuckDB, with: (Parquet: where r->own is set by `open`) */
   /* What the next block is made of: b->n rows, b->held bytes. */
   Status (*collect)(Reader *r, Draft *b, Err *e);
@@ -262,6 +264,19 @@ bool typed_values(Draft *b, uint32_t k, const void *data, const uint64_t *validi
                   uint32_t at);
 bool typed_check_nan(Draft *b, uint32_t k, const uint64_t *validity, uint64_t from, uint32_t m, uint32_t at);
 
+/* ---- parquet_columns.c ---- */
+
+Status parquet_columns(Arena *a, const EngineSource *s, const Options *o, const char *const *file,
+                       uint32_t nfile, EngineColumn **out, uint32_t *n, Err *e);
+/* Its two ways. Where the first gives columns, the second has the same; it may give NULL. */
+Status parquet_columns_own(Arena *a, const char *const *file, uint32_t nfile, EngineColumn **out, uint32_t *n,
+                           Err *e);
+Status parquet_columns_duck(Arena *a, const char *const *file, uint32_t nfile, EngineColumn **out,
+                            uint32_t *n, Err *e);
+Status parquet_total(Reader *r, const char *file, Err *e);
+/* Names and types of one file, by DuckDB. */
+Status parquet_file_columns(Duck *d, Arena *a, const char *file, EngineColumn **out, uint32_t *n, Err *e);
+
 /* ---- reader_parquet_own.c ---- */
 
 struct PqFile;
@@ -276,9 +291,9 @@ Status sql_option(const char *name, Err *e); /* a bound value of a query: "$name
 
 /* ---- zones.c ---- */
 
-/* What of file r->at_file is read; its types are known. If it is not all, a condition on file_row_number is
- * appended that says the same. */
-Status zones_open(Reader *r, Buf *sql, Err *e);
+/* What of file r->at_file is read; its types are known, and what f says of it (NULL: DuckDB says it). If it
+ * is not all, a condition on file_row_number is appended that says the same. */
+Status zones_open(Reader *r, const struct PqFile *f, Buf *sql, Err *e);
 void zones_close(Reader *r); /* all of it */
 /* Is the next block one that is not read? Then it is what b is. */
 bool zones_skip(Reader *r, Draft *b);

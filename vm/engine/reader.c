@@ -233,10 +233,14 @@ static Status count_rows(Reader *r, Err *e) {
 
 static bool needs_duck(const Reader *r) {
   for (uint32_t i = 0; i < r->ninput; i++) {
-    if (!r->input[i].opt.ops->own)
+    if (!r->input[i].opt.ops->own && !r->input[i].opt.ops->lazy)
       return true;
   }
   return false;
+}
+
+Status reader_duck(Reader *r, Err *e) {
+  return r->duck.lib ? ST_OK : duck_open(&r->duck, r->share, 1, e);
 }
 
 Reader *reader_new(const EngineSource *s) {
@@ -270,7 +274,7 @@ Status reader_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, ui
   r->share = share;
   r->page_most = memory / 4 > share ? memory / 4 : share;
   if (st == ST_OK && needs_duck(r))
-    st = duck_open(&r->duck, share, 1, e);
+    st = reader_duck(r, e);
   if (st == ST_OK)
     st = count_rows(r, e);
   if (st == ST_OK)

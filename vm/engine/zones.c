@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "vm/engine/parquet.h"
 #include "vm/engine/parts.h"
 
 typedef struct Group { /* a row group */
@@ -131,6 +132,55 @@ static Status add_statistics(Footer *f, Duck *d, duckdb_data_chunk chunk, Err *e
   return e->code;
 }
 
+/* ---- The same, as it is in the file ---- */
+
+static bool stored_number(duckdb_type type, const PqColumn *c, Bytes v, int64_t *out) {
+  uint32_t word;
+  size_t n = c->type == PQ_BOOL ? 1 : c->type == PQ_I32 ? 4 : 8;
+  if (!v.p || v.n != n || (type == DUCKDB_TYPE_TIMESTAMP && !c->micros))
+    return false;
+  if (n == 8) {
+    memcpy(out, v.p, 8);
+    return c->type == PQ_I64;
+  }
+  if (n == 4)
+    memcpy(&word, v.p, 4);
+  *out = n == 1 ? v.p[0] != 0 : type == DUCKDB_TYPE_UINTEGER ? (int64_t)word : (int64_t)(int32_t)word;
+  return n == 1 || c->type == PQ_I32;
+}
+
+static void stored_bounds(const Footer *f, uint32_t k, const PqColumn *c, const PqStat *s, Zone *z) {
+  duckdb_type type = f->r->type[k].type;
+  if (!s->lo.p || !s->hi.p || !has_bounds(type, f->r->col[k].kind))
+    return;
+  if (type != DUCKDB_TYPE_VARCHAR) {
+    z->known = stored_number(type, c, s->lo, &z->lo) && stored_number(type, c, s->hi, &z->hi) &&
+               z->lo <= z->hi;
+    return;
+  }
+  z->first = (const char *)s->lo.p;
+  z->last = (const char *)s->hi.p;
+  z->nfirst = (uint32_t)s->lo.n;
+  z->nlast = (uint32_t)s->hi.n;
+  z->known = true;
+}
+
+static Status take_footer(Footer *f, const PqFile *from, Err *e) {
+  for (uint32_t g = 0; g < from->ngroup; g++) {
+    if (add_group(f, from->first[g + 1] - from->first[g], e) != ST_OK)
+      return e->code;
+    for (uint32_t k = 0; k < f->r->ncol; k++) {
+      const PqStat *s = &from->stat[(size_t)g * from->ncol + k];
+      Zone *z = &f->v[g].zone[k];
+      z->nulls = s->nulls != 0;
+      stored_bounds(f, k, &from->col[k], s, z);
+    }
+  }
+  return ST_OK;
+}
+
+/* ---- The footer, by DuckDB ---- */
+
 static Status read_footer(Reader *r, Footer *f, Err *e) {
   Buf sql = {0};
   DuckQuery q;
@@ -194,14 +244,15 @@ void zones_close(Reader *r) {
   r->read = NULL;
 }
 
-Status zones_open(Reader *r, Buf *sql, Err *e) {
+Status zones_open(Reader *r, const PqFile *own, Buf *sql, Err *e) {
   Arena a;
   zones_close(r);
   if (!r->none || !r->ncol)
     return ST_OK;
   arena_init(&a, NULL);
   Footer f = {.mem = &a, .r = r};
-  if (read_footer(r, &f, e) == ST_OK && !f.strange) { /* else reading tells */
+  Status st = own ? take_footer(&f, own, e) : read_footer(r, &f, e);
+  if (st == ST_OK && !f.strange) { /* else reading tells */
     uint64_t n = (f.rows + BLOCK - 1) / BLOCK;
     r->read = mem_alloc(n ? n : 1);
     r->rows = f.rows;
