@@ -242,11 +242,9 @@ static void json_models(Json *j, const Report *r) {
   for (uint32_t at = 0; at < r->program->nstage; at++) {
     uint32_t i = ir_written(r->program, at);
     const Stage *s = &r->program->stage[i];
-    const Fitted *f =
-        s->kind == STAGE_TRAIN && s->fitted < r->run->nfitted ? r->run->fitted[s->fitted] : NULL;
-    if (!f || f->type != IR_MODEL)
+    const Model *m = report_model(r, i);
+    if (!m)
       continue;
-    const Model *m = f->model;
     json_open(j, s->name, '{');
     json_text(j, "estimator", s->estimator);
     json_text(j, "task", task_name[s->task]);

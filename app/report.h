@@ -28,6 +28,8 @@ typedef struct Report {
 /* The threshold that was chosen for the model of a train stage, and the evaluation it comes from; NULL:
  * none was. */
 const double *report_threshold(const Report *r, uint32_t train, const Stage **from);
+/* What a train stage has learned; NULL: it is none, or has not. */
+const Model *report_model(const Report *r, uint32_t stage);
 enum { REPORT_FEATURES = 20 };   /* that many have a line each; of more features the larger half of that
                                   * many */
 /* `features`: of how many the summary shows what was learned; UINT32_MAX: of all. */

@@ -279,16 +279,21 @@ static void print_learned(const Model *m, const Paint *p, uint32_t most) {
   mem_free(t.column);
 }
 
+const Model *report_model(const Report *r, uint32_t stage) {
+  const Stage *s = &r->program->stage[stage];
+  const Fitted *f =
+      s->kind == STAGE_TRAIN && s->fitted < r->run->nfitted ? r->run->fitted[s->fitted] : NULL;
+  return f && f->type == IR_MODEL ? f->model : NULL;
+}
+
 void report_models(const Report *r, const Paint *p, uint32_t most) {
   char a[NUM_MAX];
   for (uint32_t at = 0; at < r->program->nstage; at++) {
     uint32_t i = ir_written(r->program, at);
     const Stage *s = &r->program->stage[i];
-    const Fitted *f =
-        s->kind == STAGE_TRAIN && s->fitted < r->run->nfitted ? r->run->fitted[s->fitted] : NULL;
-    if (!f || f->type != IR_MODEL)
+    const Model *m = report_model(r, i);
+    if (!m)
       continue;
-    const Model *m = f->model;
     fprintf(p->out, "%smodel%s  %-14s %s, %u feature%s, ", p->bold, p->end, s->name, s->estimator, m->d,
             m->d == 1 ? "" : "s");
     if (m->nclass)
