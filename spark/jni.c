@@ -203,6 +203,13 @@ static jbyteArray array_of(Call *c, const Buf *b) {
   return a; /* NULL: an OutOfMemoryError is pending */
 }
 
+/* Ends a method that gives bytes, which are freed; `any`: there are some to give. */
+static jbyteArray call_give(Call *c, Buf *out, bool any) {
+  jbyteArray array = any ? array_of(c, out) : NULL;
+  buf_free(out);
+  return call_end(c) ? array : NULL;
+}
+
 static Home *home_of(Call *c, jlong handle) {
   if (!handle)
     err_set(&c->e, ST_FAULT, "CML0601", NULL, "a native method was called without a site");
@@ -345,11 +352,9 @@ NATIVE(jbyteArray, scan, jlong site, jbyteArray request, jint part, jobject reco
   Records in = {next_record, &rows};
   if (h && bytes_of(&c, request, &ask) == ST_OK)
     site_scan(h->site, buf_bytes(&ask), (uint32_t)part, &in, &out, &c.e);
-  jbyteArray result = array_of(&c, &out);
   buf_free(&rows.copy);
   buf_free(&ask);
-  buf_free(&out);
-  return call_end(&c) ? result : NULL;
+  return call_give(&c, &out, true);
 }
 
 /* The arrays of an array: *v is mem_alloc'ed, each of its bytes likewise. */
@@ -387,10 +392,8 @@ NATIVE(jbyteArray, merge, jlong site, jbyteArray request, jobjectArray results) 
     buf_free(v + i);
   mem_free(v);
   mem_free(each);
-  jbyteArray result = array_of(&c, &out);
   buf_free(&ask);
-  buf_free(&out);
-  return call_end(&c) ? result : NULL;
+  return call_give(&c, &out, true);
 }
 
 NATIVE(void, drop, jlong site, jint stage) {
@@ -457,9 +460,7 @@ NATIVE(jbyteArray, writeNext, jlong writer) {
   Buf out = {0};
   w->rows.call = &c;
   site_write_next(w->w, &out, &c.e);
-  jbyteArray record = out.n || out.bad ? array_of(&c, &out) : NULL;
-  buf_free(&out);
-  return call_end(&c) ? record : NULL;
+  return call_give(&c, &out, out.n || out.bad);
 }
 
 NATIVE(jbyteArray, writeEnd, jlong writer) {
@@ -468,10 +469,8 @@ NATIVE(jbyteArray, writeEnd, jlong writer) {
   Buf out = {0};
   w->rows.call = &c;
   site_write_end(w->w, &out, &c.e);
-  jbyteArray result = array_of(&c, &out);
-  buf_free(&out);
   writing_free(env, w);
-  return call_end(&c) ? result : NULL;
+  return call_give(&c, &out, true);
 }
 
 /* ---- Text files ---- */
@@ -539,9 +538,7 @@ NATIVE(jbyteArray, splitNext, jlong splitter) {
   uint32_t rows = 0;
   s->call = &c;
   site_split_next(s->split, &record, &rows, &c.e);
-  jbyteArray out = rows ? array_of(&c, &record) : NULL;
-  buf_free(&record);
-  return call_end(&c) ? out : NULL;
+  return call_give(&c, &record, rows > 0);
 }
 
 NATIVE(void, splitEnd, jlong splitter) {

@@ -16,6 +16,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { NCOL = 7, ROWS = 400, BLOCK_ROWS = ROWS < BLOCK ? ROWS : BLOCK, GROUPS = 8, BEGIN = 7 };
+enum { PAGE_MOST = 64 << 20 }; /* as with the least memory that one can give */
 
 static const char *const name[NCOL] = {"b", "i", "l", "f", "d", "s", "t"};
 /* Their kinds, and others that they can be read as. */
@@ -152,6 +153,7 @@ static bool read_columns(const char *path, uint32_t from, uint32_t n) {
     abort();
   if (!f)
     return false;
+  f->page_most = PAGE_MOST;
   for (uint32_t g = 0; g < f->ngroup && g < GROUPS; g++)
     for (uint32_t k = 0; k < n; k++)
       same_rows(&w, f, g, k);
