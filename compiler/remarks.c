@@ -130,6 +130,25 @@ static void own_loop(Remarks *r, const Stage *s) {
   }
 }
 
+/* Steps of which the rows are kept from scan to scan, and those that take as long and are not. */
+static void own_words(Remarks *r, uint32_t i) {
+  const Stage *s = &r->p->stage[i];
+  for (uint32_t k = 0; k < s->prog.nval; k++) {
+    const IrVal *v = &s->prog.val[k];
+    if (v->kept)
+      say(r, v->line, v->col, "kept",
+          "%s is computed in the first scan that needs it, and kept for the others where --memory allows",
+          op_info(v->op)->name);
+    for (uint32_t t = 0; t < i && ir_may_keep(s, k) && !v->kept; t++)
+      for (uint32_t j = 0; j < r->p->stage[t].prog.nval; j++)
+        if (ir_group(r->p, t) != ir_group(r->p, i) && ir_may_keep(&r->p->stage[t], j) &&
+            ir_same_kept(r->p, s, k, &r->p->stage[t], j))
+          say(r, v->line, v->col, "kept", "%s is computed in each scan that needs it: %s",
+              op_info(v->op)->name,
+              ir_kept(r->p) < IR_KEPT_MOST ? "the pass `keep` was skipped" : "too many others are kept");
+  }
+}
+
 static void all_rows(Remarks *r, const Stage *s) {
   const IrVal *filter = NULL;
   const char *why = s->kind == STAGE_ROWS && !s->early ? ir_zone_obstacle(r->p, s, r->arena, &filter) : NULL;
@@ -153,6 +172,7 @@ const Remark *remarks_of(const Program *p, Arena *a, uint32_t *n) {
     next_level(&r, i);
     own_evaluation(&r, i);
     own_loop(&r, &p->stage[i]);
+    own_words(&r, i);
     all_rows(&r, &p->stage[i]);
   }
   if (r.n)

@@ -51,6 +51,17 @@ typedef struct RowsIn {
  * only for memory and faults. */
 Status interp_run(Interp *t, const RowsIn *in, Col *out, uint8_t *keep, RowErrors *errors, Err *e);
 
+typedef struct Given { /* rows of a sparse vector: entries of row r are ptr[r] .. ptr[r + 1] */
+  uint32_t *ptr;
+  uint32_t *el;
+  double *f;
+  const int8_t *few;      /* all values fit in it: in place of f */
+} Given;
+
+/* The sparse vectors that step `val`, one that may be kept (ir.h), would compute for the next panel are
+ * there, and are not computed; NULL: they are again. They stay until the next call for that step. */
+void interp_give(Interp *t, uint32_t val, const Given *rows);
+
 /* interp/matrix.c: widths and names of the feature vector, and its assembly. */
 typedef struct Slots { /* the slots of a train or score stage once its fitted values are known */
   uint32_t n;

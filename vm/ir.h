@@ -50,6 +50,8 @@ typedef struct IrVal { /* one step */
   const double *list; /* const.list */
   const char **names; /* vec: element names (an entry may be ""); const.vocab, check.in: the strings */
   uint32_t nlist;     /* of list or names */
+  uint32_t kept;      /* > 0: its rows may be kept from scan to scan; steps of this number are the same, of
+                       * the same rows (ir/kept.c) */
   uint32_t line, col; /* where in the program it comes from; 0 = made by the compiler */
 } IrVal;
 
@@ -275,6 +277,21 @@ const char *ir_zone_obstacle(const Program *p, const Stage *rows, Arena *a, cons
 
 /* The same step, its arguments and constants included; where it stands in the program does not count. */
 bool ir_same_val(const IrVal *a, const IrVal *b);
+
+/* ir/kept.c. May a step of this stage be kept? It is long to compute, a sparse vector, and never null;
+ * nothing fitted is in it, and nothing in it can be a data error. Is it the same as step j of b: the same
+ * steps, of the same rows? */
+bool ir_may_keep(const Stage *s, uint32_t i);
+bool ir_same_kept(const Program *p, const Stage *a, uint32_t i, const Stage *b, uint32_t j);
+/* Room in IrVal.kept; the greatest number there is. */
+enum { IR_KEPT_MOST = 64 };
+uint32_t ir_kept(const Program *p);
+/* The step with this number, or -1. */
+int64_t ir_kept_step(const RowProg *g, uint32_t number);
+/* Marks what the step is made of, itself included: read[i] of the steps up to it. */
+void ir_reach(const RowProg *g, uint32_t step, bool *read);
+/* Only these steps, as a program with one output, a column. false: memory. */
+bool ir_only(Arena *a, const RowProg *g, uint32_t step, RowProg *out);
 
 /* The stage whose seq is k; k itself, as a rule. */
 uint32_t ir_written(const Program *p, uint32_t k);

@@ -24,7 +24,7 @@ enum { ROWS = 400 };
 static const char program[] =
     "data d {\n"
     "    from   csv(\"d.csv\")\n"
-    "    schema { id: int, x: float, y: float, z: float, g: category, spare: float }\n"
+    "    schema { id: int, x: float, y: float, z: float, g: category, spare: float, t: string }\n"
     "    where  x > -2\n"
     "    split  train 70%, test 30% by hash(id)\n"
     "}\n"
@@ -37,6 +37,9 @@ static const char program[] =
     "    x = standardize(x) / 8\n"
     "    y = sin(5 * coalesce(y, spare) / 3 * 1e12)\n" /* of the last bit something is left in every sum */
     "}\n"
+    "features words of d {\n"
+    "    t = tf_idf(tokenize(t), 64)\n"
+    "}\n"
     "data q {\n"
     "    from   parquet(\"q.parquet\")\n"
     "    schema { n: int, m: int }\n"
@@ -48,11 +51,13 @@ static const char program[] =
     "model a = linear_regression(z ~ f, l2 = 0.1)\n"
     "model b = linear_regression(z ~ f, l2 = 1)\n"
     "model c = linear_regression(z ~ h)\n"
+    "model w = linear_regression(z ~ words, l2 = 1)\n"
     "model r = linear_regression(n ~ k)\n"
     "evaluate a on d.test { rmse }\n"
     "evaluate b on d.test { mae }\n"
     "evaluate c on d.test { rmse }\n"
     "evaluate a on d.train { rmse }\n"
+    "evaluate w on d.train { rmse }\n"
     "export a {\n"
     "    bundle      \"a.cmlm\"\n"
     "    predictions of d.test keep [id] to \"a.csv\"\n"
@@ -221,6 +226,26 @@ static bool joins_fit(Program *p, Arena *a) {
   return true;
 }
 
+/* keep: two steps are kept as one that differ in how many columns words are hashed to */
+static bool keep_different(Program *p, Arena *a) {
+  RowProg *g = &named(p, "w on d.train")->prog;
+  (void)a;
+  for (uint32_t i = 0; i < g->nval; i++)
+    if (g->val[i].kept)
+      return g->val[g->val[i].arg[1]].i-- > 1;
+  return false;
+}
+
+/* keep: a step that something fitted stands in */
+static bool keep_fitted(Program *p, Arena *a) {
+  RowProg *g = &named(p, "w")->prog;
+  (void)a;
+  for (uint32_t i = 0; i < g->nval; i++)
+    if (g->val[i].type == IR_VEC && op_fitted(g->val[i].op))
+      return (g->val[i].kept = 2) > 0;
+  return false;
+}
+
 /* cse: two steps are one that differ in a constant */
 static bool merge_different(Program *p, Arena *a) {
   Stage *s = named(p, "c on d.test");
@@ -255,6 +280,8 @@ static const struct Case {
     {"share", "the options of another model", other_options, "b"},
     {"share", "the part of another evaluation", other_part, "a on d.train"},
     {"share", "joined to a stage of another kind", joins_fit, NULL},
+    {"keep", "two different steps kept as one", keep_different, NULL},
+    {"keep", "what was fitted is kept", keep_fitted, NULL},
     {"cse", "two different steps merged", merge_different, "c on d.test"},
     {"cse", "the program of other rows", other_rows, NULL},
 };
@@ -282,10 +309,11 @@ static void write_data(const char *dir) {
   snprintf(path, sizeof path, "%s/d.csv", dir);
   FILE *o = fopen(path, "w");
   assert_non_null(o);
-  fputs("id,x,y,z,g,spare\n", o);
+  fputs("id,x,y,z,g,spare,t\n", o);
   for (int i = 0; i < ROWS; i++) {
     double x = i * 37 % 101 / 17.0 - 3, y = 1 + i * 53 % 89 / 7.0;
-    fprintf(o, "%d,%.9g,%.9g,%.9g,%c,%d\n", i, x, y, 2 * x - y + i % 13 / 9.0, "abc"[i * 7 % 5 % 3], i);
+    fprintf(o, "%d,%.9g,%.9g,%.9g,%c,%d,word%d and%d word%d\n", i, x, y, 2 * x - y + i % 13 / 9.0,
+            "abc"[i * 7 % 5 % 3], i, i % 11, i % 7, i % 5);
   }
   assert_int_equal(fclose(o), 0);
 }
@@ -452,7 +480,7 @@ static void test_changed_data(void **state) {
   snprintf(path, sizeof path, "%s/d.csv", b->dir);
   FILE *o = fopen(path, "a");
   assert_non_null(o);
-  fputs("1000,1,1,1,a,1\n", o);
+  fputs("1000,1,1,1,a,1,one\n", o);
   assert_int_equal(fclose(o), 0);
   uint32_t k = way_of(b, "again");
   err_clear(&b->v.way[k].why);

@@ -43,7 +43,9 @@ typedef struct Scan {
   DataSet *rows;
   uint32_t nmatrix;       /* matrices that the stages learn from: */
   uint32_t *maker;        /*   the stage that makes each */
-  FillTrain *train;       /*   its data set */
+  uint32_t nkept;         /* steps that are kept, in programs that will run: */
+  uint32_t *kept;         /*   their numbers */
+  FillTrain *train;       /* data sets of matrices, then of these steps */
   int32_t *uses;          /*   by stage: which one, or -1 */
   uint64_t *seen;         /* by stage */
   From from;
@@ -77,8 +79,8 @@ typedef struct Hand { /* a worker in a scan */
   uint32_t number;
   Worker *w;
   JobSet *jobs;
-  Units *units;           /* one a matrix */
-  Block **made;           /* UNITS a matrix */
+  Units *units;           /* one a matrix, then one a step that is kept */
+  Block **made;           /* UNITS each */
   uint64_t *seen;         /* by stage, of a task */
   pthread_t thread;
 } Hand;
@@ -307,13 +309,20 @@ static Status write_rows(Hand *h, Task *t, Err *e) {
  * fill_units sees to it. */
 static void find_units(Hand *h, const Task *t) {
   Scan *s = h->s;
-  memset(h->made, 0, (s->nmatrix * UNITS + 1) * sizeof *h->made);
+  memset(h->made, 0, ((s->nmatrix + s->nkept) * UNITS + 1) * sizeof *h->made);
   memset(h->seen, 0, (s->of.n + 1) * sizeof *h->seen);
   for (uint32_t k = 0; k < s->nmatrix; k++) {
     bool there = s->train[k].set->state == CACHE_FULL;
     h->units[k] = (Units){.stage = s->maker[k],
                           .unit = there ? s->train[k].set->v[t->seq].unit : h->made + (size_t)k * UNITS,
                           .keep = there || s->train[k].on};
+  }
+  for (uint32_t k = s->nmatrix; k < s->nmatrix + s->nkept; k++) { /* may be given up at any time: held */
+    const FillTrain *f = &s->train[k];
+    Block **unit = h->made + (size_t)k * UNITS;
+    h->units[k] = (Units){.stage = s->kept[k - s->nmatrix], .unit = unit, .keep = f->on};
+    for (uint32_t u = t->u0; u < t->u1 && f->set->state == CACHE_FULL; u++)
+      block_hold(unit[u] = f->set->v[t->seq].unit[u]);
   }
 }
 
@@ -324,16 +333,18 @@ static Status map_rows(Hand *h, Task *t, Err *e) {
   find_units(h, t);
   pthread_mutex_unlock(&s->lock);
   Mapped m = {.of = s->of, .matrix = h->units, .uses = s->uses, .nmatrix = s->nmatrix, .seen = h->seen};
+  m.kept = h->units + s->nmatrix;
+  m.nkept = s->nkept;
   Status st = worker_map(h->w, &m, h->jobs, t->rows, t->u0, t->u1, &sink, &t->errors, e);
   pthread_mutex_lock(&s->lock);
   for (uint32_t i = 0; i < s->of.n; i++)
     s->seen[i] += h->seen[i];
   s->fill.done++;
-  for (uint32_t k = 0; k < s->nmatrix && !st; k++)
+  for (uint32_t k = 0; k < s->nmatrix + s->nkept && !st; k++)
     if (h->units[k].keep && h->units[k].unit == h->made + (size_t)k * UNITS) /* given up before: stays so */
       st = fill_units(&s->fill, k, t->seq, t->u0, t->u1, h->units[k].unit, e);
   pthread_mutex_unlock(&s->lock);
-  for (uint32_t u = 0; u < s->nmatrix * UNITS; u++)
+  for (uint32_t u = 0; u < (s->nmatrix + s->nkept) * UNITS; u++)
     block_drop(h->made[u]);
   return st;
 }
@@ -412,21 +423,64 @@ static uint32_t worker_count(const Local *l, const Scan *s, size_t partials) {
   return n;
 }
 
+/* Will another scan run a program that has this step? That of a later stage, or of this one again. */
+static bool kept_again(const Scan *s, uint32_t number) {
+  const Program *p = s->l->home.p;
+  uint32_t last = 0;
+  for (uint32_t i = 0; i < s->of.n; i++) {
+    bool off = s->uses[i] >= 0 && s->train[s->uses[i]].set->state == CACHE_OFF;
+    if (off && ir_kept_step(&p->stage[s->of.v[i]].prog, number) >= 0)
+      return true;
+    last = s->of.v[i] > last ? s->of.v[i] : last;
+  }
+  for (uint32_t i = last + 1; i < p->nstage; i++)
+    if (ir_kept_step(&p->stage[i].prog, number) >= 0)
+      return true;
+  return false;
+}
+
+/* The steps that are kept and that programs of this scan have; train stages whose matrix is there run
+ * none. */
+static void find_kept(Local *l, Scan *s) {
+  for (uint32_t number = 1; number <= l->store.n - l->store.nstage; number++) {
+    bool runs = false;
+    for (uint32_t i = 0; i < s->of.n && !runs; i++)
+      runs = (s->uses[i] < 0 || s->train[s->uses[i]].set->state != CACHE_FULL) &&
+             ir_kept_step(&l->home.p->stage[s->of.v[i]].prog, number) >= 0;
+    if (!runs || !s->jobs)
+      continue;
+    FillTrain *f = &s->train[s->nmatrix + s->nkept];
+    f->set = store_kept(&l->store, number);
+    f->on = f->set->state == CACHE_NONE && kept_again(s, number);
+    s->kept[s->nkept++] = number;
+  }
+}
+
+/* What no later scan will read. */
+static void drop_kept(Scan *s) {
+  for (uint32_t k = 0; k < s->nkept; k++)
+    if (!kept_again(s, s->kept[k]))
+      store_drop(&s->l->store, s->l->store.nstage + s->kept[k] - 1);
+}
+
 /* The matrices of the scan: are they there, are they to be kept? */
 static Status find_matrices(Local *l, Scan *s, Err *e) {
   s->maker = mem_alloc((s->of.n + 1) * sizeof *s->maker);
   s->uses = mem_alloc((s->of.n + 1) * sizeof *s->uses);
-  s->train = mem_alloc((s->of.n + 1) * sizeof *s->train);
+  s->train = mem_alloc((s->of.n + IR_KEPT_MOST + 1) * sizeof *s->train);
+  s->kept = mem_alloc((IR_KEPT_MOST + 1) * sizeof *s->kept);
   s->seen = mem_alloc((s->of.n + 1) * sizeof *s->seen);
-  if (!s->maker || !s->uses || !s->train || !s->seen)
+  if (!s->maker || !s->uses || !s->train || !s->kept || !s->seen)
     return err_memory(e);
   worker_matrices(l->home.p, s->of, s->maker, s->uses, &s->nmatrix);
   for (uint32_t k = 0; k < s->nmatrix; k++) {
     s->train[k].set = &l->store.set[s->maker[k]];
     s->train[k].on = s->train[k].set->state == CACHE_NONE && !(s->jobs && ask_once(s->jobs));
   }
+  find_kept(l, s);
   s->fill.train = s->train;
-  s->fill.ntrain = s->nmatrix;
+  s->fill.nmatrix = s->nmatrix;
+  s->fill.ntrain = s->nmatrix + s->nkept;
   return ST_OK;
 }
 
@@ -550,6 +604,7 @@ static Status scan_run(Scan *s, Hand *hand, uint32_t n) {
 
 static void scan_end(Scan *s) {
   mem_free(s->maker);
+  mem_free(s->kept);
   mem_free(s->uses);
   mem_free(s->train);
   mem_free(s->seen);
@@ -577,8 +632,9 @@ static Status hands_new(Local *l, Scan *s, uint32_t n, Hand *hand, Err *e) {
     hand[i].w = l->worker[i];
     if (st || hand[i].units)
       continue;
-    hand[i].units = mem_alloc((s->nmatrix + 1) * sizeof *hand[i].units);
-    hand[i].made = mem_alloc((s->nmatrix * UNITS + 1) * sizeof *hand[i].made);
+    uint32_t n_units = s->nmatrix + s->nkept;
+    hand[i].units = mem_alloc((n_units + (size_t)1) * sizeof *hand[i].units);
+    hand[i].made = mem_alloc((n_units * (size_t)UNITS + 1) * sizeof *hand[i].made);
     hand[i].seen = mem_alloc((s->of.n + 1) * sizeof *hand[i].seen);
     if (!hand[i].units || !hand[i].made || !hand[i].seen)
       st = err_memory(e);
@@ -668,6 +724,8 @@ static Status local_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, S
     if (seen)
       seen[i] = s.seen[i];
   }
+  if (!st)
+    drop_kept(&s);
   if (info)
     *info = s.info;
   hands_free(hand, most);
@@ -717,7 +775,7 @@ static Status local_open(Executor *x, Bytes text, const Registry *r, const Limit
   if (!l->worker)
     return err_memory(e);
   /* the other half: blocks in flight, partials, libraries */
-  return store_init(&l->store, l->home.p->nstage, home_memory(&l->home.lim) / 2, e);
+  return store_init(&l->store, l->home.p->nstage, ir_kept(l->home.p), home_memory(&l->home.lim) / 2, e);
 }
 
 static Status local_put(Executor *x, uint32_t id, Bytes value, Err *e) {

@@ -6,10 +6,14 @@
 
 #include "base/arena.h"
 
-Status store_init(Store *s, uint32_t nstage, uint64_t budget, Err *e) {
-  *s = (Store){.n = nstage, .budget = budget};
-  s->set = mem_alloc((nstage + 1) * sizeof *s->set);
+Status store_init(Store *s, uint32_t nstage, uint32_t nkept, uint64_t budget, Err *e) {
+  *s = (Store){.nstage = nstage, .n = nstage + nkept, .budget = budget};
+  s->set = mem_alloc((s->n + (size_t)1) * sizeof *s->set);
   return s->set ? ST_OK : err_memory(e);
+}
+
+DataSet *store_kept(const Store *s, uint32_t number) {
+  return &s->set[s->nstage + number - 1];
 }
 
 static void drop_entry(Entry *t) {
@@ -91,7 +95,7 @@ static void let_go(Store *s, DataSet *d, uint32_t i) {
 }
 
 bool fill_trains(const Fill *f) {
-  for (uint32_t k = 0; k < f->ntrain; k++)
+  for (uint32_t k = 0; k < f->nmatrix; k++)
     if (f->train[k].on)
       return true;
   return false;
@@ -100,7 +104,7 @@ bool fill_trains(const Fill *f) {
 /* Will the matrices fit once the cached rows that they are made of are gone? */
 static bool fits_instead(const Fill *f) {
   uint64_t now = 0;
-  for (uint32_t k = 0; k < f->ntrain; k++) {
+  for (uint32_t k = 0; k < f->nmatrix; k++) {
     if (!f->train[k].on)
       return false; /* it is made of the rows in each scan */
     now += f->train[k].set->bytes;
@@ -115,17 +119,29 @@ static void let_go_done(Fill *f) {
     let_go(f->store, f->rows, i);
 }
 
+/* Whoever works with it holds it. */
+static void give_up_kept(Fill *f) {
+  Store *s = f->store;
+  for (uint32_t i = s->nstage; i < s->n && s->used > s->budget; i++)
+    if (s->set[i].n)
+      empty(s, &s->set[i], CACHE_OFF);
+  for (uint32_t k = f->nmatrix; k < f->ntrain; k++)
+    f->train[k].on = f->train[k].on && f->train[k].set->state != CACHE_OFF;
+}
+
 /* Makes room when more is held than the budget allows. */
 static void relieve(Fill *f) {
   Store *s = f->store;
   if (f->spend)
     let_go_done(f);
+  if (s->used > s->budget)
+    give_up_kept(f);
   if (s->used <= s->budget)
     return;
   if (f->fill_rows && fill_trains(f)) {
     f->fill_rows = false;
     empty(s, f->rows, CACHE_NONE);
-  } else if (f->ntrain && f->rows->state == CACHE_FULL && !f->spend && f->done && fits_instead(f)) {
+  } else if (f->nmatrix && f->rows->state == CACHE_FULL && !f->spend && f->done && fits_instead(f)) {
     f->spend = true;
     let_go_done(f);
   }

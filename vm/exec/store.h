@@ -3,8 +3,9 @@
  *
  * All or nothing: a data set is cached whole or not at all; what is cached is only a matter of time, never
  * of bits. A Store is used under its owner's lock. When a scan makes more than the budget holds, something
- * gives way, in this order: blocks of the rows stage that are only being collected beside matrices; cached
- * blocks whose matrices will fit in their place; what is being collected. */
+ * gives way, in this order: what is kept of steps, which is quickest to make again; blocks of the rows stage
+ * that are only being collected beside matrices; cached blocks whose matrices will fit in their place; what
+ * is being collected. */
 #ifndef VM_EXEC_STORE_H
 #define VM_EXEC_STORE_H
 
@@ -21,7 +22,7 @@ typedef struct Entry {
   Block *unit[UNITS]; /* of a train stage */
 } Entry;
 
-typedef struct DataSet { /* of one rows or train stage */
+typedef struct DataSet { /* of one rows or train stage, or of one step that is kept */
   CacheState state;
   Entry *v;            /* by block number: the order of the scan */
   uint32_t n, cap;
@@ -34,8 +35,8 @@ typedef struct DataSet { /* of one rows or train stage */
 } DataSet;
 
 typedef struct Store {
-  DataSet *set;        /* by stage */
-  uint32_t n;
+  DataSet *set;        /* by stage, then by number of a step that is kept (IrVal.kept), from 1 on */
+  uint32_t nstage, n;
   uint64_t used, budget;
 } Store;
 
@@ -48,13 +49,15 @@ typedef struct Fill { /* what one scan collects */
   Store *store;
   DataSet *rows;
   bool fill_rows;
-  FillTrain *train;           /* the matrices that the scan makes, those that stay first */
-  uint32_t ntrain;
+  FillTrain *train;           /* the matrices that the scan makes, those that stay first; then steps that are
+                               * kept */
+  uint32_t ntrain, nmatrix;   /* all; matrices */
   bool spend;                 /* cached rows are given up as they are used */
   uint32_t done, pieces;      /* tasks done; how many a block is */
 } Fill;
 
-Status store_init(Store *s, uint32_t nstage, uint64_t budget, Err *e);
+Status store_init(Store *s, uint32_t nstage, uint32_t nkept, uint64_t budget, Err *e);
+DataSet *store_kept(const Store *s, uint32_t number);
 void store_free(Store *s);
 void store_drop(Store *s, uint32_t stage);                              /* the cached blocks; counts stay */
 Status store_files(DataSet *d, const char *const *file, uint32_t n, Err *e);

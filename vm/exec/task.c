@@ -249,11 +249,13 @@ Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t 
   if (!st)
     st = matrix_begin(q->matrix, cap, e);
   while (!st && panel_next(w, q, &c, &k, &st, e)) {
+    kept_give(w, q, &s->prog, &k);
     st = panel_run(w, q, &k, errors, e);
     if (!st)
       st = unit_panel(q, s, rows, &k, base, n, &u, errors, e);
     n += k.n;
   }
+  kept_give(w, q, &s->prog, NULL);
   size_t bytes = 0;
   if (!st && n && !(b->x = matrix_take(q->matrix, &bytes)))
     st = err_memory(e);
@@ -345,22 +347,37 @@ static Status map_programs(Worker *w, const Mapped *m, uint32_t of, JobSet *s, c
   Status st = n > 1 ? worker_joint(w, stage, n, &joint, e) : worker_prepare(w, stage[0], &q, e);
   if (joint)
     q = &joint->q;
+  const RowProg *g = joint ? &joint->merged.prog : &w->p->stage[stage[0]].prog;
   Cursor c = unit_cursor(rows, unit);
   while (!st && panel_next(w, q, &c, &k, &st, e)) {
+    kept_give(w, q, g, &k);
     st = panel_run(w, q, &k, ctx->errors, e);
     for (uint32_t i = 0; i < n && !st; i++) {
-      const Stage *g = &w->p->stage[stage[i]];
+      const Stage *one = &w->p->stage[stage[i]];
       m->seen[at[i]] += k.n;
       /* after the first bad row only bad rows are looked for */
       if (k.n && !w->look && !ctx->errors->count)
-        st = map_panel(w, at[i], k.out + (joint ? joint->first[i] : 0), g->prog.nout, q, g, &k, rows, s, ctx);
+        st = map_panel(w, at[i], k.out + (joint ? joint->first[i] : 0), one->prog.nout, q, one, &k, rows, s,
+                       ctx);
     }
   }
+  kept_give(w, q, g, NULL);
+  return st;
+}
+
+/* What is kept of the unit: what is not there yet is computed where it is to stay. */
+static Status find_kept(Worker *w, const Mapped *m, const Block *rows, uint32_t u, Ctx *ctx) {
+  Status st = ST_OK;
+  w->given = m;
+  w->unit = u;
+  for (uint32_t k = 0; k < m->nkept && rows && !st; k++)
+    if (m->kept[k].keep && !m->kept[k].unit[u])
+      st = worker_kept(w, m->kept[k].stage, rows, u, ctx->errors, &m->kept[k].unit[u], ctx->err);
   return st;
 }
 
 static Status map_unit(Worker *w, const Mapped *m, JobSet *s, const Block *rows, uint32_t u, Ctx *ctx) {
-  Status st = ST_OK;
+  Status st = find_kept(w, m, rows, u, ctx);
   for (uint32_t k = 0; k < m->nmatrix && !st; k++)
     if (!m->matrix[k].unit[u])
       st = worker_unit(w, m->matrix[k].stage, rows, u, ctx->errors, &m->matrix[k].unit[u], ctx->err);
@@ -376,6 +393,7 @@ static Status map_unit(Worker *w, const Mapped *m, JobSet *s, const Block *rows,
   for (uint32_t k = 0; k < m->nmatrix && !st; k++)
     if (m->matrix[k].unit[u]->n && !w->look && !ctx->errors->count)
       st = map_matrix(w, m, (int32_t)k, s, m->matrix[k].unit[u], ctx);
+  w->given = NULL;
   for (uint32_t k = 0; k < m->nmatrix && !st; k++) {
     if (m->matrix[k].keep)
       continue;

@@ -36,6 +36,11 @@ Status worker_rows_of(Worker *w, uint32_t rows_stage, Block *raw, RowErrors *err
  * has no rows of the part. */
 Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t unit, RowErrors *errors,
                    Block **out, Err *e);
+/* The rows of that unit that a step with a number (IrVal.kept) computes, in the order in which the stages
+ * that have it see them: a Block with a sparse matrix, of which the values lie in its one column where they
+ * are small (int8_t). */
+Status worker_kept(Worker *w, uint32_t number, const Block *rows, uint32_t unit, RowErrors *errors,
+                   Block **out, Err *e);
 /* Rows from *from on, as many as may be held at a time; *from is set behind them. */
 Status worker_predict(Worker *w, uint32_t stage, const Block *rows, uint32_t *from, RowErrors *errors,
                       Block **out, Err *e);
@@ -67,6 +72,9 @@ typedef struct Mapped { /* stages that share a scan, and what they read of a blo
   Units *matrix;
   const int32_t *uses; /* by stage: the matrix it learns from, or -1: it is no train stage */
   uint32_t nmatrix;
+  Units *kept;        /* of steps that are kept (IrVal.kept, here Units.stage): units that are there are not
+                       * computed; others are made where they are to be kept */
+  uint32_t nkept;
   uint64_t *seen;     /* by stage: rows that its jobs saw are added */
 } Mapped;
 

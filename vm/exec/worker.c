@@ -29,7 +29,7 @@ Status worker_new(const Program *p, const Env *env, const atomic_bool *cancel, W
   return ST_OK;
 }
 
-static void forget(Prepared *q) {
+void prepared_free(Prepared *q) {
   interp_free(q->interp);
   mem_free(q->in_col);
   mem_free(q->in_name);
@@ -51,15 +51,16 @@ static void forget_joint(Worker *w, uint32_t stage) {
   Joint *j = w->joint[stage];
   if (!j)
     return;
-  forget(&j->q);
+  prepared_free(&j->q);
   arena_free(&j->arena);
   mem_free(j);
   w->joint[stage] = NULL;
 }
 
 void worker_forget(Worker *w) {
+  kept_forget(w);
   for (uint32_t i = 0; i < w->p->nstage; i++) {
-    forget(&w->stage[i]);
+    prepared_free(&w->stage[i]);
     forget_joint(w, i);
   }
 }
@@ -180,10 +181,7 @@ static bool gives_slots(const Stage *s) {
   return false;
 }
 
-enum { NO_CODE = -1 };
-
-/* code: the number by which the JIT knows the program in all workers, or NO_CODE. */
-static Status prepare_stage(Worker *w, const Stage *s, Prepared *q, int64_t code, Err *e) {
+Status prepared_make(Worker *w, const Stage *s, Prepared *q, int64_t code, Err *e) {
   Status st = prepare_inputs(q, w->p, s, e);
   if (!st)
     st = prepare_outputs(q, s, w->env, e);
@@ -204,7 +202,7 @@ static Status prepare_stage(Worker *w, const Stage *s, Prepared *q, int64_t code
   q->wanted = ir_parts(w->p, s);
   q->trained = ir_trained(w->p, s);
   if (st)
-    forget(q);
+    prepared_free(q);
   else
     q->ready = true;
   return st;
@@ -212,7 +210,7 @@ static Status prepare_stage(Worker *w, const Stage *s, Prepared *q, int64_t code
 
 Status worker_prepare(Worker *w, uint32_t stage, Prepared **out, Err *e) {
   *out = &w->stage[stage];
-  return (*out)->ready ? ST_OK : prepare_stage(w, &w->p->stage[stage], *out, stage, e);
+  return (*out)->ready ? ST_OK : prepared_make(w, &w->p->stage[stage], *out, stage, e);
 }
 
 uint32_t stage_leader(const Program *p, uint32_t i) {
@@ -239,7 +237,7 @@ static Status make_joint(Worker *w, uint32_t lead, const uint32_t *stage, uint32
   uint32_t all = 0; /* that run with it; others, in a later scan, are another program */
   for (uint32_t i = 0; i < w->p->nstage; i++)
     all += stage_leader(w->p, i) == lead;
-  return prepare_stage(w, &j->merged, &j->q, n == all ? (int64_t)w->p->nstage + lead : NO_CODE, e);
+  return prepared_make(w, &j->merged, &j->q, n == all ? (int64_t)w->p->nstage + lead : NO_CODE, e);
 }
 
 Status worker_joint(Worker *w, const uint32_t *stage, uint32_t n, Joint **out, Err *e) {
@@ -280,7 +278,8 @@ bool panel_next(Worker *w, Prepared *q, Cursor *c, Packed *k, Status *st, Err *e
   bool run = w->row[n - 1] - first == n - 1;
   for (uint32_t i = 0; i < n; i++)
     w->at[i] = b->at ? b->at[w->row[i]] : w->row[i];
-  *k = (Packed){.n = n, .at = w->at};
+  *k = (Packed){.n = n, .at = w->at, .first = c->done};
+  c->done += n;
   if (b->fold) {
     for (uint32_t i = 0; i < n; i++)
       w->fold[i] = b->fold[w->row[i]];

@@ -40,6 +40,13 @@ typedef struct Joint { /* stages that run as one program (Stage.program), as the
   Arena arena;
 } Joint;
 
+typedef struct Keeper { /* what a step that is kept is made of, as a program */
+  Stage stage;
+  Prepared q;
+  Arena arena;
+  double fill;           /* entries of a row, so far */
+} Keeper;
+
 struct Worker {
   const Program *p;
   const Env *env;
@@ -47,6 +54,9 @@ struct Worker {
   struct Jit *jit;
   Prepared *stage;
   Joint **joint;         /* by the stage that the others run with; NULL: not needed yet */
+  Keeper *keeper[IR_KEPT_MOST + 1]; /* by number; NULL: not needed yet */
+  const Mapped *given;   /* what is kept of the rows at hand, of unit: */
+  uint32_t unit;
   Arena scratch;
   bool look;
   uint32_t row[PANEL_ROWS], kept[PANEL_ROWS], at[PANEL_ROWS], at2[PANEL_ROWS];
@@ -59,6 +69,10 @@ struct Worker {
 Status worker_prepare(Worker *w, uint32_t stage, Prepared **out, Err *e);
 /* The n stages as one program. */
 Status worker_joint(Worker *w, const uint32_t *stage, uint32_t n, Joint **out, Err *e);
+enum { NO_CODE = -1 };
+/* code: the number by which the JIT knows the program in all workers, or NO_CODE. */
+Status prepared_make(Worker *w, const Stage *s, Prepared *q, int64_t code, Err *e);
+void prepared_free(Prepared *q);
 /* The stage that stage i runs with: itself, as a rule. */
 uint32_t stage_leader(const Program *p, uint32_t i);
 
@@ -67,6 +81,7 @@ uint32_t stage_leader(const Program *p, uint32_t i);
 typedef struct Cursor { /* rows [r, end) of a block */
   const Block *b;
   uint32_t r, end;
+  uint32_t done; /* rows that were packed */
 } Cursor;
 
 Cursor unit_cursor(const Block *b, uint32_t unit);
@@ -78,11 +93,19 @@ typedef struct Packed { /* the inputs of a panel, and after panel_run its output
   const double *weight;
   const Col *out;
   RowsIn in;
+  uint32_t first; /* number of its first row among all that are packed */
 } Packed;
 
 /* Packs the next rows; false at the end. */
 bool panel_next(Worker *w, Prepared *q, Cursor *c, Packed *k, Status *st, Err *e);
 /* Runs the program; afterwards *k has only rows that it kept. */
 Status panel_run(Worker *w, Prepared *q, Packed *k, RowErrors *errors, Err *e);
+
+/* ---- Steps that are kept: kept.c ---- */
+
+/* Of the panel's rows, as a program of those has them, the next panel_run will not compute them. NULL: it
+ * will. */
+void kept_give(Worker *w, Prepared *q, const RowProg *g, const Packed *k);
+void kept_forget(Worker *w);
 
 #endif

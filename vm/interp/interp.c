@@ -332,6 +332,30 @@ Status interp_new_parts(const RowProg *p, const Env *env, const char *const *inp
   return make(p, env, input, ninput, true, out, e);
 }
 
+/* ---- Steps that are given ---- */
+
+/* Which lists of words nothing reads now. All else is computed as always: compiled code may read it. */
+static void find_skipped(Interp *t) {
+  const RowProg *p = t->p;
+  for (uint32_t i = p->nval; i-- > 0;) {
+    bool read = p->val[i].type != IR_STRS;
+    for (uint32_t k = 0; k < p->nout && !read; k++)
+      read = p->out[k].val == i;
+    for (uint32_t j = i + 1; j < p->nval && !read; j++)
+      for (uint32_t k = 0; k < p->val[j].narg && !t->step[j].skip && !t->step[j].given.ptr; k++)
+        read |= p->val[j].arg[k] == i;
+    t->step[i].skip = !read;
+  }
+}
+
+void interp_give(Interp *t, uint32_t val, const Given *rows) {
+  Step *s = &t->step[val];
+  bool given = s->given.ptr != NULL;
+  s->given = rows ? *rows : (Given){.ptr = NULL};
+  if (given != (rows != NULL))
+    find_skipped(t);
+}
+
 /* ---- Running ---- */
 
 /* Doubles are put out with one NaN only: copies the column when it has another. True: fine. */
@@ -365,7 +389,7 @@ static bool is_canonical(const Interp *t, uint32_t k, bool compiled) {
   uint32_t i = t->p->out[k].val;
   const Col *c = &t->reg[i];
   bool doubles = c->type == IR_F64 || (c->type == IR_VEC && !c->is_hot);
-  if (!doubles || t->split[i] || (compiled && jit_use_canonical(t->jit, k)))
+  if (!doubles || t->split[i] || t->step[i].given.ptr || (compiled && jit_use_canonical(t->jit, k)))
     return true;
   while (reg_is_alias(t->p->val[i].op))
     i = t->p->val[i].arg[0];

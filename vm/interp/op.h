@@ -52,6 +52,8 @@ struct Step {
   const Fitted *fitted;  /* $i, where the op names one */
   void *state;           /* made by the step's prepare function */
   void (*drop)(void *state);
+  Given given;           /* what it would compute is there already; ptr NULL: it is not */
+  bool skip;             /* only steps read it that are given */
   const Step *counts;    /* tokenize: the step that counts the words by key, if nothing else reads them */
   struct Interp *t;
 };

@@ -189,8 +189,31 @@ static void zero_nulls(Col *c, uint32_t n) {
   }
 }
 
+/* The rows that were given; small values become doubles here. */
+static void take_given(Step *s) {
+  const Given *g = &s->given;
+  uint32_t from = g->ptr[0], count = g->ptr[s->n] - from;
+  if (g->few && !step_entries(s, count))
+    return;
+  for (uint32_t r = 0; g->few && r <= s->n; r++)
+    s->out->ptr[r] = g->ptr[r] - from;
+  for (uint32_t i = 0; g->few && i < count; i++)
+    s->out->f[i] = g->few[from + i];
+  s->out->el = g->few ? g->el + from : g->el;
+  if (g->few)
+    return;
+  s->out->ptr = g->ptr;
+  s->out->f = g->f;
+}
+
 void step_run(Step *s, uint32_t n) {
   s->n = n;
+  if (s->skip)
+    return;
+  if (s->given.ptr) {
+    take_given(s);
+    return;
+  }
   if (s->info->null == NULL_STRICT && s->data)
     join_masks(s);
   else if (s->info->null == NULL_NEVER)

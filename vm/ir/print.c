@@ -107,6 +107,8 @@ static void print_val(Buf *o, const IrVal *v, uint32_t number, const char *inden
     }
     buf_text(o, "]");
   }
+  if (v->kept)
+    buf_printf(o, " kept=%u", v->kept);
   buf_printf(o, " : %s%s", ir_type_name[v->type], v->nullable ? "?" : "");
   put_place(o, v->line, v->col);
   buf_text(o, "\n");

@@ -285,6 +285,8 @@ static void read_val(In *in, RowProg *p, ProgCap *cap) {
       v.g = take_num(in);
     else if (!strcmp(w, "s"))
       v.s = take_string(in);
+    else if (!strcmp(w, "kept"))
+      v.kept = (uint32_t)take_int(in, 0, IR_KEPT_MOST);
     else if (!strcmp(w, "list") && !v.names)
       read_list(in, &v);
     else if (!strcmp(w, "names") && !v.list)

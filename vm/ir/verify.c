@@ -346,6 +346,25 @@ static bool verify_matrix(Verify *v) {
       "a matrix is shared by stages that make different ones");
 }
 
+/* Steps that are kept are of a kind that may be, and those of one number are the same. */
+static bool verify_kept(Verify *v) {
+  const Stage *s = v->s;
+  for (uint32_t i = 0; i < s->prog.nval; i++) {
+    uint32_t number = s->prog.val[i].kept;
+    if (!number)
+      continue;
+    const Stage *first = v->p->stage;
+    while (ir_kept_step(&first->prog, number) < 0)
+      first++;
+    if (!need(v, number <= IR_KEPT_MOST && ir_may_keep(s, i) && ir_kept_step(&s->prog, number) == i,
+              "a step is kept that may not be") ||
+        !need(v, ir_same_kept(v->p, first, (uint32_t)ir_kept_step(&first->prog, number), s, i),
+              "two steps are kept as one, and are not the same"))
+      return false;
+  }
+  return true;
+}
+
 static bool verify_program(Verify *v) {
   const Stage *s = v->s, *first = s->program >= 0 ? &v->p->stage[s->program] : NULL;
   return need(v,
@@ -371,7 +390,8 @@ static bool verify_stage(Verify *v) {
   uint32_t nparts = from ? from->nparts + from->nunions : 0;
   need(v, !from || from < s, "a stage reads one that does not stand before it");
   need(v, s->part < (int32_t)nparts, "a part has no such number");
-  if (v->e->code || !verify_names(v) || !verify_prog(v, &s->prog) || !verify_out_types(v) || !verify_joins(v))
+  if (v->e->code || !verify_names(v) || !verify_prog(v, &s->prog) || !verify_out_types(v) ||
+      !verify_joins(v) || !verify_kept(v))
     return false;
   switch (s->kind) {
   case STAGE_SOURCE: return need(v, s->ninput && !s->prog.nval, "a source has an input, and no steps");

@@ -1,0 +1,1 @@
+explain {} --pass keep
