@@ -40,6 +40,7 @@ typedef struct LinFit {
   Newton *newton;
   Lbfgs *lbfgs;
   Heavy heavy;
+  double *sums;       /* of linear.wide, by u */
 } LinFit;
 
 Status solve_record(SolveResult *r, double objective, Err *e) {
@@ -59,6 +60,7 @@ static void fit_free(Iter *it) {
   LinFit *f = (LinFit *)it;
   newton_free(f->newton);
   lbfgs_free(f->lbfgs);
+  mem_free(f->sums);
   arena_free(&f->arena);
   mem_free(f);
 }
@@ -523,8 +525,12 @@ static Status take_sums(LinFit *f, const Buf *result, Err *e) {
     return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass %s for model `%s` is damaged",
                    is_wide(f) ? linear_wide.name : linear_gradient.name, f->name);
   Sums sums;
-  if (is_wide(f)) {
-    linear_wide_at((double *)(void *)result->p, f->d, h, &sums);
+  if (is_wide(f)) { /* another model may have asked for the same sums, and scales them in its own way */
+    size_t most = linear_wide_doubles(f->d, f->heavy.n ? &f->heavy : NULL);
+    if (!f->sums && !(f->sums = mem_alloc64(most * sizeof *f->sums)))
+      return err_memory(e);
+    memcpy(f->sums, result->p, result->n);
+    linear_wide_at(f->sums, f->d, h, &sums);
     linear_wide_scale(&f->space, h, &sums);
   } else {
     linear_sums_at((double *)(void *)result->p, f->d, look, &sums);

@@ -130,6 +130,14 @@ static inline void *scan_tree(ScanRows *s, const Pass *pass, void *par, uint32_t
   return l;
 }
 
+/* Of all results together: an Iter only reads them, since another may have asked for the same. */
+static inline uint64_t scan_mark(const Buf *out, uint32_t n) {
+  uint64_t h = 0;
+  for (uint32_t i = 0; i < n; i++)
+    h = hash_bytes(h, out[i].p, out[i].n);
+  return h;
+}
+
 static inline Status scan_run(ScanRows *s, Iter *it, Err *e) {
   Jobs jobs = {0};
   Buf *out = NULL;
@@ -142,7 +150,9 @@ static inline Status scan_run(ScanRows *s, Iter *it, Err *e) {
   memset(&s->errors, 0, sizeof s->errors);
   for (;;) {
     jobs_clear(&jobs);
+    uint64_t before = scan_mark(out, nout);
     st = it->next(it, out, nout, &jobs, e);
+    assert_true(scan_mark(out, nout) == before);
     for (uint32_t i = 0; i < nout; i++)
       buf_free(&out[i]);
     free(out);
