@@ -128,7 +128,7 @@ tests_extra = \
   tests/README.md tests/bench.sh tests/catalogue.sh tests/doc tests/doc.sh tests/examples.sh tests/fuzz.sh \
   tests/fuzz/parquet.dict tests/fuzz/seeds tests/fuzz/seeds.sh tests/golden tests/golden.sh tests/laws \
   tests/laws.sh tests/layers.sh tests/lsan.supp tests/oracle tests/oracle.sh tests/spark tests/spark.sh \
-  tests/unit/agg_kit.h tests/unit/engine_data.h tests/unit/exec_passes.h tests/unit/interp_kit.h \
-  tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h tests/unit/site_program.h \
-  tests/unit/sites.h tests/valgrind.supp
+  tests/tsan.supp tests/unit/agg_kit.h tests/unit/engine_data.h tests/unit/exec_passes.h \
+  tests/unit/interp_kit.h tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h \
+  tests/unit/site_program.h tests/unit/sites.h tests/valgrind.supp
 EXTRA_DIST += $(tests_extra) tests/unit/run
