@@ -1,34 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A run that leaves nothing: its outputs go to a folder that is removed. `explain --analyze`, `verify`. */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "app/execute.h"
-
-char *aside_folder(Arena *a, Err *e) {
-  const char *tmp = getenv("TMPDIR");
-  char *dir = arena_printf(a, "%s/cmlc-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
-  if (!dir)
-    err_memory(e);
-  else if (!mkdtemp(dir))
-    err_set(e, ST_RESOURCE, "CML0501", "Set TMPDIR to a folder that can be written.",
-            "cannot make a temporary folder `%s`: %s", dir, strerror(errno));
-  return e->code == ST_OK ? dir : NULL;
-}
-
-void aside_remove(const char *dir) {
-  DIR *d = opendir(dir);
-  for (struct dirent *f; d && (f = readdir(d));)
-    if (strcmp(f->d_name, ".") && strcmp(f->d_name, ".."))
-      unlinkat(dirfd(d), f->d_name, 0);
-  if (d)
-    closedir(d);
-  rmdir(dir);
-}
+#include "base/file.h"
 
 /* The ending stays: it says how the file is written. */
 static const char *thrown_away(Arena *a, const char *dir, uint32_t stage, const char *path) {
@@ -43,7 +18,7 @@ Status execute_aside(const App *app, const Execution *x, Compiled *c, RunResult 
   memset(r, 0, sizeof *r);
   if (!path)
     return err_memory(e);
-  char *dir = aside_folder(keep, e);
+  char *dir = folder_temporary(keep, e);
   if (!dir)
     return e->code;
   for (uint32_t i = 0; i < p->nstage; i++) {
@@ -55,6 +30,6 @@ Status execute_aside(const App *app, const Execution *x, Compiled *c, RunResult 
   Status st = execute(app, x, c, r, report, keep, e);
   for (uint32_t i = 0; i < p->nstage; i++)
     p->stage[i].path = path[i];
-  aside_remove(dir);
+  folder_remove(dir);
   return st;
 }

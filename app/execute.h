@@ -23,10 +23,7 @@ typedef struct Execution {
  * with digests that live in `keep`. Failures are not printed. */
 Status execute(const App *app, const Execution *x, const Compiled *c, RunResult *r, Report *report,
                Arena *keep, Err *e);
-/* A folder for what is thrown away. aside.c */
-char *aside_folder(Arena *a, Err *e); /* NULL: it cannot be made */
-void aside_remove(const char *dir);
-/* Like execute, but its outputs go to such a folder, which is removed. Paths of c->program are as before
+/* Like execute, but its outputs go to a folder that is removed. aside.c: Paths of c->program are as before
  * when it returns. */
 Status execute_aside(const App *app, const Execution *x, Compiled *c, RunResult *r, Report *report,
                      Arena *keep, Err *e);

@@ -2,9 +2,8 @@
 /* Sources that only Spark reads: see remote.h. Read remote_columns.
  *
  * Parquet and text files of other file systems are looked at by the very code that looks at them here: of a
- * Parquet file its footer is fetched, into a file of the same size with a hole in its place; of a text file
- * its beginning. So types, nulls and guesses are those of one machine. Of what has no such reader Spark is
- * asked. */
+ * Parquet file its footer is fetched (vm/exec/mirror.c), of a text file its beginning. So types, nulls and
+ * guesses are those of one machine. Of what has no such reader Spark is asked. */
 #include "app/remote.h"
 
 #include <errno.h>
@@ -14,16 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/execute.h"
+#include "base/file.h"
 #include "vm/engine.h"
 
-enum {
-  TAIL = 64 << 10,
-  SAMPLE = 8 << 20,
-  PACKED_MOST = 256 << 20,
-  FOOTER_MOST = 1 << 30,
-  MIRRORS_MOST = 1000
-};
+enum { SAMPLE = 8 << 20, PACKED_MOST = 256 << 20 };
 
 bool remote_is(const Remote *r, const CatSource *src) {
   return engine_only_spark(src->format, src->path) || (r->options && !strcmp(src->format, "sql"));
@@ -49,45 +42,6 @@ void remote_close(Remote *r) {
 
 /* ---- Mirrors ---- */
 
-static Status put_at(int fd, const Buf *b, uint64_t at, Err *e) {
-  for (size_t k = 0; k < b->n;) {
-    ssize_t n = pwrite(fd, b->p + k, b->n - k, (off_t)(at + k));
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return err_set(e, ST_RESOURCE, "CML0503", "Free space in the folder TMPDIR.",
-                     "a temporary file cannot be written: %s", strerror(errno));
-    k += (size_t)n;
-  }
-  return ST_OK;
-}
-
-/* Bytes [at, at + n) of the file, at their place. */
-static Status copy(Remote *r, const SparkFile *f, uint64_t at, uint64_t n, int fd, Buf *b, Err *e) {
-  return spark_range(r->executor, f->name, at, n, b, e) != ST_OK ? e->code : put_at(fd, b, at, e);
-}
-
-/* Its first bytes, which say what it is, and the footer. */
-static Status mirror_parquet(Remote *r, const SparkFile *f, int fd, Err *e) {
-  Buf b = {0};
-  uint64_t tail = f->bytes < TAIL ? f->bytes : TAIL;
-  if (ftruncate(fd, (off_t)f->bytes))
-    err_set(e, ST_RESOURCE, "CML0503", NULL, "a temporary file cannot be made: %s", strerror(errno));
-  if (e->code == ST_OK && f->bytes > tail)
-    copy(r, f, 0, 4, fd, &b, e);
-  if (e->code == ST_OK)
-    copy(r, f, f->bytes - tail, tail, fd, &b, e);
-  const uint8_t *end = b.p + b.n; /* footer, its length, magic */
-  uint64_t footer = b.n >= 8 ? (uint64_t)end[-8] | (uint64_t)end[-7] << 8 | (uint64_t)end[-6] << 16 |
-                                   (uint64_t)end[-5] << 24
-                             : 0;
-  bool more = footer + 8 > tail && footer + 8 <= f->bytes && footer < FOOTER_MOST;
-  if (e->code == ST_OK && more)
-    copy(r, f, f->bytes - footer - 8, footer + 8 - tail, fd, &b, e);
-  buf_free(&b);
-  return e->code;
-}
-
 static bool is_packed(const char *name) {
   size_t n = strlen(name);
   return (n > 3 && !strcmp(name + n - 3, ".gz")) || (n > 4 && !strcmp(name + n - 4, ".zst"));
@@ -103,24 +57,25 @@ static Status mirror_text(Remote *r, const SparkFile *f, int fd, Err *e) {
   else if (spark_range(r->executor, f->name, 0, n, &b, e) == ST_OK && n < f->bytes)
     while (b.n && b.p[b.n - 1] != '\n' && b.p[b.n - 1] != '\r')
       b.n--;
-  if (e->code == ST_OK)
-    put_at(fd, &b, 0, e);
+  for (size_t k = 0; k < b.n && e->code == ST_OK;) {
+    ssize_t some = write(fd, b.p + k, b.n - k);
+    if (some <= 0 && errno != EINTR)
+      err_set(e, ST_RESOURCE, "CML0503", "Free space in the folder TMPDIR.",
+              "a temporary file cannot be written: %s", strerror(errno));
+    k += some > 0 ? (size_t)some : 0;
+  }
   buf_free(&b);
   return e->code;
 }
 
-static Status mirror(Remote *r, Arena *a, const CatSource *src, const SparkFile *f, uint32_t k,
-                     const char *dir, Err *e) {
+static Status mirror(Remote *r, Arena *a, const SparkFile *f, const char *dir, Err *e) {
   const char *name = strrchr(f->name, '/');
-  const char *path = arena_printf(a, "%s/%06u-%s", dir, k, name ? name + 1 : f->name);
+  const char *path = arena_printf(a, "%s/%s", dir, name ? name + 1 : f->name);
   int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0)
     return err_set(e, ST_RESOURCE, "CML0503", "Set TMPDIR to a folder that can be written.",
                    "cannot make `%s`: %s", path, strerror(errno));
-  if (!strcmp(src->format, "parquet"))
-    mirror_parquet(r, f, fd, e);
-  else
-    mirror_text(r, f, fd, e);
+  mirror_text(r, f, fd, e);
   close(fd);
   return e->code;
 }
@@ -128,11 +83,13 @@ static Status mirror(Remote *r, Arena *a, const CatSource *src, const SparkFile 
 /* By the code that looks at files of this machine. */
 static Status of_mirrors(Remote *r, Arena *a, const CatSource *src, const SparkFile *file, uint32_t nfile,
                          EngineColumn **out, uint32_t *n, Err *e) {
-  const char *dir = aside_folder(a, e);
+  const char *dir = folder_temporary(a, e);
   bool parquet = !strcmp(src->format, "parquet");
-  uint32_t most = parquet ? MIRRORS_MOST : 1; /* of a text the first file says it */
-  for (uint32_t i = 0; dir && i < nfile && i < most && e->code == ST_OK; i++)
-    mirror(r, a, src, &file[i], i, dir, e);
+  uint32_t most = parquet ? SPARK_MIRRORS : 1; /* of a text the first file says it */
+  if (dir && parquet)
+    spark_mirrors(r->executor, file, nfile < most ? nfile : most, dir, e);
+  else if (dir && nfile)
+    mirror(r, a, &file[0], dir, e);
   EngineSource s = {.format = src->format,
                     .path = dir ? arena_printf(a, "%s/*", dir) : "",
                     .option = src->option,
@@ -144,7 +101,7 @@ static Status of_mirrors(Remote *r, Arena *a, const CatSource *src, const SparkF
   for (uint32_t i = 0; e->code == ST_OK && parquet && nfile > most && i < *n; i++)
     (*out)[i].nullable = true; /* nobody looked at the others */
   if (dir)
-    aside_remove(dir);
+    folder_remove(dir);
   return e->code;
 }
 

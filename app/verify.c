@@ -7,6 +7,7 @@
 
 #include "app/progress.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "vm/engine.h"
 #include "vm/score.h"
 
@@ -167,7 +168,8 @@ static Status score_bundle(const Verification *v, const Way *w, const Program *p
   const BundleMeta meta = {"estimator", train->estimator};
   arena_init(&a, NULL);
   const EngineSource *in = engine_source(&a, &p->stage[rows->from], w->run.limits.dir);
-  char *dir = in ? aside_folder(&a, e) : NULL, *path = dir ? arena_printf(&a, "%s/scored.csv", dir) : NULL;
+  char *dir = in ? folder_temporary(&a, e) : NULL,
+       *path = dir ? arena_printf(&a, "%s/scored.csv", dir) : NULL;
   if (!path)
     err_memory(e);
   else if (bundle_bytes(p, (uint32_t)s->score, (const Fitted *const *)r->fitted, &meta, 1, &bytes, e) ==
@@ -179,7 +181,7 @@ static Status score_bundle(const Verification *v, const Way *w, const Program *p
   }
   bundle_free(b);
   if (dir)
-    aside_remove(dir);
+    folder_remove(dir);
   buf_free(&bytes);
   arena_free(&a);
   return e->code;

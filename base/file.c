@@ -2,6 +2,7 @@
 /* Files; see file.h. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,8 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/arena.h"
 
 Status file_read(const char *path, size_t most, Status code, Buf *out, Err *e) {
   struct stat st;
@@ -130,4 +129,25 @@ char *file_join(const char *dir, const char *path) {
   if (s)
     snprintf(s, n, "%s%s%s", dir, dir[k - 1] == '/' ? "" : "/", path);
   return s;
+}
+
+char *folder_temporary(Arena *a, Err *e) {
+  const char *tmp = getenv("TMPDIR");
+  char *dir = arena_printf(a, "%s/cmlc-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
+  if (!dir)
+    err_memory(e);
+  else if (!mkdtemp(dir))
+    err_set(e, ST_RESOURCE, "CML0501", "Set TMPDIR to a folder that can be written.",
+            "cannot make a temporary folder `%s`: %s", dir, strerror(errno));
+  return e->code == ST_OK ? dir : NULL;
+}
+
+void folder_remove(const char *dir) {
+  DIR *d = opendir(dir);
+  for (struct dirent *f; d && (f = readdir(d));)
+    if (strcmp(f->d_name, ".") && strcmp(f->d_name, ".."))
+      unlinkat(dirfd(d), f->d_name, 0);
+  if (d)
+    closedir(d);
+  rmdir(dir);
 }

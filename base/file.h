@@ -3,6 +3,7 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -18,5 +19,8 @@ bool file_is_remote(const char *path);
 /* `dir/path`, or path where it is absolute or remote, or dir is "." or NULL; mem_alloc'ed, NULL: no memory.
  */
 char *file_join(const char *dir, const char *path);
+/* A new folder in $TMPDIR or /tmp, its name in the arena; NULL: it cannot be made. */
+char *folder_temporary(Arena *a, Err *e);
+void folder_remove(const char *dir); /* with the files in it */
 
 #endif

@@ -2,8 +2,8 @@
 /* The native methods of cml.spark.Native: Java's bytes in, vm/site.h, Java's bytes out.
  *
  * Read the Call first: every method enters one and leaves it. Below it are strings, arrays, then what native
- * code calls in Java (the iterator over records, the stream of a text file), then the methods in the order of
- * Native.java.
+ * code calls in Java (the iterator over records, ranges of files, the stream of a text file), then the
+ * methods in the order of Native.java.
  *
  * Rules. A failure is a NativeException; but what a call into Java threw is thrown on as it is (Spark acts
  * on its own exceptions), and no other call is made into Java before that. Arrays are copied in pieces by
@@ -29,8 +29,8 @@
 
 /* What Java's classes are called inside the virtual machine: found once, when the library is loaded. */
 static struct {
-  jclass exception;
-  jmethodID make, more, next, read;
+  jclass exception, files;
+  jmethodID make, more, next, read, fetch;
 } java;
 
 typedef struct Home { /* what Java holds of a site */
@@ -252,6 +252,26 @@ static Status next_record(void *ctx, Bytes *record, Err *e) {
   return st ? err_set(e, st, c->e.id, c->e.remedy, "%s", c->e.cause) : ST_OK;
 }
 
+enum { AT_ONCE = 8 << 20 }; /* bytes of a file: a store of objects is asked for as many in one request */
+
+/* n bytes of a file that a task reads. */
+static Status fetch_bytes(void *ctx, uint64_t handle, uint64_t at, size_t n, void *out, Err *e) {
+  Rows *r = ctx;
+  Call *c = r->call;
+  JNIEnv *env = c->env;
+  for (size_t got = 0; got < n && !c->cause;) {
+    size_t some = n - got < AT_ONCE ? n - got : AT_ONCE;
+    jbyteArray a = (*env)->CallStaticObjectMethod(env, java.files, java.fetch, (jlong)handle,
+                                                  (jlong)(at + got), (jint)some);
+    if (!threw(c))
+      copy_in(env, a, some, (uint8_t *)out + got);
+    if (a)
+      (*env)->DeleteLocalRef(env, a);
+    got += some;
+  }
+  return c->cause ? err_set(e, c->e.code, c->e.id, NULL, "%s", c->e.cause) : ST_OK;
+}
+
 typedef struct Splitter { /* what Java holds of a text file that is divided */
   SiteSplit *split;
   Call *call; /* that is under way */
@@ -349,7 +369,7 @@ NATIVE(jbyteArray, scan, jlong site, jbyteArray request, jint part, jobject reco
   Home *h = home_of(&c, site);
   Buf ask = {0}, out = {0};
   Rows rows = {.call = &c, .it = records};
-  Records in = {next_record, &rows};
+  Records in = {next_record, fetch_bytes, &rows};
   if (h && bytes_of(&c, request, &ask) == ST_OK)
     site_scan(h->site, buf_bytes(&ask), (uint32_t)part, &in, &out, &c.e);
   buf_free(&rows.copy);
@@ -440,7 +460,7 @@ NATIVE(jlong, write, jlong site, jbyteArray request, jint part, jobject records)
   Writing *w = h ? mem_alloc(sizeof *w) : NULL;
   if (w) {
     w->rows = (Rows){.call = &c, .it = (*env)->NewGlobalRef(env, records)};
-    w->in = (Records){next_record, &w->rows};
+    w->in = (Records){next_record, fetch_bytes, &w->rows};
   }
   if (h && (!w || !w->rows.it))
     no_memory(&c);
@@ -583,7 +603,10 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
     return JNI_ERR;
   look_beside_us();
   jclass exception = (*env)->FindClass(env, "cml/spark/NativeException");
-  bool found = exception && (java.exception = (*env)->NewGlobalRef(env, exception)) != NULL &&
+  jclass files = exception ? (*env)->FindClass(env, "cml/spark/Fetch") : NULL;
+  bool found = files && (java.files = (*env)->NewGlobalRef(env, files)) != NULL &&
+               (java.fetch = (*env)->GetStaticMethodID(env, files, "read", "(JJI)[B")) != NULL &&
+               (java.exception = (*env)->NewGlobalRef(env, exception)) != NULL &&
                (java.make = (*env)->GetMethodID(env, java.exception, "<init>",
                                                 "(I" TEXT TEXT TEXT TEXT ")V")) != NULL &&
                (java.more = method_of(env, "java/util/Iterator", "hasNext", "()Z")) != NULL &&

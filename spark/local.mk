@@ -9,18 +9,19 @@ spark_java = \
   spark/src/main/java/cml/spark/Channel.java spark/src/main/java/cml/spark/CmlException.java \
   spark/src/main/java/cml/spark/Column.java spark/src/main/java/cml/spark/Cutter.java \
   spark/src/main/java/cml/spark/Direct.java spark/src/main/java/cml/spark/Encoder.java \
-  spark/src/main/java/cml/spark/Files.java spark/src/main/java/cml/spark/Footers.java \
-  spark/src/main/java/cml/spark/Groups.java spark/src/main/java/cml/spark/In.java \
-  spark/src/main/java/cml/spark/Input.java spark/src/main/java/cml/spark/Jobs.java \
-  spark/src/main/java/cml/spark/Keys.java spark/src/main/java/cml/spark/Library.java \
-  spark/src/main/java/cml/spark/Main.java spark/src/main/java/cml/spark/Native.java \
-  spark/src/main/java/cml/spark/NativeException.java spark/src/main/java/cml/spark/Out.java \
-  spark/src/main/java/cml/spark/Part.java spark/src/main/java/cml/spark/Positions.java \
-  spark/src/main/java/cml/spark/Probe.java spark/src/main/java/cml/spark/Query.java \
-  spark/src/main/java/cml/spark/Ranges.java spark/src/main/java/cml/spark/Reading.java \
-  spark/src/main/java/cml/spark/Reasons.java spark/src/main/java/cml/spark/RecordRows.java \
-  spark/src/main/java/cml/spark/Records.java spark/src/main/java/cml/spark/Request.java \
-  spark/src/main/java/cml/spark/Rows.java spark/src/main/java/cml/spark/Scan.java \
+  spark/src/main/java/cml/spark/Fetch.java spark/src/main/java/cml/spark/Files.java \
+  spark/src/main/java/cml/spark/Footers.java spark/src/main/java/cml/spark/Groups.java \
+  spark/src/main/java/cml/spark/In.java spark/src/main/java/cml/spark/Input.java \
+  spark/src/main/java/cml/spark/Jobs.java spark/src/main/java/cml/spark/Keys.java \
+  spark/src/main/java/cml/spark/Library.java spark/src/main/java/cml/spark/Main.java \
+  spark/src/main/java/cml/spark/Native.java spark/src/main/java/cml/spark/NativeException.java \
+  spark/src/main/java/cml/spark/Out.java spark/src/main/java/cml/spark/Part.java \
+  spark/src/main/java/cml/spark/Positions.java spark/src/main/java/cml/spark/Probe.java \
+  spark/src/main/java/cml/spark/Query.java spark/src/main/java/cml/spark/Ranges.java \
+  spark/src/main/java/cml/spark/Reading.java spark/src/main/java/cml/spark/Reasons.java \
+  spark/src/main/java/cml/spark/RecordRows.java spark/src/main/java/cml/spark/Records.java \
+  spark/src/main/java/cml/spark/Request.java spark/src/main/java/cml/spark/Rows.java \
+  spark/src/main/java/cml/spark/Runs.java spark/src/main/java/cml/spark/Scan.java \
   spark/src/main/java/cml/spark/Session.java spark/src/main/java/cml/spark/Source.java \
   spark/src/main/java/cml/spark/Text.java spark/src/main/java/cml/spark/Types.java \
   spark/src/main/java/cml/spark/Values.java spark/src/main/java/cml/spark/Warm.java \

@@ -104,9 +104,9 @@ void reader_close(Reader *r);
  * each row, ascending; then the wanted columns in order, but IR_INPUT_COLUMN, each:
  *   u32 type; u32 extra; u32 has nulls; u32 0; if it has: u64 words, bit i of them: row i is valid; values
  * Values: n of the type; of REC_STRING the u64 number of bytes, u32 offsets [n + 1], the bytes (UTF-8). What
- * stands under a null does not matter. Kind 2 is made and read by this file's functions only. */
-enum RecordKind { RECORD_COLUMNS = 1, RECORD_TEXT = 2 };
-enum { RECORD_HEAD = 24, RECORD_GAPS = 1 };
+ * stands under a null does not matter. Kinds 2 and 3 are made and read by this file's functions only. */
+enum RecordKind { RECORD_COLUMNS = 1, RECORD_TEXT = 2, RECORD_RUN = 3 };
+enum { RECORD_HEAD = 24, RUN_HEAD = 40, RECORD_GAPS = 1 };
 enum RecordType {
   REC_BOOL = 1, /* u8 */
   REC_I8,
@@ -174,6 +174,40 @@ Status splitter_open(const EngineSource *s, const IrColumn *col, uint32_t ncol, 
  * `record`. */
 Status splitter_next(Splitter *x, Buf *record, uint32_t *rows, Err *e);
 void splitter_close(Splitter *x);
+
+/* ---- Runs: plain Parquet files, divided by one process and read by others ----
+ *
+ * A record of kind 3 has no rows: it names n blocks of a file that is read without DuckDB, from the one at
+ * `pos` on, and whoever works on them asks for the bytes. Behind its head:
+ *   u64 where the bytes come from, which is set by who hands the record over; u64 size of the file; u64
+ * words, bit i of them: block i is read, else nobody wants its rows; of each column but IR_INPUT_COLUMN the
+ * u8 number of its type */
+typedef struct FileLayout {
+  bool plain;              /* it is such a file; else there are only: */
+  uint64_t rows, bytes;
+  uint32_t ngroup, ncol;
+  const uint64_t *row;     /* of each row group: its first row; ngroup + 1 of them */
+  const uint64_t *from, *to; /* of each: the bytes that the columns lie in */
+  const uint8_t *type;     /* of each column */
+  const uint8_t *read;     /* of each block; NULL: all are */
+} FileLayout;
+/* Of all files of a reader of Parquet files, which cannot be read from after that. */
+Status reader_layout(Reader *r, Arena *a, FileLayout **out, uint32_t *n, Err *e);
+/* The record of n blocks from number `first` of a plain file on; replaces what is in `out`. */
+Status run_record(const FileLayout *l, uint32_t file, uint64_t first, uint32_t n, Buf *out, Err *e);
+
+typedef struct FileBytes FileBytes;
+struct FileBytes { /* n bytes of a file, or an error */
+  Status (*read)(void *ctx, uint64_t at, size_t n, void *out, Err *e);
+  void *ctx;
+};
+typedef struct Run Run;
+/* r is of records_open. The record is copied; `in` stays. */
+Status run_open(const Reader *r, Bytes record, const FileBytes *in, Run **out, Err *e);
+uint64_t run_handle(Bytes record); /* where the bytes come from; its head is known to be good */
+/* The next block, as reader_next gives it; NULL: the end. */
+Status run_next(Run *x, RowErrors *errors, Block **out, Err *e);
+void run_close(Run *x);
 
 typedef struct Writer Writer;
 /* Writes a table to path (format by its ending: .parquet or .csv) through a temporary file beside it,

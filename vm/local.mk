@@ -9,28 +9,29 @@ libvm_a_SOURCES = \
   vm/agg/state.c vm/agg/table.c vm/agg/text.c vm/agg/vector.c vm/agg/vocab.c vm/blas.c vm/blas.h \
   vm/bundle.h vm/bundle/read.c vm/bundle/write.c vm/column.c vm/column.h vm/engine.h vm/engine/build.c \
   vm/engine/csv.h vm/engine/csv_cells.c vm/engine/csv_scan.h vm/engine/csv_split.c vm/engine/duckdb.c \
-  vm/engine/duckdb.h vm/engine/glob.c vm/engine/json.h vm/engine/json_text.c vm/engine/options.c \
-  vm/engine/parquet.h vm/engine/parquet_columns.c vm/engine/parquet_encode.c vm/engine/parquet_footer.c \
-  vm/engine/parquet_meta.c vm/engine/parquet_page.c vm/engine/parquet_plain.c vm/engine/parquet_write.h \
-  vm/engine/parts.h vm/engine/reader.c vm/engine/reader_csv.c vm/engine/reader_json.c \
-  vm/engine/reader_libsvm.c vm/engine/reader_parquet.c vm/engine/reader_parquet_own.c \
-  vm/engine/reader_spark.c vm/engine/reader_sql.c vm/engine/records.c vm/engine/records.h \
-  vm/engine/records_text.c vm/engine/records_write.c vm/engine/size.c vm/engine/snappy.c \
-  vm/engine/stream.c vm/engine/text.c vm/engine/times.c vm/engine/writer.c vm/engine/zones.c \
-  vm/estimator.h vm/exec.h vm/exec/answer.c vm/exec/answer.h vm/exec/channel.c vm/exec/channel.h \
-  vm/exec/cols.c vm/exec/cols.h vm/exec/exec.c vm/exec/home.c vm/exec/home.h vm/exec/home_files.c \
-  vm/exec/jobset.c vm/exec/jobset.h vm/exec/kept.c vm/exec/local.c vm/exec/loopback.c vm/exec/shelf.c \
-  vm/exec/shelf.h vm/exec/site.c vm/exec/spark.c vm/exec/store.c vm/exec/store.h vm/exec/task.c \
-  vm/exec/task.h vm/exec/tree.c vm/exec/tree.h vm/exec/worker.c vm/exec/worker.h vm/exec/written.c \
-  vm/fitted.c vm/fitted.h vm/interp.h vm/interp/calendar.h vm/interp/form.c vm/interp/hash_8.h \
-  vm/interp/interp.c vm/interp/layout.c vm/interp/matrix.c vm/interp/op.h vm/interp/op_check.c \
-  vm/interp/op_cmp.c vm/interp/op_const.c vm/interp/op_curve.c vm/interp/op_dict.c vm/interp/op_key.c \
-  vm/interp/op_num.c vm/interp/op_sparse.c vm/interp/op_str.c vm/interp/op_text.c vm/interp/op_time.c \
-  vm/interp/op_vec.c vm/interp/op_vector.c vm/interp/parts.h vm/interp/shape.c vm/interp/step.c \
-  vm/interp/words.c vm/interp/words.h vm/ir.h vm/ir/kept.c vm/ir/names.h vm/ir/ops.c vm/ir/print.c \
-  vm/ir/read.c vm/ir/same.c vm/ir/verify.c vm/ir/zone.c vm/jit.h vm/jit/code.h vm/jit/divide.h \
-  vm/jit/nodes.c vm/jit/parts.h vm/jit/plan.c vm/jit/run.c vm/jit/service.c vm/ops.def vm/ops.h \
-  vm/paired.h vm/run.h vm/run/digest.c vm/run/eval.c vm/run/paired.c vm/run/parts.h vm/run/run.c \
+  vm/engine/duckdb.h vm/engine/glob.c vm/engine/json.h vm/engine/json_text.c vm/engine/layout.c \
+  vm/engine/options.c vm/engine/parquet.h vm/engine/parquet_columns.c vm/engine/parquet_encode.c \
+  vm/engine/parquet_footer.c vm/engine/parquet_meta.c vm/engine/parquet_page.c vm/engine/parquet_plain.c \
+  vm/engine/parquet_span.c vm/engine/parquet_write.h vm/engine/parts.h vm/engine/reader.c \
+  vm/engine/reader_csv.c vm/engine/reader_json.c vm/engine/reader_libsvm.c vm/engine/reader_parquet.c \
+  vm/engine/reader_parquet_own.c vm/engine/reader_spark.c vm/engine/reader_sql.c vm/engine/records.c \
+  vm/engine/records.h vm/engine/records_text.c vm/engine/records_write.c vm/engine/runs.c vm/engine/size.c \
+  vm/engine/snappy.c vm/engine/stream.c vm/engine/text.c vm/engine/times.c vm/engine/writer.c \
+  vm/engine/zones.c vm/estimator.h vm/exec.h vm/exec/answer.c vm/exec/answer.h vm/exec/channel.c \
+  vm/exec/channel.h vm/exec/cols.c vm/exec/cols.h vm/exec/cut.c vm/exec/cut.h vm/exec/exec.c \
+  vm/exec/home.c vm/exec/home.h vm/exec/home_files.c vm/exec/jobset.c vm/exec/jobset.h vm/exec/kept.c \
+  vm/exec/local.c vm/exec/loopback.c vm/exec/mirror.c vm/exec/shelf.c vm/exec/shelf.h vm/exec/site.c \
+  vm/exec/spark.c vm/exec/spark_parts.h vm/exec/spark_source.c vm/exec/store.c vm/exec/store.h \
+  vm/exec/task.c vm/exec/task.h vm/exec/tree.c vm/exec/tree.h vm/exec/worker.c vm/exec/worker.h \
+  vm/exec/written.c vm/fitted.c vm/fitted.h vm/interp.h vm/interp/calendar.h vm/interp/form.c \
+  vm/interp/hash_8.h vm/interp/interp.c vm/interp/layout.c vm/interp/matrix.c vm/interp/op.h \
+  vm/interp/op_check.c vm/interp/op_cmp.c vm/interp/op_const.c vm/interp/op_curve.c vm/interp/op_dict.c \
+  vm/interp/op_key.c vm/interp/op_num.c vm/interp/op_sparse.c vm/interp/op_str.c vm/interp/op_text.c \
+  vm/interp/op_time.c vm/interp/op_vec.c vm/interp/op_vector.c vm/interp/parts.h vm/interp/shape.c \
+  vm/interp/step.c vm/interp/words.c vm/interp/words.h vm/ir.h vm/ir/kept.c vm/ir/names.h vm/ir/ops.c \
+  vm/ir/print.c vm/ir/read.c vm/ir/same.c vm/ir/verify.c vm/ir/zone.c vm/jit.h vm/jit/code.h \
+  vm/jit/divide.h vm/jit/nodes.c vm/jit/parts.h vm/jit/plan.c vm/jit/run.c vm/jit/service.c vm/ops.def \
+  vm/ops.h vm/paired.h vm/run.h vm/run/digest.c vm/run/eval.c vm/run/paired.c vm/run/parts.h vm/run/run.c \
   vm/run/scan.c vm/run/score.c vm/run/train.c vm/score.h vm/shape.h vm/site.h vm/spark.h vm/written.h
 libkernel_a_SOURCES = \
   vm/kernel/chance.c vm/kernel/chance.h vm/kernel/dot.c vm/kernel/dot.h vm/kernel/math.c vm/kernel/math.h \

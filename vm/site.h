@@ -6,6 +6,9 @@
  *   records --> raw block --> block of the rows stage --> matrices of its units --> nodes of the tree, as
  * bytes (vm/engine.h)           both kept, in memory or on the scratch disk
  *
+ * A record has rows, or text that is taken apart here, or it names blocks of a Parquet file that is read
+ * here, by asking for its bytes.
+ *
  * What is kept is only a matter of time: a partition that this site has never seen, or has given up, is made
  * of its records again, to the same bits. Functions are safe to call from several threads; a put waits until
  * scans have ended. Bad rows are in results; a Status other than ST_OK is of the site or of bytes that cannot
@@ -21,6 +24,8 @@ typedef struct Site Site;
 typedef struct Records { /* of one partition, in the order of files and positions */
   /* The next one, valid until the next call; p == NULL: the end. */
   Status (*next)(void *ctx, Bytes *record, Err *e);
+  /* n bytes of the file that the handle of a run stands for (vm/engine.h) */
+  Status (*fetch)(void *ctx, uint64_t handle, uint64_t at, size_t n, void *out, Err *e);
   void *ctx;
 } Records;
 

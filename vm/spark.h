@@ -33,6 +33,11 @@ typedef struct SparkFile {
 Status spark_files(Executor *x, Arena *a, const char *glob, SparkFile **out, uint32_t *n, Err *e);
 Status spark_range(Executor *x, const char *name, uint64_t at, uint64_t n, Buf *out, Err *e);
 
+enum { SPARK_MIRRORS = 1000 }; /* of so many Parquet files of one source the footers are fetched */
+/* Parquet files in the folder `dir` of this machine, in their order: of each the size and the footer, with a
+ * hole in place of all else. */
+Status spark_mirrors(Executor *x, const SparkFile *file, uint32_t n, const char *dir, Err *e);
+
 /* A path of a program, which starts from its folder, as Hadoop writes it; in the arena. */
 const char *spark_name(Arena *a, const char *dir, const char *path);
 /* The columns of one input, as Spark knows them: of the files `uri`, or of what has none (a table, a query).

@@ -2,7 +2,8 @@
 /* Fuzz target: any bytes as a Parquet file that is read without DuckDB: a column of each type, all of them,
  * or where the file is strange to us then those of them that are not. Rows are the same however many of them
  * are taken at once and wherever that begins; then they become columns of blocks, as their own kind and as
- * another. There are values or an error that says something, never more. */
+ * another; and somebody who has to ask for bytes gets the same. There are values or an error that says
+ * something, never more. */
 #define _GNU_SOURCE /* memfd_create */
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,13 +145,59 @@ static void block(PqFile *f, const char *const *names, const uint8_t *kinds, boo
   mem_free(errors);
 }
 
+/* ---- The same bytes, elsewhere ---- */
+
+typedef struct Memory {
+  const uint8_t *p;
+  size_t n;
+} Memory;
+
+static Status some_bytes(void *ctx, uint64_t at, size_t n, void *out, Err *e) {
+  const Memory *m = ctx;
+  if (at > m->n || n > m->n - at)
+    abort();
+  if (n)
+    memcpy(out, m->p + at, n);
+  return e->code;
+}
+
+static void same_rows_there(PqWalk *w, const PqFile *f, const PqFile *far, uint32_t g, uint32_t col) {
+  Buf here = {0}, there = {0};
+  Status st = put_rows(w, f, g, col, 0, 64, &here);
+  if (put_rows(w, far, g, col, 0, 64, &there) != st ||
+      (!st && (here.n != there.n || (here.n && memcmp(here.p, there.p, here.n) != 0))))
+    abort();
+  buf_free(&here);
+  buf_free(&there);
+}
+
+static void same_there(const PqFile *f, const char *path, Memory m, uint32_t from, uint32_t n) {
+  FileBytes in = {some_bytes, &m};
+  PqFile *far;
+  PqWalk w = {0};
+  Err e = {0};
+  if (pq_open_far(path, m.n, &in, name + from, n, &far, &e) != ST_OK && (far || !e.cause[0]))
+    abort();
+  if (!f != !far)
+    abort();
+  for (uint32_t g = 0; far && g < far->ngroup && g < GROUPS; g++) {
+    if (pq_fetch(far, &in, g, g + 1, &e) != ST_OK)
+      abort();
+    for (uint32_t k = 0; k < n; k++)
+      same_rows_there(&w, f, far, g, k);
+  }
+  pq_walk_free(&w);
+  pq_drop(far);
+}
+
 /* False: the columns are not for us. */
-static bool read_columns(const char *path, uint32_t from, uint32_t n) {
+static bool read_columns(const char *path, Memory m, uint32_t from, uint32_t n) {
   PqFile *f;
   PqWalk w = {0};
   Err e = {0};
   if (pq_open(path, name + from, n, &f, &e) != ST_OK && (f || !e.cause[0]))
     abort();
+  same_there(f, path, m, from, n);
   if (!f)
     return false;
   f->page_most = PAGE_MOST;
@@ -195,9 +242,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     abort();
   snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
   schema(path);
-  if (!read_columns(path, 0, NCOL))
+  Memory m = {data, size};
+  if (!read_columns(path, m, 0, NCOL))
     for (uint32_t k = 0; k < NCOL; k++)
-      read_columns(path, k, 1);
+      read_columns(path, m, k, 1);
   close(fd);
   return 0;
 }

@@ -6,7 +6,7 @@ import socket
 import struct
 import subprocess
 
-OPEN, SOURCE, PUT, REDUCE, WRITE, DROP, FILES, RANGE, SCHEMA, CANCEL, BYE = range(1, 12)
+OPEN, SOURCE, PUT, REDUCE, WRITE, DROP, FILES, RANGE, SCHEMA, CANCEL, BYE, PLAIN, TAILS = range(1, 14)
 OK, ERROR, PROGRESS, NOTE, ROWS = range(5)
 KINDS = ["bool", "int", "float", "string", "category", "timestamp", "date", "duration"]
 
@@ -139,7 +139,7 @@ class Driver:
         return self.answer()
 
     def open(self, program, libraries, partitions=0, memory=1 << 28):
-        b = self.ask(OPEN, blob(program) + u64(memory) + text(libraries) + u32(partitions))
+        b = self.ask(OPEN, blob(program) + u64(memory) + text(libraries) + u32(partitions) + u32(1))
         out = b.text(), b.u32(), b.u32(), b.text()
         b.end()
         return out
@@ -150,6 +150,18 @@ class Driver:
         parts = b.u32()
         b.end()
         return rows, parts
+
+    def plain(self, stage, files, parts):
+        """files: [(path, bytes)]; parts: [[(file, from, to, record)]]"""
+        self.ask(PLAIN, u32(stage) + u32(len(files)) + b"".join(text(f) + u64(n) for f, n in files) + u32(len(parts))
+                 + b"".join(u32(len(p)) + b"".join(u32(f) + u64(a) + u64(b) + blob(r) for f, a, b, r in p)
+                            for p in parts)).end()
+
+    def tails(self, least, files):
+        b = self.ask(TAILS, u64(least) + u32(len(files)) + b"".join(text(f) for f in files))
+        out = b.blobs()
+        b.end()
+        return out
 
     def put(self, kind, id, value):
         self.ask(PUT, u32(kind) + u32(id) + blob(value)).end()

@@ -473,6 +473,46 @@ class Frames:
         self.fails(4, "CML0533", ["no such file"], self.d.ask, frames.RANGE,
                    frames.text(folder + "/q") + frames.u64(0) + frames.u64(9))
 
+    def test_plain(self):
+        """Blocks of files that native code reads: each record with its handle, and bytes of its own file."""
+        size = [os.path.getsize(f) for f in self.files]
+        record = lambda file, pos, blocks: struct.pack("<IIQIIQQ", 3, file, pos, blocks, 0, 0, size[file]) + b"type"
+        runs = [record(0, 0, 2), record(0, 2 * BLOCK, 1), record(3, 0, 1), record(4, 0, 7)]
+        parts = [[(0, 4, 2000, runs[0])], [(0, 2000, 4000, runs[1]), (3, 4, 90, runs[2])], [(4, 4, 9000, runs[3])]]
+        self.d.plain(30, list(zip(self.files, size)), parts)
+        for _ in range(2):
+            got = [r for part in self.d.reduce(30, b"records") for r in unpack(part)]
+            assert len(got) == 4
+            for r, want in zip(got, runs):
+                assert r[:24] == want[:24] and r[32:len(want)] == want[32:] and struct.unpack_from("<Q", r, 24)[0] > 0
+                with open(self.files[struct.unpack_from("<I", want, 4)[0]], "rb") as f:
+                    assert r[len(want):] == f.read()
+        self.fails(4, "CML0533", ["changed"], self.d.plain, 31, [(self.files[0], size[0] + 1)], [])
+        self.fails(4, "CML0533", ["none.parquet"], self.d.plain, 31, [(self.work + "/none.parquet", 1)], [])
+
+    def test_plain_changed(self):
+        file = os.path.join(self.work, "replaced.parquet")
+        shutil.copy(self.files[0], file)
+        n = os.path.getsize(file)
+        run = struct.pack("<IIQIIQQ", 3, 0, 0, 3, 0, 0, n)
+        self.d.plain(32, [(file, n)], [[(0, 4, n, run)]])
+        self.d.reduce(32, b"records")
+        with open(file, "ab") as f:
+            f.write(b"more")
+        self.fails(4, "CML0533", ["replaced.parquet", "changed"], self.d.reduce, 32, b"records")
+
+    def test_tails(self):
+        whole = [open(f, "rb").read() for f in self.files]
+        for least in 8, 100, 1 << 20:
+            for tail, all in zip(self.d.tails(least, self.files), whole):
+                footer = struct.unpack("<I", all[-8:-4])[0] + 8
+                assert tail == all[-min(len(all), max(least, footer)):]
+        short = os.path.join(self.work, "short")
+        with open(short, "wb") as f:
+            f.write(b"PAR1")
+        assert self.d.tails(64, [short]) == [b"PAR1"]
+        self.fails(4, "CML0533", ["no such file"], self.d.tails, 8, [self.work + "/none"])
+
     def test_schema(self):
         b = self.d.ask(frames.SCHEMA, frames.source_input("parquet", self.files[:1]))
         got = {b.text(): (b.text(), b.u8()) for _ in range(b.u32())}
@@ -502,7 +542,7 @@ def main(jar, names):
                           stderr=None if os.environ.get("CML_LOG") else subprocess.DEVNULL)
         assert d.ask(frames.RANGE, frames.text(__file__) + frames.u64(0) + frames.u64(6)).blob() == b"# SPDX"
         version, parallel, executors, ui = d.open(b"program", work + "/lib")
-        assert version.startswith("4.") and (parallel, executors, ui) == (2, 1, ""), (version, parallel, executors)
+        assert version.startswith("4.") and (parallel, executors, ui) == (4, 1, ""), (version, parallel, executors)
         print(f"# Spark {version} after {time.time() - begin:.1f} s")
         f = Frames(d, work)
         tests = [n for n in dir(f) if n.startswith("test_") and (not names or n[5:] in names)]

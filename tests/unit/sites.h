@@ -2,7 +2,8 @@
 /* An executor for tests: a program over several sites (vm/site.h) in this process, as a distributed engine
  * would run it, with everything that may happen there.
  *
- * The files are read once, cut into records at odd places, and lie by partition. Threads run the tasks of a
+ * The files are read once, cut into records at odd places (or runs of blocks that sites read themselves), and
+ * lie by partition. Threads run the tasks of a
  * scan in shuffled order, each on any site: one in four tasks runs twice, often at once; some records cannot
  * be fetched, and their task is run again; sites that nobody is in are closed and made again; values that
  * are older than those that are there are put. Answers are merged by sites in random groups before the
@@ -29,7 +30,8 @@
 typedef struct SitesWay {
   uint32_t sites, parts, threads;
   uint64_t memory;     /* of a site */
-  bool text;           /* sites divide the files, else they get columns */
+  bool text;           /* sites divide the files, */
+  bool runs;           /* or read those of Parquet; else they get columns */
   const char *scratch; /* NULL: a folder that is there */
 } SitesWay;
 
@@ -254,6 +256,30 @@ static inline Status sites_read_text(Sites *s, SitesSource *d, uint32_t stage, E
   return e->code;
 }
 
+/* Runs of a few blocks; the handle of a file is its number, from 1 on. */
+static inline Status sites_read_runs(Sites *s, SitesSource *d, Reader *rd, Err *e) {
+  Arena a;
+  FileLayout *l = NULL;
+  uint32_t n = 0;
+  arena_init(&a, NULL);
+  reader_layout(rd, &a, &l, &n, e);
+  for (uint32_t i = 0; i < n && e->code == ST_OK; i++) {
+    uint64_t blocks = (l[i].rows + BLOCK - 1) / BLOCK, handle = i + 1, some;
+    d->file[i].rows = l[i].rows;
+    if (!l[i].plain)
+      err_set(e, ST_FAULT, "CML0603", NULL, "%s is not plain", d->file[i].name);
+    for (uint64_t b = 0; b < blocks && e->code == ST_OK; b += some) {
+      some = 1 + sites_choose(s, 4);
+      some = some < blocks - b ? some : blocks - b;
+      Buf *o = sites_record(d, e);
+      if (o && run_record(&l[i], i, b, (uint32_t)some, o, e) == ST_OK)
+        memcpy(o->p + RECORD_HEAD, &handle, sizeof handle);
+    }
+  }
+  arena_free(&a);
+  return e->code;
+}
+
 static inline Status sites_read(Sites *s, uint32_t stage, Err *e) {
   SitesSource *d = &s->source[stage];
   const Stage *g = &s->home.p->stage[stage];
@@ -266,7 +292,9 @@ static inline Status sites_read(Sites *s, uint32_t stage, Err *e) {
   if (!src)
     err_memory(e);
   else if (reader_open(src, g->column, g->ncolumn, 0, &rd, e) == ST_OK && sites_files(d, rd, e) == ST_OK &&
-           (s->way.text ? sites_read_text(s, d, stage, e) : sites_read_columns(s, d, g, rd, e)) == ST_OK)
+           (s->way.runs   ? sites_read_runs(s, d, rd, e)
+            : s->way.text ? sites_read_text(s, d, stage, e)
+                          : sites_read_columns(s, d, g, rd, e)) == ST_OK)
     sites_number(d, e);
   reader_close(rd);
   arena_free(&a);
@@ -276,6 +304,7 @@ static inline Status sites_read(Sites *s, uint32_t stage, Err *e) {
 /* ---- Tasks ---- */
 
 typedef struct SitesFetch { /* the records of a partition, on their way */
+  Sites *s;
   const SitesSource *d;
   uint32_t at, end;
   uint32_t fails; /* at this one */
@@ -300,6 +329,19 @@ static inline Status sites_next(void *ctx, Bytes *record, Err *e) {
   memcpy(f->copy + f->at % 2, b->p, b->n);
   *record = (Bytes){f->copy + f->at++ % 2, b->n};
   return ST_OK;
+}
+
+/* Bytes of a file; sometimes they do not come. */
+static inline Status sites_bytes_of(void *ctx, uint64_t handle, uint64_t at, size_t n, void *out, Err *e) {
+  SitesFetch *f = ctx;
+  if (sites_one_in(f->s, 20))
+    return err_set(e, ST_RESOURCE, sites_gone, NULL, "some bytes could not be fetched");
+  FILE *in = fopen(f->d->file[handle - 1].name, "rb");
+  bool good = in && !fseek(in, (long)at, SEEK_SET) && fread(out, 1, n, in) == n;
+  if (in)
+    fclose(in);
+  return good ? ST_OK
+              : err_set(e, ST_DATA, "CML0402", NULL, "%s cannot be read", f->d->file[handle - 1].name);
 }
 
 typedef struct SitesScan {
@@ -331,7 +373,7 @@ static inline Status sites_try(SitesScan *c, uint32_t part, Buf *result, Buf *ro
   Sites *s = c->s;
   const SitesSource *d = &s->source[c->source];
   uint64_t lo = (uint64_t)part * d->nblock / c->parts, hi = (uint64_t)(part + 1) * d->nblock / c->parts;
-  SitesFetch f = {.d = d, .fails = UINT32_MAX};
+  SitesFetch f = {.s = s, .d = d, .fails = UINT32_MAX};
   while (f.at < d->n && d->block[f.at] < lo)
     f.at++;
   for (f.end = f.at; f.end < d->n && d->block[f.end] < hi;)
@@ -341,7 +383,7 @@ static inline Status sites_try(SitesScan *c, uint32_t part, Buf *result, Buf *ro
   SitesSlot *k = sites_enter(s, e);
   if (!k)
     return e->code;
-  Records in = {.next = sites_next, .ctx = &f};
+  Records in = {.next = sites_next, .fetch = sites_bytes_of, .ctx = &f};
   if (sites_tell(s, k->site, c->source, e) == ST_OK && c->writes)
     sites_rows(k->site, buf_bytes(&c->ask), part, &in, result, rows, e);
   else if (e->code == ST_OK)
@@ -673,10 +715,11 @@ static inline Status exec_sites(const SitesWay *way, Executor **out, Err *e) {
 }
 
 /* What tests run a program on; NULL: no memory. */
-typedef enum { LOCAL, LOOPBACK, SITES, SITES_TEXT } Where;
+typedef enum { LOCAL, LOOPBACK, SITES, SITES_TEXT, SITES_RUNS } Where;
 
 static inline Executor *exec_on(Where where, uint32_t threads, uint64_t memory) {
-  SitesWay way = {.sites = 3, .parts = 5, .threads = threads, .memory = memory, .text = where == SITES_TEXT};
+  SitesWay way = {.sites = 3, .parts = 5, .threads = threads, .memory = memory,
+                  .text = where == SITES_TEXT, .runs = where == SITES_RUNS};
   Executor *x = NULL;
   Err e = {.code = ST_OK};
   if (where == LOCAL)

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "stdlib/registry.h"
 #include "tests/unit/sites.h"
@@ -143,6 +144,34 @@ static void clusters(Buf *b, int number, bool wide, int metric) {
   buf_text(b, "}\n");
 }
 
+/* The same rows as a Parquet file. */
+static Status write_parquet(Err *e) {
+  static const IrColumn col[] = {{"a", KIND_FLOAT, false},
+                                 {"b", KIND_FLOAT, false},
+                                 {"k", KIND_CATEGORY, false},
+                                 {"y", KIND_BOOL, false},
+                                 {"z", KIND_FLOAT, false}};
+  EngineSource s = {.format = "csv", .path = "d.csv", .dir = dir};
+  char path[128];
+  Reader *r = NULL;
+  Writer *w = NULL;
+  Block *b = NULL;
+  uint32_t seq;
+  uint64_t bytes;
+  RowErrors errors = {.count = 0};
+  snprintf(path, sizeof path, "%s/d.parquet", dir);
+  if (reader_open(&s, col, 5, 0, &r, e) == ST_OK && writer_open(path, col, 5, &w, e) == ST_OK)
+    while (reader_next(r, &b, &seq, &errors, e) == ST_OK && b) {
+      writer_put(w, b->col, b->n, e);
+      block_drop(b);
+    }
+  reader_close(r);
+  if (w && e->code == ST_OK)
+    return writer_commit(w, &bytes, e);
+  writer_abort(w);
+  return e->code;
+}
+
 static int set_up(void **state) {
   (void)state;
   char path[128];
@@ -160,19 +189,21 @@ static int set_up(void **state) {
     double f = a - (b - 3e6) / 1e5 + 0.01 * k;
     fprintf(o, "%.17g,%.17g,k%d,%s,%.17g\n", a, b, 10 + k, f + 2 * (e - 0.5) > 0.2 ? "true" : "false", f + e);
   }
-  return fclose(o);
+  Err e = {0};
+  return fclose(o) || write_parquet(&e);
 }
 
 static int tear_down(void **state) {
-  char path[128];
   (void)state;
-  snprintf(path, sizeof path, "%s/d.csv", dir);
-  unlink(path);
-  return rmdir(dir);
+  folder_remove(dir);
+  return 0;
 }
 
-static void program(Buf *b) {
-  buf_text(b, head);
+static void program(Buf *b, bool parquet) {
+  static const char csv[] = "\"csv\" \"d.csv\"";
+  const char *at = strstr(head, csv);
+  buf_put(b, head, (size_t)(at - head));
+  buf_printf(b, "%s%s", parquet ? "\"parquet\" \"d.parquet\"" : csv, at + strlen(csv));
   model(b, 0, &logistic_regression, true, 0, 0, 1e-4);
   model(b, 1, &logistic_regression, false, 0, 0, 0);
   model(b, 2, &linear_regression, true, 0, 0, 0); /* all indicators and an intercept: collinear */
@@ -232,25 +263,29 @@ static void run(Where where, uint32_t threads, uint64_t memory, const Buf *text,
 
 static void test_same_bytes(void **state) {
   (void)state;
-  Buf text = {0}, want = {0};
-  program(&text);
+  Buf text = {0}, parquet = {0}, want = {0};
+  program(&text, false);
+  program(&parquet, true);
   run(LOCAL, 1, UINT64_C(1) << 30, &text, &want);
   assert_true(want.n > 10000);
   static const struct {
     Where where;
     uint32_t threads, megabytes;
   } way[] = {
-      {LOCAL, 2, 1024}, {LOCAL, 7, 1024}, {LOCAL, 2, 24}, {LOOPBACK, 2, 1024}, {SITES_TEXT, 3, 4},
+      {LOCAL, 2, 1024},    {LOCAL, 7, 1024},   {LOCAL, 2, 24},
+      {LOOPBACK, 2, 1024}, {SITES_TEXT, 3, 4}, {SITES_RUNS, 3, 4},
   };
   for (unsigned i = 0; i < sizeof way / sizeof *way; i++) {
     Buf got = {0};
-    run(way[i].where, way[i].threads, (uint64_t)way[i].megabytes << 20, &text, &got);
+    run(way[i].where, way[i].threads, (uint64_t)way[i].megabytes << 20,
+        way[i].where == SITES_RUNS ? &parquet : &text, &got);
     assert_int_equal(got.n, want.n);
     assert_memory_equal(got.p, want.p, want.n);
     buf_free(&got);
   }
   buf_free(&want);
   buf_free(&text);
+  buf_free(&parquet);
 }
 
 int main(void) {

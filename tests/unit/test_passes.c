@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "app/verify.h"
+#include "base/file.h"
 #include "stdlib/registry.h"
 #include "vm/engine.h"
 #include "vm/ops.h"
@@ -369,7 +370,7 @@ static int close_bench(void **state) {
   verify_close(&b->v);
   compile_free(&b->c);
   arena_free(&b->arena);
-  aside_remove(b->dir);
+  folder_remove(b->dir);
   free(b);
   return 0;
 }

@@ -42,9 +42,18 @@ typedef struct PqHeld {  /* a page that the next block needs too, decompressed *
   uint8_t bytes[];       /* and some behind them */
 } PqHeld;
 
+typedef struct PqSpan { /* bytes of a file that is elsewhere, fetched for a row group */
+  uint64_t from, end;
+  uint32_t group;
+  uint8_t *bytes;
+  uint64_t room;         /* of them */
+} PqSpan;
+
 typedef struct PqFile {
   atomic_int refs;
-  int fd;
+  int fd;            /* -1: it is elsewhere, and what is read of it are its spans: */
+  PqSpan *span;
+  uint32_t nspan;
   char *path;
   uint32_t ncol, ngroup;
   PqColumn *col;     /* those that are wanted */
@@ -64,6 +73,16 @@ typedef struct PqFile {
  * Closed by the last drop. */
 Status pq_open(const char *path, const char *const *name, uint32_t n, PqFile **out, Err *e);
 void pq_forget(PqFile *f); /* before it is shared */
+/* The same of a file of `size` bytes that somebody else can read; `path` is for messages. Before blocks are
+ * made of it, the row groups [from, to) that they lie in are fetched; those before are given up. Such a file
+ * belongs to one thread. */
+typedef struct FileBytes FileBytes;
+Status pq_open_far(const char *path, uint64_t size, const FileBytes *in, const char *const *name, uint32_t n,
+                   PqFile **out, Err *e);
+Status pq_fetch(PqFile *f, const FileBytes *in, uint32_t from, uint32_t to, Err *e);
+/* Bytes [at, at + n); false: they are not there. */
+bool pq_read(const PqFile *f, void *p, size_t n, uint64_t at);
+bool pq_read_span(const PqFile *f, void *p, size_t n, uint64_t at);
 void pq_hold(PqFile *f);
 void pq_drop(PqFile *f);
 void pq_held_drop(PqHeld *h);

@@ -12,6 +12,7 @@
 
 #include "base/map.h"
 #include "base/unicode.h"
+#include "vm/engine.h"
 #include "vm/engine/parquet.h"
 
 /* ---- Thrift ---- */
@@ -630,6 +631,9 @@ void pq_drop(PqFile *f) {
     return;
   for (uint32_t i = 0; f->held && i < 2 * f->ncol; i++)
     pq_held_drop(f->held[i]);
+  for (uint32_t i = 0; i < f->nspan; i++)
+    mem_free(f->span[i].bytes);
+  mem_free(f->span);
   mem_free(f->held);
   mem_free(f->other);
   pthread_mutex_destroy(&f->lock);
@@ -652,9 +656,11 @@ void pq_forget(PqFile *f) {
   f->stat = NULL;
 }
 
-static bool read_at(int fd, void *p, size_t n, uint64_t at) {
+bool pq_read(const PqFile *f, void *p, size_t n, uint64_t at) {
+  if (f->fd < 0)
+    return pq_read_span(f, p, n, at);
   for (size_t got = 0; got < n;) {
-    ssize_t k = pread(fd, (char *)p + got, n - got, (off_t)(at + got));
+    ssize_t k = pread(f->fd, (char *)p + got, n - got, (off_t)(at + got));
     if (k <= 0)
       return false;
     got += (size_t)k;
@@ -662,44 +668,81 @@ static bool read_at(int fd, void *p, size_t n, uint64_t at) {
   return true;
 }
 
-Status pq_open(const char *path, const char *const *name, uint32_t n, PqFile **out, Err *e) {
+/* Of the file, wherever it is. */
+static Status read_foot(const Meta *m, const FileBytes *in, void *p, size_t n, uint64_t at, bool *good,
+                        Err *e) {
+  *good = in ? in->read(in->ctx, at, n, p, e) == ST_OK : pq_read(m->f, p, n, at);
+  return e->code;
+}
+
+static Status read_footer(Meta *m, const FileBytes *in, const char *const *name, uint32_t n, Err *e) {
   enum { FOOTER_MOST = 1 << 28 };
-  struct stat st;
   uint8_t tail[8];
-  *out = NULL;
-  PqFile *f = mem_alloc(sizeof *f);
-  if (!f)
+  uint32_t size;
+  bool good;
+  if (read_foot(m, in, tail, 8, m->size - 8, &good, e) != ST_OK)
+    return e->code;
+  memcpy(&size, tail, 4);
+  m->strange = !good || memcmp(tail + 4, "PAR1", 4) != 0 || size > m->size - 12 || size > FOOTER_MOST;
+  if (m->strange)
+    return ST_OK;
+  uint8_t *text = m->f->text = mem_alloc64((size_t)size + 1);
+  if (!text)
     return err_memory(e);
-  atomic_init(&f->refs, 1);
-  pthread_mutex_init(&f->lock, NULL);
-  f->fd = open(path, O_RDONLY | O_CLOEXEC);
-  f->page_most = UINT64_MAX;
-  f->path = mem_strdup(path);
-  Meta m = {.f = f};
-  uint32_t size = 0;
-  bool ok = f->path && f->fd >= 0 && fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= 12;
-  if (ok) {
-    m.size = (uint64_t)st.st_size;
-    ok = read_at(f->fd, tail, 8, m.size - 8) && memcmp(tail + 4, "PAR1", 4) == 0;
-    memcpy(&size, tail, 4);
-    ok = ok && size <= m.size - 12 && size <= FOOTER_MOST;
-  }
-  f->text = ok ? mem_alloc64((size_t)size + 1) : NULL;
   Arena a;
   arena_init(&a, NULL);
-  if (f->text && read_at(f->fd, f->text, size, m.size - 8 - size)) {
-    Thrift t = {f->text, f->text + size, false};
-    footer(&m, &t, name, n, &a, e);
-    if (m.fewer) {
-      err_set(e, ST_DATA, "CML0403", "Make it again.", "the file is damaged: a row group");
-      err_at(e, "%s", path);
-    }
-    if (e->code == ST_OK && !m.strange) {
-      *out = f;
-      f = NULL;
-    }
+  if (read_foot(m, in, text, size, m->size - 8 - size, &good, e) == ST_OK && good) {
+    Thrift t = {text, text + size, false};
+    footer(m, &t, name, n, &a, e);
   }
+  m->strange |= !good;
   arena_free(&a);
-  pq_drop(f);
   return e->code;
+}
+
+static Status open_file(PqFile *f, uint64_t size, const FileBytes *in, const char *const *name, uint32_t n,
+                        PqFile **out, Err *e) {
+  Meta m = {.f = f, .size = size};
+  if (size >= 12 && read_footer(&m, in, name, n, e) == ST_OK && m.fewer) {
+    err_set(e, ST_DATA, "CML0403", "Make it again.", "the file is damaged: a row group");
+    err_at(e, "%s", f->path);
+  }
+  if (size >= 12 && e->code == ST_OK && !m.strange)
+    *out = f;
+  else
+    pq_drop(f);
+  return e->code;
+}
+
+static PqFile *new_file(const char *path) {
+  PqFile *f = mem_alloc(sizeof *f);
+  if (!f)
+    return NULL;
+  atomic_init(&f->refs, 1);
+  pthread_mutex_init(&f->lock, NULL);
+  f->fd = -1;
+  f->page_most = UINT64_MAX;
+  f->path = mem_strdup(path);
+  if (f->path)
+    return f;
+  pq_drop(f);
+  return NULL;
+}
+
+Status pq_open(const char *path, const char *const *name, uint32_t n, PqFile **out, Err *e) {
+  struct stat st;
+  *out = NULL;
+  PqFile *f = new_file(path);
+  if (!f)
+    return err_memory(e);
+  f->fd = open(path, O_RDONLY | O_CLOEXEC);
+  bool good = f->fd >= 0 && fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode);
+  return open_file(f, good ? (uint64_t)st.st_size : 0, NULL, name, n, out, e);
+}
+
+Status pq_open_far(const char *path, uint64_t size, const FileBytes *in, const char *const *name, uint32_t n,
+                   PqFile **out, Err *e) {
+  *out = NULL;
+  PqFile *f = new_file(path);
+  return f ? open_file(f, size, in, name, n, out, e) : err_memory(e);
 }

@@ -4,7 +4,6 @@
  * A thread makes a block from whatever pages its rows lie in: it goes over the headers of those before. What
  * the next block needs as well, a page that goes on or a dictionary, stays decompressed beside the file. */
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -18,13 +17,7 @@ static Status damaged(const PqWalk *w, const char *what, Err *e) {
 }
 
 static Status read_at(const PqWalk *w, void *p, size_t n, uint64_t at, Err *e) {
-  for (size_t got = 0; got < n;) {
-    ssize_t k = pread(w->f->fd, (char *)p + got, n - got, (off_t)(at + got));
-    if (k <= 0)
-      return damaged(w, "it was cut off while it was read", e);
-    got += (size_t)k;
-  }
-  return ST_OK;
+  return pq_read(w->f, p, n, at) ? ST_OK : damaged(w, "it was cut off while it was read", e);
 }
 
 /* Room for n bytes and some behind them; what was there is lost. */

@@ -19,16 +19,6 @@ typedef struct Literal { /* n bytes at `at` of the file; what was before them, d
   uint64_t at, from, n;
 } Literal;
 
-static bool fill(const PqWalk *w, void *p, size_t n, uint64_t at) {
-  for (size_t got = 0; got < n;) {
-    ssize_t k = pread(w->f->fd, (char *)p + got, n - got, (off_t)(at + got));
-    if (k <= 0)
-      return false;
-    got += (size_t)k;
-  }
-  return true;
-}
-
 /* The literal whose tag lies at `at` of the file: the n bytes at p. */
 static bool literal_at(const uint8_t *p, size_t n, uint64_t at, uint64_t from, Literal *out) {
   uint32_t more = n && !(p[0] & 3) && p[0] >> 2 >= 60 ? (p[0] >> 2) - 59u : 0;
@@ -47,11 +37,13 @@ static bool read_literal(const PqWalk *w, const Literal *l, uint64_t skip, void 
   struct iovec part[2] = {{to, n}, {tag, ntag}};
   uint64_t at = l->at + skip;
   bool both = ntag && skip + n == l->n;
+  if (w->f->fd < 0)
+    return pq_read(w->f, to, n, at) && (!both || pq_read(w->f, tag, ntag, at + n));
   ssize_t k = preadv(w->f->fd, part, both ? 2 : 1, (off_t)at);
   size_t got = k > 0 ? (size_t)k : 0;
   if (got < n)
-    return fill(w, (char *)to + got, n - got, at + got) && (!both || fill(w, tag, ntag, at + n));
-  return !both || got == n + ntag || fill(w, tag, ntag, at + n);
+    return pq_read(w->f, (char *)to + got, n - got, at + got) && (!both || pq_read(w->f, tag, ntag, at + n));
+  return !both || got == n + ntag || pq_read(w->f, tag, ntag, at + n);
 }
 
 /* Levels of all rows of a page, in `n` bytes: does each have a value? */
@@ -83,7 +75,7 @@ static bool skip_levels(const PqWalk *w, const uint8_t *p, size_t n, uint32_t *l
 static bool begin(const PqWalk *w, uint64_t at, uint64_t end, uint64_t plain, Literal *l, uint32_t *levels) {
   uint8_t head[HEAD];
   size_t n = end - at < HEAD ? (size_t)(end - at) : HEAD;
-  if (!fill(w, head, n, at))
+  if (!pq_read(w->f, head, n, at))
     return false;
   if (w->chunk->codec == PQ_STORED || (w->page.type == 3 && !w->page.packed)) {
     *l = (Literal){at, 0, end - at};
@@ -108,7 +100,8 @@ static bool gather(const PqWalk *w, Literal l, uint64_t end, uint64_t from, size
     uint64_t behind = l.at + l.n, skip = from + got > l.from ? from + got - l.from : 0;
     size_t ntag = end - behind < TAG ? (size_t)(end - behind) : TAG;
     size_t here = skip >= l.n ? 0 : l.n - skip < n - got ? (size_t)(l.n - skip) : n - got;
-    bool good = here ? read_literal(w, &l, skip, to + got, here, tag, ntag) : fill(w, tag, ntag, behind);
+    bool good =
+        here ? read_literal(w, &l, skip, to + got, here, tag, ntag) : pq_read(w->f, tag, ntag, behind);
     got += here;
     if (!good || (got < n && !literal_at(tag, ntag, behind, l.from + l.n, &l)))
       return false;
@@ -124,7 +117,7 @@ static bool put_values(const PqWalk *w, uint32_t skip, uint32_t n, void *to) {
   Literal l;
   if (g->type == 3) {
     uint8_t head[HEAD];
-    if (w->optional && (g->levels > HEAD || !fill(w, head, g->levels, at) ||
+    if (w->optional && (g->levels > HEAD || !pq_read(w->f, head, g->levels, at) ||
                         !all_there(head, g->levels, g->n)))
       return false;
     at += g->levels;

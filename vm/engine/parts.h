@@ -11,6 +11,7 @@
  *   reader_csv.c     columns of CSV files; csv.h: texts of records, fields -> text.c
  *   text.c           one text -> one value; what type a column of texts has
  *   records.h        rows that another engine has read, or is to write
+ *   runs.c           blocks of plain Parquet files that are elsewhere; layout.c: how these are divided
  *   build.c          a column under construction: arrays, nulls, the dictionary of a block */
 #ifndef VM_ENGINE_PARTS_H
 #define VM_ENGINE_PARTS_H
@@ -158,6 +159,7 @@ struct Reader { /* what its threads share */
   bool open;
   const Input *in;          /* whose file it is */
   bool own;                 /* it is read without DuckDB */
+  bool look;                /* only the footer is there: nothing else is read */
   struct CsvFile *csv;      /* CSV */
   const ByteSource *bytes;  /* of a text file that somebody else opened; else NULL */
   struct PqFile *pq;        /* Parquet, where it is read without DuckDB */
@@ -216,6 +218,9 @@ void draft_free(Draft *b);
 Status reader_input(Reader *r, const EngineSource *s, Input *in, Err *e);
 Status reader_columns(Reader *r, const IrColumn *col, uint32_t ncol, Err *e);
 Status reader_duck(Reader *r, Err *e); /* opens DuckDB, where it is not */
+/* The file r->at_file. */
+Status reader_open_file(Reader *r, Err *e);
+void reader_end_file(Reader *r);
 Reader *reader_new(const EngineSource *s); /* with room for its inputs; NULL: no memory */
 
 /* A value at row `at` of the block is wrong: reported once a row; the caller makes it null. `allow`: what in
@@ -283,6 +288,7 @@ struct PqFile;
 /* NULL where DuckDB reads it; after typed_check: can its columns be read as they are wanted? */
 Status parquet_own_open(const Reader *r, const char *file, struct PqFile **out, Err *e);
 bool parquet_own_fits(const Reader *r, const struct PqFile *f);
+bool parquet_own_type(const struct PqFile *f, uint32_t k, duckdb_type t); /* the same of one column */
 Status parquet_own_collect(Reader *r, Draft *b, Err *e);
 Status parquet_own_values(Draft *b, Err *e);
 void parquet_own_close(Reader *r);

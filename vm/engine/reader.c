@@ -291,7 +291,7 @@ static void drop_chunk(const Duck *d, Held *h) {
   mem_free(h);
 }
 
-static void end_file(Reader *r) {
+void reader_end_file(Reader *r) {
   if (r->open && r->own) {
     r->in->opt.ops->close(r);
   } else if (r->duck.lib) {
@@ -306,7 +306,7 @@ static void end_file(Reader *r) {
 void reader_close(Reader *r) {
   if (!r)
     return;
-  end_file(r);
+  reader_end_file(r);
   if (r->duck.lib)
     duck_close(&r->duck);
   pthread_cond_destroy(&r->made);
@@ -500,7 +500,7 @@ static Status collect(Reader *r, Draft *b, Err *e) {
   return e->code;
 }
 
-static Status open_file(Reader *r, Err *e) {
+Status reader_open_file(Reader *r, Err *e) {
   r->pos = 0;
   const FormatOps *ops = r->in->opt.ops;
   if (!ops->no_files && !ops->own && whole_check(r->file[r->at_file], e) != ST_OK)
@@ -520,11 +520,11 @@ static Status next_draft(Reader *r, Draft *b, Err *e) {
       pthread_cond_wait(&r->made, &r->lock);
       continue;
     }
-    if (!r->open && open_file(r, e) != ST_OK)
+    if (!r->open && reader_open_file(r, e) != ST_OK)
       return e->code;
     if (collect(r, b, e) != ST_OK || b->n > 0)
       return e->code;
-    end_file(r);
+    reader_end_file(r);
     r->at_file++;
   }
   return ST_OK;

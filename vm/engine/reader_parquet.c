@@ -119,6 +119,8 @@ static Status parquet_open(Reader *r, Err *e) {
   Buf where = {0};
   if (parquet_own_open(r, file, &f, e) != ST_OK)
     return e->code;
+  if (!f && r->look)
+    return ST_OK;
   if (!f && r->none && parquet_query(r, file, " LIMIT 0", e) == ST_OK)
     duck_end(&r->duck, &r->query);
   if (e->code == ST_OK && f)
@@ -130,7 +132,7 @@ static Status parquet_open(Reader *r, Err *e) {
     r->pq = f;
     r->own = true;
     f = NULL;
-  } else if (e->code == ST_OK) {
+  } else if (e->code == ST_OK && !r->look) {
     parquet_rows(r, file, &where, e);
   }
   pq_drop(f);

@@ -51,6 +51,10 @@ Status parquet_own_open(const Reader *r, const char *file, PqFile **out, Err *e)
   return e->code;
 }
 
+bool parquet_own_type(const PqFile *f, uint32_t k, duckdb_type t) {
+  return fits(&f->col[k], t);
+}
+
 bool parquet_own_fits(const Reader *r, const PqFile *f) {
   for (uint32_t k = 0; k < r->ncol; k++)
     if (!fits(&f->col[k], r->type[k].type))

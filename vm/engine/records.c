@@ -78,12 +78,15 @@ Status record_head(Bytes record, RecordHead *out, Err *e) {
   out->pos = rd_u64(&r);
   out->n = rd_u32(&r);
   out->flags = rd_u32(&r);
-  bool good = !r.bad && (out->kind == RECORD_COLUMNS || out->kind == RECORD_TEXT) && out->n <= BLOCK &&
-              out->pos % BLOCK + out->n <= BLOCK;
+  bool good = out->kind == RECORD_RUN
+                  ? out->pos % BLOCK == 0 && record.n >= RUN_HEAD
+                  : (out->kind == RECORD_COLUMNS || out->kind == RECORD_TEXT) && out->n <= BLOCK &&
+                        out->pos % BLOCK + out->n <= BLOCK;
+  good = good && !r.bad;
   return good ? ST_OK : record_bad(e);
 }
 
-static const Input *input_of(const Reader *r, uint32_t file) {
+const Input *record_input(const Reader *r, uint32_t file) {
   const Input *in = r->input;
   while (file >= in->end)
     in++;
@@ -99,7 +102,7 @@ Status records_begin(const Reader *r, uint32_t file, uint64_t pos, RowErrors *er
   if (!d)
     return err_memory(e);
   d->b = (Draft){.r = r, .col = r->col, .ncol = r->ncol, .errors = errors};
-  d->b.in = input_of(r, file);
+  d->b.in = record_input(r, file);
   d->b.at_file = file;
   d->b.pos = pos;
   d->b.at = d->at = mem_alloc64(BLOCK * sizeof *d->at);
@@ -290,6 +293,8 @@ Status records_add(RecordDraft *d, Bytes record, bool *taken, Err *e) {
   *taken = false;
   if (record_head(record, &h, e) != ST_OK)
     return e->code;
+  if (h.kind == RECORD_RUN)
+    return record_bad(e);
   if (h.file != d->b.at_file || h.pos - h.pos % BLOCK != d->b.pos)
     return ST_OK;
   *taken = true;

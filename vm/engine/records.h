@@ -24,6 +24,7 @@ typedef struct Take { /* from a record */
 /* An array of n bytes at the next multiple of 8; NULL: it is not there. */
 const void *take(Take *t, uint64_t n);
 
+const Input *record_input(const Reader *r, uint32_t file); /* whose file it is */
 /* The inputs of a reader that has room for them. */
 Status records_inputs(Reader *r, const EngineSource *s, Err *e);
 /* The rows of a record of kind 2. */

@@ -21,7 +21,9 @@ typedef enum FrameKind { /* what is asked */
   FRAME_RANGE,
   FRAME_SCHEMA,
   FRAME_CANCEL,
-  FRAME_BYE
+  FRAME_BYE,
+  FRAME_PLAIN,
+  FRAME_TAILS
 } FrameKind;
 
 typedef struct ChannelHooks { /* what comes before an answer; each may be NULL */

@@ -10,6 +10,12 @@ static bool none_stays(const void *ctx, const IrColumn *col, const Zone *zone, u
   return ir_zone_none(&rows->prog, col, zone, ncol);
 }
 
+void home_leave_out(const Home *h, uint32_t rows_stage, Reader *r) {
+  const Stage *rows = &h->p->stage[rows_stage];
+  if (rows->zones)
+    reader_leave_out(r, none_stays, rows);
+}
+
 Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e) {
   const Stage *rows = &h->p->stage[rows_stage], *s = &h->p->stage[rows->from];
   Arena a;
@@ -17,8 +23,8 @@ Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e) {
   const EngineSource *src = engine_source(&a, s, h->lim.dir);
   Status st = src ? reader_open(src, s->column, s->ncolumn, h->lim.memory, out, e) : err_memory(e);
   arena_free(&a);
-  if (!st && rows->zones)
-    reader_leave_out(*out, none_stays, rows);
+  if (!st)
+    home_leave_out(h, rows_stage, *out);
   return st;
 }
 

@@ -268,6 +268,8 @@ typedef struct Turn { /* one partition in one scan */
   uint32_t at;      /* block, of what is there */
   Records in;
   const Reader *source;
+  Run *run;         /* blocks that are being read here */
+  uint64_t handle;  /* of its bytes */
   Bytes record;     /* came, and is of the block after the one at hand */
   bool started;
   uint32_t file;    /* of the last block that was read; the next one lies behind it */
@@ -287,6 +289,7 @@ static void turn_end(Turn *t, Status st) {
   shelf_let(f, t->rows);
   if (t->fill)
     shelf_end(f, t->fill, of);
+  run_close(t->run);
   if (st == ST_OK)
     give_worker(t->s, t->w);
   else
@@ -357,34 +360,33 @@ static Status next_record(Turn *t, Err *e) {
 }
 
 /* Blocks come in the order of their places, none twice. */
+static Status in_order(Turn *t, uint32_t file, uint64_t pos, Err *e) {
+  if (t->behind && (file < t->file || (file == t->file && pos < t->behind)))
+    return err_set(e, ST_FAULT, "CML0603", NULL, "the rows of partition %u are not in order", t->part);
+  t->file = file;
+  t->behind = pos + BLOCK;
+  return ST_OK;
+}
+
 static Status begin_block(Turn *t, const RecordHead *h, RecordDraft **d, Err *e) {
   uint64_t pos = h->pos / BLOCK * BLOCK;
-  if (t->behind && (h->file < t->file || (h->file == t->file && pos < t->behind)))
-    return err_set(e, ST_FAULT, "CML0603", NULL, "the rows of partition %u are not in order", t->part);
-  t->file = h->file;
-  t->behind = pos + BLOCK;
+  if (in_order(t, h->file, pos, e) != ST_OK)
+    return e->code;
   return records_begin(t->source, h->file, pos, &t->answer.errors, d, e);
 }
 
-/* The next raw block; NULL: the end. */
-static Status next_raw(Turn *t, Block **out, Err *e) {
+/* A block of the rows that come. */
+static Status drafted(Turn *t, RecordHead head, Block **out, Err *e) {
   RecordDraft *d = NULL;
-  RecordHead head;
   bool taken = true, gaps = false;
-  *out = NULL;
-  if (!t->started && next_record(t, e) != ST_OK)
-    return e->code;
-  t->started = true;
-  if (!t->record.p)
-    return ST_OK;
-  if (record_head(t->record, &head, e) == ST_OK)
-    begin_block(t, &head, &d, e);
+  begin_block(t, &head, &d, e);
   while (e->code == ST_OK && t->record.p) {
     if (records_add(d, t->record, &taken, e) != ST_OK || !taken)
       break;
     gaps |= (head.flags & RECORD_GAPS) != 0;
-    if (next_record(t, e) == ST_OK && t->record.p)
-      record_head(t->record, &head, e);
+    if (next_record(t, e) == ST_OK && t->record.p && record_head(t->record, &head, e) == ST_OK &&
+        head.kind == RECORD_RUN)
+      break;
   }
   if (d)
     records_end(d, e->code == ST_OK ? out : NULL, e);
@@ -394,6 +396,56 @@ static Status next_raw(Turn *t, Block **out, Err *e) {
             "of %u rows of a block %u came to the one who works on them", (*out)->npos, (*out)->n);
     block_drop(*out);
     *out = NULL;
+  }
+  return e->code;
+}
+
+static Status fetch(void *ctx, uint64_t at, size_t n, void *out, Err *e) {
+  Turn *t = ctx;
+  return t->in.fetch(t->in.ctx, t->handle, at, n, out, e);
+}
+
+/* Blocks that are read here. */
+static Status begin_run(Turn *t, Err *e) {
+  FileBytes in = {fetch, t};
+  if (!t->in.fetch)
+    return err_set(e, ST_FAULT, "CML0603", NULL, "there is no way to the files of partition %u", t->part);
+  t->handle = run_handle(t->record);
+  return run_open(t->source, t->record, &in, &t->run, e);
+}
+
+/* *out is NULL: the run has ended, and the record behind it is at hand. */
+static Status next_of_run(Turn *t, Block **out, Err *e) {
+  if (run_next(t->run, &t->answer.errors, out, e) != ST_OK)
+    return e->code;
+  if (!*out) {
+    run_close(t->run);
+    t->run = NULL;
+    return next_record(t, e);
+  }
+  if (in_order(t, (*out)->file, (*out)->pos, e) == ST_OK)
+    return ST_OK;
+  block_drop(*out);
+  *out = NULL;
+  return e->code;
+}
+
+/* The next raw block; NULL: the end. */
+static Status next_raw(Turn *t, Block **out, Err *e) {
+  RecordHead head;
+  *out = NULL;
+  if (!t->started && next_record(t, e) != ST_OK)
+    return e->code;
+  t->started = true;
+  while (e->code == ST_OK && !*out) {
+    if (t->run)
+      next_of_run(t, out, e);
+    else if (!t->record.p)
+      break;
+    else if (record_head(t->record, &head, e) == ST_OK && head.kind == RECORD_RUN)
+      begin_run(t, e);
+    else if (e->code == ST_OK)
+      return drafted(t, head, out, e);
   }
   return e->code;
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The executor of Apache Spark, as cmlc sees it: a scan is one frame to the driver, a Spark job there, and an
- * Answer that the results of its partitions make. Read spark_reduce, then find_source.
+ * Answer that the results of its partitions make. Read spark_reduce; spark_source.c, mirror.c: what is read.
  *
  * What was asked of it is small: where rows are read, cut and kept is the driver's and the sites'
  * (vm/site.h); what they mean is the program's. So nothing here depends on how many executors there are. */
-#include "vm/spark.h"
-
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,41 +11,12 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "vm/engine.h"
 #include "vm/exec/answer.h"
-#include "vm/exec/channel.h"
-#include "vm/exec/home.h"
+#include "vm/exec/spark_parts.h"
 #include "vm/site.h"
 #include "vm/written.h"
 
 enum { FOLD_BYTES = 32 << 20, FOLD_PARTS = 256 }; /* more than that is merged on the way to the driver */
-
-typedef struct Source { /* a source stage, once Spark reads it */
-  bool ready;
-  uint32_t nfile, npart;
-  const char **name;    /* of its files, for messages */
-  uint64_t rows;        /* of all files */
-} Source;
-
-typedef struct Data { /* a rows stage: known after its first scan */
-  bool known;
-  uint64_t kept[KEPT], read;
-} Data;
-
-typedef struct Spark {
-  Executor x; /* first */
-  const SparkOptions *options;
-  Channel *channel;
-  Home home;
-  Arena mem;
-  Source *source;       /* by stage */
-  Data *data;           /* by stage */
-  const atomic_bool *cancel;
-  Progress *progress;   /* of the scan at hand */
-  uint64_t put;         /* bytes of fitted values since the last scan */
-  uint64_t total;       /* its positions */
-  bool opened;
-} Spark;
 
 const char *spark_folder(void) {
   static const char *const folder[] = {CML_BUILD_DIR "/spark", CML_PKGLIBDIR "/spark"};
@@ -92,181 +61,13 @@ static void on_note(void *ctx, const char *text) {
     s->progress->note(s->progress->ctx, text);
 }
 
-static Status ask(Spark *s, FrameKind kind, const Buf *body, Buf *answer, Err *e) {
+Status spark_ask(Spark *s, FrameKind kind, const Buf *body, Buf *answer, Err *e) {
   ChannelHooks h = {.progress = on_progress, .note = on_note, .ctx = s};
   return channel_ask(s->channel, kind, body, &h, answer, e);
 }
 
-static Status garbled(Err *e) {
+Status spark_garbled(Err *e) {
   return err_set(e, ST_FAULT, "CML0614", NULL, "the Spark driver sent something that cannot be read");
-}
-
-/* ---- Sources ---- */
-
-typedef struct Input { /* of a source */
-  const IrInput *in;
-  const char **file;  /* as messages name them */
-  const char **uri;   /* as Hadoop does */
-  uint32_t nfile;
-} Input;
-
-static Status remote_files(Spark *s, Input *in, Err *e) {
-  SparkFile *f = NULL;
-  if (spark_files(&s->x, &s->mem, spark_name(&s->mem, s->home.lim.dir, in->in->path), &f, &in->nfile, e) !=
-      ST_OK)
-    return e->code;
-  in->file = in->uri = NEWN(&s->mem, const char *, in->nfile + 1);
-  for (uint32_t i = 0; in->file && i < in->nfile; i++)
-    in->file[i] = f[i].name;
-  return in->file ? ST_OK : err_memory(e);
-}
-
-static Status local_files(Spark *s, Input *in, Err *e) {
-  EngineSource one = {.format = in->in->format, .path = in->in->path, .dir = s->home.lim.dir};
-  if (engine_files(&s->mem, &one, &in->file, &in->nfile, e) != ST_OK)
-    return e->code;
-  in->uri = NEWN(&s->mem, const char *, in->nfile + 1);
-  for (uint32_t i = 0; in->uri && i < in->nfile; i++) {
-    char *real = realpath(in->file[i], NULL);
-    in->uri[i] = real ? arena_printf(&s->mem, "file:%s", real) : in->file[i];
-    free(real);
-  }
-  return in->uri ? ST_OK : err_memory(e);
-}
-
-static Status input_files(Spark *s, Input *in, Err *e) {
-  bool glob = engine_how(in->in->format) != HOW_SORTED;
-  if (!glob) { /* one run of rows, without files */
-    in->file = NEWN(&s->mem, const char *, 1);
-    if (!in->file)
-      return err_memory(e);
-    in->file[0] = in->in->path;
-    in->nfile = 1;
-    return ST_OK;
-  }
-  return engine_only_spark(in->in->format, in->in->path) ? remote_files(s, in, e) : local_files(s, in, e);
-}
-
-/* The same rows have one meaning and one order only if they are read in one way. */
-static Status one_way(const Stage *g, EngineHow *how, Err *e) {
-  *how = engine_how(g->input[0].format);
-  for (uint32_t i = 1; i < g->ninput; i++)
-    if (engine_how(g->input[i].format) != *how || *how == HOW_SORTED)
-      return err_set(e, ST_PROGRAM, "CML0533", "Write them to files of one format first.",
-                     "Spark cannot read %s and %s as one source", g->input[0].format, g->input[i].format);
-  return ST_OK;
-}
-
-/* An input as Spark's readers know it: a JDBC source has its path as an option. */
-static void put_input(Buf *b, const IrInput *in, const char *const *uri, uint32_t nuri) {
-  bool jdbc = !strcmp(in->format, "jdbc"), sorted = engine_how(in->format) == HOW_SORTED;
-  frame_str(b, in->format);
-  buf_u32(b, in->noption + jdbc);
-  for (uint32_t i = 0; i < 2 * in->noption; i++)
-    frame_str(b, in->option[i]);
-  if (jdbc) {
-    frame_str(b, "url");
-    frame_str(b, in->path);
-  }
-  buf_u32(b, sorted ? 0 : nuri);
-  for (uint32_t i = 0; !sorted && i < nuri; i++)
-    frame_str(b, uri[i]);
-  frame_str(b, sorted && !jdbc ? in->path : "");
-}
-
-static void put_columns(Buf *b, const IrColumn *col, uint32_t n) {
-  buf_u32(b, n);
-  for (uint32_t i = 0; i < n; i++) {
-    frame_str(b, col[i].name);
-    buf_u8(b, col[i].kind);
-    buf_u8(b, col[i].nullable);
-  }
-}
-
-static Status put_files(Spark *s, uint32_t stage, const RecordFile *file, uint32_t n, Err *e) {
-  Buf b = {0}, blob = {0};
-  site_source(file, n, &blob);
-  buf_u32(&b, SITE_SOURCE);
-  buf_u32(&b, stage);
-  buf_blob(&b, blob.p, blob.n);
-  b.bad = b.bad || blob.bad;
-  ask(s, FRAME_PUT, &b, NULL, e);
-  buf_free(&b);
-  buf_free(&blob);
-  return e->code;
-}
-
-/* Rows of each file, and the partitions that Spark cuts them into. */
-static Status take_source(Source *o, RecordFile *file, const Buf *answer, Err *e) {
-  Rd r = rd_of(buf_bytes(answer));
-  if (rd_u32(&r) != o->nfile)
-    return garbled(e);
-  o->rows = 0;
-  for (uint32_t i = 0; i < o->nfile; i++)
-    o->rows += file[i].rows = rd_u64(&r);
-  o->npart = rd_u32(&r);
-  return rd_done(&r) ? ST_OK : garbled(e);
-}
-
-static Status read_source(Spark *s, uint32_t stage, EngineHow how, const Input *in, RecordFile *file,
-                          Err *e) {
-  const Stage *g = &s->home.p->stage[stage];
-  Source *o = &s->source[stage];
-  Buf b = {0}, answer = {0};
-  IrColumn *col = NEWN(&s->mem, IrColumn, g->ncolumn + 1);
-  uint32_t ncol = 0;
-  if (!col)
-    return err_memory(e);
-  for (uint32_t i = 0; i < g->ncolumn; i++)
-    if (g->ninput < 2 || strcmp(g->column[i].name, IR_INPUT_COLUMN))
-      col[ncol++] = g->column[i];
-  buf_u32(&b, stage);
-  buf_u32(&b, how);
-  buf_u32(&b, g->ninput);
-  for (uint32_t i = 0; i < g->ninput; i++)
-    put_input(&b, in[i].in, in[i].uri, in[i].nfile);
-  put_columns(&b, col, ncol);
-  if (ask(s, FRAME_SOURCE, &b, &answer, e) == ST_OK)
-    take_source(o, file, &answer, e);
-  buf_free(&b);
-  buf_free(&answer);
-  return e->code;
-}
-
-/* The source that a rows stage reads: Spark divides its rows among partitions when it is first needed. */
-static Status find_source(Spark *s, uint32_t rows_stage, Source **out, Err *e) {
-  uint32_t stage = (uint32_t)s->home.p->stage[rows_stage].from, n = 0;
-  const Stage *g = &s->home.p->stage[stage];
-  Source *o = *out = &s->source[stage];
-  EngineHow how;
-  if (o->ready)
-    return ST_OK;
-  Input *in = NEWN(&s->mem, Input, g->ninput + 1);
-  if (!in)
-    return err_memory(e);
-  Status st = one_way(g, &how, e);
-  for (uint32_t i = 0; i < g->ninput && !st; i++) {
-    in[i].in = &g->input[i];
-    st = input_files(s, &in[i], e);
-    n += in[i].nfile;
-  }
-  RecordFile *file = NEWN(&s->mem, RecordFile, n + 1);
-  o->name = NEWN(&s->mem, const char *, n + 1);
-  if (!st && (!file || !o->name))
-    st = err_memory(e);
-  for (uint32_t i = 0; i < g->ninput && !st; i++)
-    for (uint32_t k = 0; k < in[i].nfile; k++) {
-      o->name[o->nfile] = in[i].file[k];
-      file[o->nfile++] = (RecordFile){.name = in[i].file[k], .rows = UINT64_MAX, .input = i};
-    }
-  if (!st && how == HOW_TEXT) /* those who divide the files are told their names */
-    st = put_files(s, stage, file, o->nfile, e);
-  if (!st)
-    st = read_source(s, stage, how, in, file, e);
-  if (!st)
-    st = put_files(s, stage, file, o->nfile, e);
-  o->ready = !st;
-  return st;
 }
 
 /* ---- A scan ---- */
@@ -310,7 +111,7 @@ static Status scan_begin(Spark *s, Scan *c, Stages of, const Jobs *jobs, Progres
     c->partials = jobset_bytes(set);
   jobset_free(set);
   if (e->code == ST_OK && answer_open(&c->answer, &c->ask.jobs, of.n, e) == ST_OK)
-    find_source(s, c->ask.rows_stage, &c->source, e);
+    spark_source(s, c->ask.rows_stage, &c->source, e);
   s->total = e->code == ST_OK ? c->source->rows : 0;
   return e->code;
 }
@@ -348,7 +149,7 @@ static Status take_results(Scan *c, Rd *r, Err *e) {
       answer_take(&c->answer, one, NULL, false, e);
   }
   if (e->code == ST_OK && !rd_done(r))
-    garbled(e);
+    spark_garbled(e);
   if (e->code != ST_OK)
     return e->code;
   return exec_row_errors(&c->answer.errors, c->source->name, c->source->nfile, e);
@@ -385,7 +186,7 @@ static Status spark_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, S
     buf_u32(&b, fold);
     put_request(&c.ask, &b, e);
   }
-  if (e->code == ST_OK && ask(s, FRAME_REDUCE, &b, &answer, e) == ST_OK) {
+  if (e->code == ST_OK && spark_ask(s, FRAME_REDUCE, &b, &answer, e) == ST_OK) {
     Rd r = rd_of(buf_bytes(&answer));
     c.answer.info.sent = b.n + s->put;
     c.answer.info.answered = answer.n;
@@ -443,7 +244,7 @@ static Status write_there(Spark *s, Scan *c, const char *path, const Written *w,
   const char *table = table_of(path);
   frame_str(&b, table ? table : spark_name(&s->mem, "", path));
   frame_str(&b, here ? "rows" : table ? "table" : "parquet");
-  put_columns(&b, w->column, w->n);
+  spark_put_columns(&b, w->column, w->n);
   if (here && e->code == ST_OK)
     writer_open(path, w->column, w->n, &rows.writer, e);
   if (rows.writer)
@@ -494,13 +295,23 @@ static Status spark_open(Executor *x, Bytes text, const Registry *r, const Limit
   s->data = mem_alloc((s->home.p->nstage + 1) * sizeof *s->data);
   if (!s->source || !s->data)
     return err_memory(e);
-  Buf b = {0};
+  Buf b = {0}, answer = {0};
   buf_blob(&b, text.p, text.n);
   buf_u64(&b, s->options->memory ? s->options->memory : SPARK_MEMORY);
   frame_str(&b, spark_folder());
   buf_u32(&b, s->options->partitions);
-  ask(s, FRAME_OPEN, &b, NULL, e);
+  buf_u32(&b, spark_reads(s));
+  if (spark_ask(s, FRAME_OPEN, &b, &answer, e) == ST_OK) {
+    Rd a = rd_of(buf_bytes(&answer)); /* Spark's version, partitions, executors, address */
+    frame_take_str(&a);
+    s->partitions = rd_u32(&a);
+    rd_u32(&a);
+    frame_take_str(&a);
+    if (!rd_done(&a) || !s->partitions)
+      spark_garbled(e);
+  }
   buf_free(&b);
+  buf_free(&answer);
   return e->code;
 }
 
@@ -516,7 +327,7 @@ static Status spark_put(Executor *x, uint32_t id, Bytes value, Err *e) {
   buf_u32(&b, SITE_FITTED);
   buf_u32(&b, id);
   buf_blob(&b, value.p, value.n);
-  ask(s, FRAME_PUT, &b, NULL, e);
+  spark_ask(s, FRAME_PUT, &b, NULL, e);
   buf_free(&b);
   return e->code;
 }
@@ -528,7 +339,7 @@ static void spark_drop(Executor *x, uint32_t stage) {
   if (!s->opened)
     return;
   buf_u32(&b, stage);
-  ask(s, FRAME_DROP, &b, NULL, &none); /* what is wrong with it the next request finds, too */
+  spark_ask(s, FRAME_DROP, &b, NULL, &none); /* what is wrong with it the next request finds, too */
   buf_free(&b);
 }
 
@@ -546,7 +357,7 @@ static void spark_close(Executor *x) {
 Status spark_files(Executor *x, Arena *a, const char *glob, SparkFile **out, uint32_t *n, Err *e) {
   Buf b = {0}, answer = {0};
   frame_str(&b, glob);
-  if (ask((Spark *)x, FRAME_FILES, &b, &answer, e) == ST_OK) {
+  if (spark_ask((Spark *)x, FRAME_FILES, &b, &answer, e) == ST_OK) {
     Rd r = rd_of(buf_bytes(&answer));
     *n = rd_u32(&r);
     *out = *n <= answer.n / 12 ? NEWN(a, SparkFile, *n + 1) : NULL;
@@ -556,7 +367,7 @@ Status spark_files(Executor *x, Arena *a, const char *glob, SparkFile **out, uin
       (*out)[i].bytes = rd_u64(&r);
     }
     if (!*out || !rd_done(&r))
-      garbled(e);
+      spark_garbled(e);
   }
   buf_free(&b);
   buf_free(&answer);
@@ -566,8 +377,8 @@ Status spark_files(Executor *x, Arena *a, const char *glob, SparkFile **out, uin
 Status spark_schema(Executor *x, Arena *a, const IrInput *in, const char *const *uri, uint32_t nuri,
                     EngineColumn **out, uint32_t *n, Err *e) {
   Buf b = {0}, answer = {0};
-  put_input(&b, in, uri, nuri);
-  if (ask((Spark *)x, FRAME_SCHEMA, &b, &answer, e) == ST_OK) {
+  spark_put_input(&b, in, uri, nuri);
+  if (spark_ask((Spark *)x, FRAME_SCHEMA, &b, &answer, e) == ST_OK) {
     Rd r = rd_of(buf_bytes(&answer));
     *n = rd_u32(&r);
     *out = *n <= answer.n / 9 ? NEWN(a, EngineColumn, *n + 1) : NULL;
@@ -577,7 +388,7 @@ Status spark_schema(Executor *x, Arena *a, const IrInput *in, const char *const 
       engine_column_of(a, s, arena_strndup(a, (const char *)type.p, type.n), rd_u8(&r) != 0, &(*out)[i]);
     }
     if (!*out || !rd_done(&r))
-      garbled(e);
+      spark_garbled(e);
   }
   buf_free(&b);
   buf_free(&answer);
@@ -590,13 +401,13 @@ Status spark_range(Executor *x, const char *name, uint64_t at, uint64_t n, Buf *
   buf_u64(&b, at);
   buf_u64(&b, n);
   buf_clear(out);
-  if (ask((Spark *)x, FRAME_RANGE, &b, &answer, e) == ST_OK) {
+  if (spark_ask((Spark *)x, FRAME_RANGE, &b, &answer, e) == ST_OK) {
     Rd r = rd_of(buf_bytes(&answer));
     Bytes got = rd_blob(&r);
     if (rd_done(&r))
       buf_put(out, got.p, got.n);
     else
-      garbled(e);
+      spark_garbled(e);
   }
   buf_free(&b);
   buf_free(&answer);

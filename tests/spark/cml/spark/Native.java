@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stands in for the native library in test_frames.py: results are the very records that came, so that what
-// Java made is seen. A request is a word:
+// Java made is seen; behind a record of kind 3 are the bytes of its file. A request is a word:
 //   records   the result: u32 0, u32 n, n times {u32 length, record}
 //   bad       as that, but the first word is 1: bad rows
 //   data      a final error; twice: an error of one attempt, which is made again (a file says that)
@@ -48,6 +48,12 @@ final class Native {
     return version.getOrDefault((long) kind << 32 | id, 0L);
   }
 
+  private static long handle(Object o) {
+    long h = last.incrementAndGet();
+    handles.put(h, o);
+    return h;
+  }
+
   private static ByteBuffer buffer(int n) {
     return ByteBuffer.allocate(n).order(ByteOrder.LITTLE_ENDIAN);
   }
@@ -82,8 +88,20 @@ final class Native {
       throw new IllegalStateException(e);
     }
     List<byte[]> all = new ArrayList<>();
-    records.forEachRemaining(all::add);
+    records.forEachRemaining(r -> all.add(Records.kind(r) == 3 ? whole(r) : r));
     return pack(word.equals("bad") ? 1 : 0, all);
+  }
+
+  /* What native code does with a run: it asks for bytes, here for all, in odd pieces. */
+  private static byte[] whole(byte[] record) {
+    ByteBuffer head = ByteBuffer.wrap(record).order(ByteOrder.LITTLE_ENDIAN);
+    long handle = head.getLong(24), size = head.getLong(32);
+    ByteBuffer all = buffer(record.length + (int) size).put(record);
+    for (int at = 0, n; at < size; at += n) {
+      n = (int) Math.min(size - at, 1 + at % 3001);
+      all.put(Fetch.read(handle, at, n), 0, n);
+    }
+    return all.array();
   }
 
   static byte[] merge(long site, byte[] request, byte[][] results) {
@@ -93,8 +111,7 @@ final class Native {
   }
 
   static long write(long site, byte[] request, int part, Iterator<byte[]> records) {
-    handles.put(last.incrementAndGet(), new Object[] {records, request});
-    return last.get();
+    return handle(new Object[] {records, request});
   }
 
   @SuppressWarnings("unchecked")
@@ -123,8 +140,7 @@ final class Native {
       byte[] text = String.join("\n", List.of(line).subList(at, at + n)).getBytes(StandardCharsets.UTF_8);
       records.add(buffer(24 + text.length).putInt(2).putInt(file).putLong(at).putInt(n).putInt(0).put(text).array());
     }
-    handles.put(last.incrementAndGet(), records.iterator());
-    return last.get();
+    return handle(records.iterator());
   }
 
   @SuppressWarnings("unchecked")

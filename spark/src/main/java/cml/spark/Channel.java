@@ -16,7 +16,7 @@ import java.util.List;
 final class Channel implements AutoCloseable {
   /* From cmlc. */
   static final int OPEN = 1, SOURCE = 2, PUT = 3, REDUCE = 4, WRITE = 5, DROP = 6, FILES = 7, RANGE = 8,
-      SCHEMA = 9, CANCEL = 10, BYE = 11;
+      SCHEMA = 9, CANCEL = 10, BYE = 11, PLAIN = 12, TAILS = 13;
   /* To cmlc. */
   static final int OK = 0, ERROR = 1, PROGRESS = 2, NOTE = 3, ROWS = 4;
 

@@ -150,6 +150,8 @@ public final class Main {
       case Channel.FILES: return files(in);
       case Channel.RANGE: return range(in);
       case Channel.SCHEMA: return schema(in);
+      case Channel.PLAIN: return plain(in);
+      case Channel.TAILS: return tails(in);
       default: throw new CmlException(CmlException.FAULT, "CML0614", "", "a request of kind " + kind, "");
     }
   }
@@ -159,11 +161,12 @@ public final class Main {
     long memory = in.u64();
     String folder = in.str();
     int wanted = in.u32();
+    boolean reads = in.u32() != 0; // Spark's reader of Parquet will be needed in tasks
     in.end();
     var sc = spark.sparkContext();
     jobs.begin("check the workers");
     values = new Values(sc, program, memory, folder);
-    Probe probe = new Probe(sc, warm.file());
+    Probe probe = new Probe(sc, reads ? warm.file() : new byte[0]);
     Timer patience = new Timer(true);
     patience.schedule(new TimerTask() {
       @Override
@@ -173,8 +176,9 @@ public final class Main {
     }, WAIT);
     probe.run(values.app(), patience::cancel);
     int partitions = wanted > 0 ? wanted : sc.getConf().getInt("spark.cml.partitions", 0);
-    maker = new Source.Maker(spark, probe.block(), partitions > 0 ? partitions : 2 * sc.defaultParallelism());
-    return new Out().str(spark.version()).u32(sc.defaultParallelism()).u32(probe.executor.size())
+    partitions = partitions > 0 ? partitions : 2 * sc.defaultParallelism();
+    maker = new Source.Maker(spark, probe.block(), partitions);
+    return new Out().str(spark.version()).u32(partitions).u32(probe.executor.size())
         .str(sc.uiWebUrl().isDefined() ? sc.uiWebUrl().get() : "");
   }
 
@@ -186,11 +190,29 @@ public final class Main {
     if (maker == null) throw new CmlException(CmlException.FAULT, "CML0606", "", "SOURCE before OPEN", "");
     jobs.begin("count the rows of " + (input.length > 0 ? input[0].name() : "a source"));
     Source s = maker.make(stage, how, input, column, values.app(stage));
-    Source old = sources.put(stage, s);
-    if (old != null) old.drop();
+    take(stage, s);
     Out out = new Out().u32(s.rows.length);
     for (long n : s.rows) out.u64(n);
     return out.u32(s.partitions());
+  }
+
+  private void take(int stage, Source s) {
+    Source old = sources.put(stage, s);
+    if (old != null) old.drop();
+  }
+
+  private Out plain(In in) throws Exception {
+    int stage = in.u32();
+    take(stage, Source.of(stage, Runs.of(spark.sparkContext(), in)));
+    return new Out();
+  }
+
+  private Out tails(In in) {
+    long least = in.u64();
+    String[] path = new String[in.count(4)];
+    for (int i = 0; i < path.length; i++) path[i] = in.str();
+    in.end();
+    return Files.tails(path, least, spark.sparkContext().hadoopConfiguration());
   }
 
   private Source stage(int stage) {

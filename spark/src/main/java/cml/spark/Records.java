@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The head of a record (vm/engine.h): what Java knows of its bytes.
-//   u32 kind: 1 columns, 2 text; u32 ordinal of the file; u64 position of the first row; u32 n; u32 flags
+//   u32 kind: 1 columns, 2 text, 3 blocks of a file (behind the head: u64 handle of Fetch); u32 ordinal of the file; u64 position of the first row; u32 n; u32 flags
 package cml.spark;
 
 import java.lang.invoke.MethodHandles;
@@ -36,6 +36,10 @@ final class Records {
     INT.set(r, 4, file);
     LONG.set(r, 8, pos);
     INT.set(r, 16, n);
+  }
+
+  static int kind(byte[] r) {
+    return (int) INT.get(r, 0);
   }
 
   static int file(byte[] r) {

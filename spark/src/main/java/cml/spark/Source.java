@@ -42,6 +42,10 @@ final class Source {
     this.shuffle = shuffle;
   }
 
+  static Source of(int stage, Runs runs) {
+    return new Source(stage, new Blocks(runs, runs.blocks()), new long[0], -1);
+  }
+
   int partitions() {
     return blocks.getNumPartitions();
   }
