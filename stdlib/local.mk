@@ -11,11 +11,11 @@ libstdlib_a_SOURCES = \
   stdlib/linear/inference.c stdlib/linear/lbfgs.c stdlib/linear/linear.h stdlib/linear/linear_regression.c \
   stdlib/linear/logistic_regression.c stdlib/linear/loss.c stdlib/linear/moments.c \
   stdlib/linear/multinomial.c stdlib/linear/multinomial.h stdlib/linear/newton.c stdlib/linear/pairs.c \
-  stdlib/linear/products.c stdlib/linear/rank.c stdlib/linear/softmax.c stdlib/linear/wide.c \
-  stdlib/metric/auc.c stdlib/metric/classification.c stdlib/metric/curve.c stdlib/metric/input.c \
-  stdlib/metric/metric.h stdlib/metric/multiclass.c stdlib/metric/ranks.c stdlib/metric/regression.c \
-  stdlib/metric/sums.c stdlib/metric/terms.c stdlib/metric/threshold.c stdlib/metric/values.c \
-  stdlib/registry.c stdlib/registry.h stdlib/sources.h
+  stdlib/linear/products.c stdlib/linear/rank.c stdlib/linear/softmax.c stdlib/linear/start.c \
+  stdlib/linear/wide.c stdlib/metric/auc.c stdlib/metric/classification.c stdlib/metric/curve.c \
+  stdlib/metric/input.c stdlib/metric/metric.h stdlib/metric/multiclass.c stdlib/metric/ranks.c \
+  stdlib/metric/regression.c stdlib/metric/sums.c stdlib/metric/terms.c stdlib/metric/threshold.c \
+  stdlib/metric/values.c stdlib/registry.c stdlib/registry.h stdlib/sources.h
 # loops over rows and columns are worth vectorising
 libstdlib_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS)
 stdlib_cml = \

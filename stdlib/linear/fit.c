@@ -367,17 +367,55 @@ static Status ask(LinFit *f, Jobs *jobs, Err *e) {
   return job->par.bad ? err_memory(e) : ST_OK;
 }
 
+/* Is the first step worth a sample of the rows in the scan for the moments? */
+static bool takes_start(const LinFit *f) {
+  bool free = f->o.l1 == 0 && !f->from && !f->space.offset && !f->o.balanced && f->o.positive_weight == 1;
+  for (uint32_t j = 0; j < f->d && free; j++)
+    free = f->lower[j] == -INFINITY && f->upper[j] == INFINITY;
+  return free && f->loss == LOSS_LOGISTIC && !f->sparse && f->d <= GRAM_WIDTH &&
+         linear_start_sample(f->d) > 0 && solver_of(f) == SOLVER_NEWTON;
+}
+
 static Status ask_moments(LinFit *f, Jobs *jobs, Err *e) {
   Job *job = jobs_add(jobs, &linear_moments);
   if (!job)
     return err_memory(e);
   linear_moments_par(f->d, f->loss == LOSS_LOGISTIC, f->sparse, &job->par);
   f->wait = WAIT_MOMENTS;
+  if (job->par.bad || !takes_start(f))
+    return job->par.bad ? err_memory(e) : ST_OK;
+  job = jobs_add(jobs, &linear_gram);
+  if (!job)
+    return err_memory(e);
+  linear_gram_par(f->d, linear_start_sample(f->d), &job->par);
   return job->par.bad ? err_memory(e) : ST_OK;
 }
 
-/* The coordinates, and a solver that knows where to start. */
-static Status take_moments(LinFit *f, Bytes result, Err *e) {
+static Status go_on(LinFit *f, const Sums *at, Err *e);
+
+/* The first step, from what the scan for the moments has brought besides; of too few rows it says too little,
+ * and a pass is asked for as elsewhere. */
+static Status first_step(LinFit *f, Bytes result, const Moments *m, const LinPoint *start, Err *e) {
+  GramSums g;
+  Sums at;
+  if (result.n != sizeof(uint64_t) + (1 + linear_gram_doubles(f->d)) * sizeof(double))
+    return err_set(e, ST_FAULT, "CML0601", NULL, "a result of pass linear.gram for model `%s` is damaged",
+                   f->name);
+  if (!linear_gram_of(result, f->d, &g) || !f->space.sample || (double)g.rows < 24.0 * f->d)
+    return ST_OK;
+  double *v = mem_alloc(linear_sums_doubles(f->d, LOOK_SAMPLE) * sizeof *v);
+  if (!v)
+    return err_memory(e);
+  linear_sums_at(v, f->d, LOOK_SAMPLE, &at);
+  linear_start_sums(&g, m, &f->space, start, &at);
+  f->wait = WAIT_SUMS;
+  Status st = go_on(f, &at, e);
+  mem_free(v);
+  return st;
+}
+
+/* The coordinates, and a solver that knows where to start. gram: from linear.gram, or nothing. */
+static Status take_moments(LinFit *f, Bytes result, Bytes gram, Err *e) {
   Buf par = {0};
   linear_moments_par(f->d, f->loss == LOSS_LOGISTIC, f->sparse, &par);
   void *p = par.bad ? NULL : linear_moments.open(buf_bytes(&par), e);
@@ -391,6 +429,8 @@ static Status take_moments(LinFit *f, Bytes result, Err *e) {
     st = make_space(f, m, &start, e);
   if (!st)
     st = start_solver(f, m, &start, e);
+  if (!st && gram.n)
+    st = first_step(f, gram, m, &start, e);
   linear_moments.free(p, m);
   linear_moments.close(p);
   return st;
@@ -405,7 +445,7 @@ static Status ask_gram(LinFit *f, Jobs *jobs, Err *e) {
   Job *job = jobs_add(jobs, &linear_gram);
   if (!job)
     return err_memory(e);
-  linear_gram_par(f->d, &job->par);
+  linear_gram_par(f->d, 0, &job->par);
   job->once = true;
   f->wait = WAIT_GRAM;
   return job->par.bad ? err_memory(e) : ST_OK;
@@ -556,12 +596,12 @@ static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err 
     return ST_OK;
   if (f->wait == WAIT_START)
     return takes_gram(f) ? ask_gram(f, jobs, e) : ask_moments(f, jobs, e);
-  if (nout != 1)
+  if (nout != 1 + (uint32_t)(f->wait == WAIT_MOMENTS && takes_start(f)))
     return err_set(e, ST_FAULT, "CML0601", NULL, "model `%s` got %u results for one job", f->name, nout);
   if (f->wait == WAIT_GRAM)
     st = take_gram(f, buf_bytes(&out[0]), &again, e);
   else if (f->wait == WAIT_MOMENTS)
-    st = take_moments(f, buf_bytes(&out[0]), e);
+    st = take_moments(f, buf_bytes(&out[0]), nout > 1 ? buf_bytes(&out[1]) : (Bytes){NULL, 0}, e);
   else if (f->wait == WAIT_CURVATURE)
     st = take_curvature(f, &out[0], e);
   else if (f->newton && newton_asks_products(f->newton))

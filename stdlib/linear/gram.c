@@ -10,18 +10,26 @@
  * Two leaves meet as in T. Chan, G. Golub, R. LeVeque, "Updating formulae and a pairwise algorithm for
  * computing sample variances", 1979.
  *
- * Weights go into the rows as their roots. */
+ * Weights go into the rows as their roots.
+ *
+ * Of a sample of the rows, chosen by their positions alone, it gives logistic regression the Hessian where
+ * all coefficients are 0: there it is that of squared loss (start.c). */
 #include <math.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "stdlib/linear/linear.h"
 #include "vm/blas.h"
 #include "vm/kernel/rows.h"
 
 enum { PIECE_DOUBLES = 8192, PIECE_ROWS_MIN = 128 }; /* as in gradient.c */
+enum { NEIGHBOURS = 4 };
+
+#define SAMPLE_KEY UINT64_C(0x6772616d)
 
 typedef struct GramPar {
   uint32_t d;
+  uint32_t sample; /* one row of 2^sample, as they are drawn; 0: all */
   const Blas *blas;
 } GramPar;
 
@@ -35,8 +43,9 @@ typedef struct GramPart {
   double part;    /* weight of its rows */
 } GramPart;
 
-void linear_gram_par(uint32_t d, Buf *par) {
+void linear_gram_par(uint32_t d, uint32_t sample, Buf *par) {
   buf_u32(par, d);
+  buf_u32(par, sample);
 }
 
 /* n = d + 1 columns: those of x, then y */
@@ -61,8 +70,8 @@ static size_t row_at(uint32_t d, size_t j) {
 
 static void *gram_open(Bytes par, Err *e) {
   Rd r = rd_of(par);
-  GramPar head = {.d = rd_u32(&r)};
-  if (!rd_done(&r) || head.d > GRAM_WIDTH) {
+  GramPar head = {.d = rd_u32(&r), .sample = rd_u32(&r)};
+  if (!rd_done(&r) || head.d > GRAM_WIDTH || head.sample > 63) {
     err_set(e, ST_FAULT, "CML0601", NULL, "the parameters of pass linear.gram are damaged");
     return NULL;
   }
@@ -209,6 +218,21 @@ static uint32_t fill_piece(const GramPart *g, uint32_t d, const Panel *p, uint32
   return have;
 }
 
+/* Weights of the rows that are drawn, some neighbours at a time; 0: of others, and of those in error, which
+ * linear.moments reports. */
+static void draw_rows(const GramPar *q, const Panel *p, double *w) {
+  uint64_t group = UINT64_MAX;
+  bool drawn = false;
+  for (uint32_t r = 0; r < p->n; r++) {
+    double one = p->weight ? p->weight[r] : 1;
+    uint64_t at = (p->pos + (p->at ? p->at[r] : r)) / NEIGHBOURS;
+    if (at != group)
+      drawn = rng_word(SAMPLE_KEY + p->file, at) >> (64 - q->sample) == 0;
+    group = at;
+    w[r] = drawn && one > 0 && one < INFINITY ? one : 0;
+  }
+}
+
 static Status gram_map(const void *par, const Panel *p, void *partial, Ctx *ctx) {
   const GramPar *q = par;
   GramPart *g = partial;
@@ -218,11 +242,12 @@ static Status gram_map(const void *par, const Panel *p, void *partial, Ctx *ctx)
   GramSums s;
   linear_gram_at(g->v, d, &s);
   double *w = arena_alloc(ctx->scratch, (p->n + (size_t)1) * sizeof *w);
-  double *u = arena_alloc64(ctx->scratch, piece * stride * sizeof *u);
   uint8_t *cls = arena_alloc(ctx->scratch, p->n + (size_t)1);
-  if (!w || !u || !cls)
+  if (!w || !cls)
     return err_memory(ctx->err);
-  if (!linear_check_rows(false, p, w, cls, ctx))
+  if (q->sample)
+    draw_rows(q, p, w);
+  else if (!linear_check_rows(false, p, w, cls, ctx))
     return ST_OK; /* the scan ends with these errors */
   double sum = 0;
   uint64_t rows = 0;
@@ -232,6 +257,10 @@ static Status gram_map(const void *par, const Panel *p, void *partial, Ctx *ctx)
   }
   if (!rows)
     return ST_OK;
+  piece = q->sample ? p->n : piece; /* those drawn are few */
+  double *u = arena_alloc64(ctx->scratch, (q->sample ? rows : piece) * stride * sizeof *u);
+  if (!u)
+    return err_memory(ctx->err);
   if (!g->open && !begin_leaf(g, d, p, w))
     return err_memory(ctx->err);
   g->rows += rows;
@@ -330,19 +359,28 @@ const Pass linear_gram = {
 
 /* ---- what the solver is told ---- */
 
-bool linear_gram_moments(Bytes saved, uint32_t d, Moments *m, GramSums *s) {
+bool linear_gram_of(Bytes saved, uint32_t d, GramSums *s) {
   Rd r = rd_of(saved);
   uint64_t rows = rd_u64(&r);
   double weight = rd_f64(&r);
   bool finite = true;
   linear_gram_at((double *)(void *)(saved.p + sizeof rows + sizeof weight), d, s);
-  s->rows = m->rows[0] = rows;
-  s->weight = m->weight[0] = weight;
+  s->rows = rows;
+  s->weight = weight;
   for (uint32_t j = 0; j <= d; j++) {
-    double m2 = s->m[row_at(d, j) + j], mean = s->mean[j];
     for (size_t k = j; k <= d; k++) /* products of very large values */
       finite = finite && fabs(s->m[row_at(d, j) + k]) < INFINITY;
-    finite = finite && fabs(mean) < INFINITY;
+    finite = finite && fabs(s->mean[j]) < INFINITY;
+  }
+  return finite;
+}
+
+bool linear_gram_moments(Bytes saved, uint32_t d, Moments *m, GramSums *s) {
+  bool finite = linear_gram_of(saved, d, s);
+  uint64_t rows = m->rows[0] = s->rows;
+  double weight = m->weight[0] = s->weight;
+  for (uint32_t j = 0; j <= d; j++) {
+    double m2 = s->m[row_at(d, j) + j], mean = s->mean[j];
     if (j == d) {
       m->y_mean = mean;
       m->y_m2 = m2;

@@ -157,13 +157,24 @@ typedef struct GramSums {  /* of x and y, which is column d */
 } GramSums;
 
 extern const Pass linear_gram;
-void linear_gram_par(uint32_t d, Buf *par);
+void linear_gram_par(uint32_t d, uint32_t sample, Buf *par); /* sample: one row of 2^sample; 0: all */
 size_t linear_gram_doubles(uint32_t d);
 void linear_gram_at(double *v, uint32_t d, GramSums *out);
-/* From a saved partial of that pass, which *s points into. m: with room for d columns. False: sums of very
+/* From a saved partial of that pass, which *s points into. False: sums of very large values are not
+ * finite. */
+bool linear_gram_of(Bytes saved, uint32_t d, GramSums *s);
+/* The same, and the moments. m: with room for d columns. False: sums of very
  * large values are not finite, and another look is needed. */
 bool linear_gram_moments(Bytes saved, uint32_t d, Moments *m, GramSums *s);
 void linear_gram_sums(const GramSums *g, const Space *s, const LinPoint *p, Sums *out); /* LOOK_HESSIAN */
+
+/* ---- start.c: logistic loss where all coefficients are 0 ---- */
+
+/* How large a sample of the rows of d dense columns linear.gram takes beside linear.moments; 0: it is not
+ * worth it. */
+uint32_t linear_start_sample(uint32_t d);
+/* From both, what LOOK_SAMPLE would find at p, which has no coefficient other than 0. */
+void linear_start_sums(const GramSums *g, const Moments *m, const Space *s, const LinPoint *p, Sums *out);
 
 /* ---- wide.c: the pass of L-BFGS over sparse rows ---- */
 

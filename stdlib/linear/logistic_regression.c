@@ -36,7 +36,8 @@ static const Option options[] = {
      "Most iterations; newton needs 4 to 20, lbfgs may need hundreds."},
     {"tolerance", OPT_FLOAT, 1e-8, 0, 1, NULL,
      "Converged when the next step changes no standardised coefficient by more than this times the largest (at least 1);\n"
-     "      where auto chose lbfgs, also when it would lower the objective by less than a tenth of this, relatively."},
+     "      where auto chose lbfgs, also when it would lower the objective by less than a tenth of this, relatively; with\n"
+     "      second derivatives of a sample, also when it does and at most 50 times this is left to change in a coefficient."},
     {0},
 };
 
@@ -63,7 +64,8 @@ static const char doc[] =
     "elements, the others being free. They are of the coefficients of features as they are, standardised or not.\n"
     "\n"
     "Method.  Newton's method from the constant model up to 4096 columns (with several classes:\n"
-    "coefficients; of many dense rows the second derivatives are taken of a sample, and the gradient of all of them;\n"
+    "coefficients; of many dense rows the second derivatives are taken of a sample, and the gradient of all of them,\n"
+    "the first step being known from the scan in which means and deviations are found;\n"
     "with l1 or bounds proximal: each step by coordinate descent and active sets, to the conditions of\n"
     "optimality); above, L-BFGS (OWL-QN). Features that are\n"
     "combinations of others are allowed: without a penalty the solution of least norm on the standardised scale\n"

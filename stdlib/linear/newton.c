@@ -33,7 +33,8 @@
  *      for machine learning", SIAM J. Optim. 21 (2011). The gradient is of all rows, so that the solution is
  *      the same. A bad condition is the sample's, too, and does no harm. What the sample does not show
  *      (columns that are not 0 in a few rows, a few rows of great weight) shows in slow or bad steps, and
- *      from then on the Hessian is of all rows. */
+ *      from then on the Hessian is of all rows. With a sample steps shrink by much the same factor each,
+ *      which tells how much is left behind the last (is_near). */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -46,6 +47,7 @@
 #define ARMIJO 1e-4
 #define CHORD 1e-4 /* a step as small: keep the factor */
 #define NEAR 0.25  /* the same where pairs improve on it: the step changes f by as much, in the mean */
+#define LEFT 50    /* tolerances that may be left behind the last step with a drawn factor */
 #define CLEAR 1e-4 /* squares of the data that lose no more than this are as good as the data */
 enum {
   PIVOT_WIDTH = 1024, /* up to here a factoring is cheaper than a pass */
@@ -70,6 +72,7 @@ struct Newton {
   bool started;
   uint32_t halvings, flat;
   double size;       /* of the last step; relative */
+  double shrink;     /* what of the step before it that was; of the last two, the greater */
   /* the tail: an old or drawn factor, and pairs; arrays of m + 1, the intercept last; (x0, g0): the point
    * before */
   Pairs pairs;
@@ -577,6 +580,15 @@ static bool is_flat(Newton *n, double size, double gain) {
   return true;
 }
 
+/* Is the solution as near behind this step as it is to be? Its gain, and the steps that would follow it if
+ * they went on to shrink as they did, change nothing that counts. */
+static bool is_near(const Newton *n, double size, double gain) {
+  double ratio = size / n->size, shrink = ratio > n->shrink ? ratio : n->shrink;
+  return n->started && n->kept && n->drawing && shrink < 0.5 &&
+         size * shrink / (1 - shrink) <= LEFT * n->o->tolerance &&
+         gain <= 0.1 * n->o->tolerance * fabs(n->f);
+}
+
 /* What the pass at the next point brings: is the factor good for one more step? */
 static void choose_look(Newton *n, double size) {
   const Space *s = n->s;
@@ -611,7 +623,7 @@ static Status go_on(Newton *n, const Sums *at, SolveState *state, Err *e) {
     return ST_OK;
   }
   /* a drawn Hessian may overrate a direction and call a step short that is not */
-  if (size <= n->o->tolerance * (n->drawing ? 0.1 : 1))
+  if (size <= n->o->tolerance * (n->drawing ? 0.1 : 1) || is_near(n, size, gain))
     return last_step(n, size, gain, e);
   double f = quadratic_value(n);
   if (f == f)
@@ -625,6 +637,7 @@ static Status go_on(Newton *n, const Sums *at, SolveState *state, Err *e) {
     return ST_OK;
   }
   choose_look(n, size);
+  n->shrink = n->size > 0 ? size / n->size : INFINITY;
   n->size = size;
   n->halvings = 0;
   set_trial(n, 1);
