@@ -70,7 +70,11 @@ typedef struct Slots { /* the slots of a train or score stage once its fitted va
   char **feature;        /* d names: "distance", "hour_sin", "origin=ATL" */
   bool sparse;           /* layout: CSR when d > 32 and the slots fill less than a quarter of it; a
                           * function of widths alone */
+  const RowProg *p;      /* slots_unnamed: what names are made of, should a message need one */
+  const Env *env;
 } Slots;
+/* Without names: feature is NULL. For who only makes matrices; p and env outlive them. */
+Status slots_unnamed(const RowProg *p, const Env *env, Slots *out, Err *e);
 Status slots_of(const RowProg *p, const Env *env, Slots *out, Err *e);
 void slots_free(Slots *s);
 /* Appends n rows of slot columns (k-th: col[k]) to m, growing its storage (mem_*). A non-finite value is a

@@ -73,8 +73,13 @@ void linear_wide_par(const Space *s, const LinPoint *p, const Heavy *h, Buf *par
   for (int c = 0; c < MOMENT_CLASSES; c++)
     buf_f64(par, s->weight[c]);
   buf_f64(par, p->a);
-  for (uint32_t j = 0; j < s->d; j++)
-    buf_f64(par, p->beta[j] * s->inv[j]);
+  for (uint32_t j = 0; j < s->d;) {
+    double slope[256];
+    uint32_t n = 0;
+    for (; n < 256 && j < s->d; n++, j++)
+      slope[n] = p->beta[j] * s->inv[j];
+    buf_put(par, slope, n * sizeof *slope);
+  }
   if (shifted)
     buf_put(par, s->shift, (size_t)s->d * sizeof(double));
   for (uint32_t i = 0; h && i < h->n; i++)

@@ -195,7 +195,7 @@ Status prepared_make(Worker *w, const Stage *s, Prepared *q, int64_t code, Err *
   if (!st && code != NO_CODE)
     st = interp_jit(q->interp, w->jit, (uint32_t)code, e);
   if (!st && gives_slots(s)) {
-    st = slots_of(&s->prog, w->env, &q->slots, e);
+    st = slots_unnamed(&s->prog, w->env, &q->slots, e);
     if (!st && !(q->matrix = matrix_builder(&q->slots, UNIT, e)))
       st = e->code;
   }

@@ -109,10 +109,10 @@ Status slots_of_step(const Interp *t, const Step *s, bool names, Slots *out, Err
   return slots_scored(t->p, t->env, s->v, names, out, e);
 }
 
-Status slots_of(const RowProg *p, const Env *env, Slots *out, Err *e) {
+static Status slots_in(const RowProg *p, const Env *env, bool names, Slots *out, Err *e) {
   for (uint32_t i = 0; i < p->nval; i++)
     if (op_scores(p->val[i].op))
-      return slots_scored(p, env, &p->val[i], true, out, e);
+      return slots_scored(p, env, &p->val[i], names, out, e);
   SlotDef *def = mem_alloc((p->nout + (size_t)1) * sizeof *def);
   uint32_t n = 0;
   memset(out, 0, sizeof *out);
@@ -122,8 +122,19 @@ Status slots_of(const RowProg *p, const Env *env, Slots *out, Err *e) {
     if (p->out[k].role == OUT_SLOT)
       def[n++] = (SlotDef){p->out[k].name ? p->out[k].name : "", p->out[k].val};
   }
-  Status st = slots_make(p, env, def, n, true, out, e);
+  Status st = slots_make(p, env, def, n, names, out, e);
   mem_free(def);
+  return st;
+}
+
+Status slots_of(const RowProg *p, const Env *env, Slots *out, Err *e) {
+  return slots_in(p, env, true, out, e);
+}
+
+Status slots_unnamed(const RowProg *p, const Env *env, Slots *out, Err *e) {
+  Status st = slots_in(p, env, false, out, e);
+  out->p = st ? NULL : p;
+  out->env = st ? NULL : env;
   return st;
 }
 
@@ -199,6 +210,7 @@ struct MatrixBuilder {
   const double **number; /* the arrays of several that are numbers */
   uint32_t npart, cap_part;
   uint8_t *bad;          /* rows of an append that have failed */
+  Slots named;           /* the same slots with names, where a message needed one */
 };
 
 MatrixBuilder *matrix_builder(const Slots *s, uint32_t max_rows, Err *e) {
@@ -438,6 +450,15 @@ Status matrix_put(MatrixBuilder *b, const Col *const *slot, uint32_t n, Err *e) 
   return st ? st : put_parts(b, n, &finite, e);
 }
 
+static const char *feature_name(MatrixBuilder *b, uint32_t i) {
+  Err e = {.code = ST_OK};
+  if (b->slots->feature)
+    return b->slots->feature[i];
+  if (!b->named.feature)
+    slots_of(b->slots->p, b->slots->env, &b->named, &e);
+  return b->named.feature ? b->named.feature[i] : "";
+}
+
 /* The data error of row r, if it has not one already. */
 static void refuse(MatrixBuilder *b, const RowProg *p, uint32_t out, const RowsIn *in, uint32_t r,
                    const char *feature, const char *what,
@@ -477,8 +498,8 @@ static void refuse_slot(MatrixBuilder *b, const RowProg *p, uint32_t o, const Ro
       if (at < 0)
         continue;
       double v = slot_value(c, r, (uint32_t)at);
-      refuse(b, p, o, in, r, b->slots->feature[b->part[k].first + (uint32_t)at], v != v ? "NaN" : "infinite",
-             errors);
+      const char *name = feature_name(b, b->part[k].first + (uint32_t)at);
+      refuse(b, p, o, in, r, name, v != v ? "NaN" : "infinite", errors);
     }
   }
 }
@@ -596,6 +617,7 @@ void matrix_builder_free(MatrixBuilder *b) {
   mem_free(b->part);
   mem_free(b->number);
   mem_free(b->bad);
+  slots_free(&b->named);
   mem_free(b);
 }
 

@@ -42,8 +42,8 @@ Status prepare_vector(Step *s, Err *e) {
   s->state = w;
   s->drop = work_drop;
   size_t n = (size_t)widest(s) + 1;
-  w->a = mem_alloc(n * sizeof *w->a);
-  w->b = mem_alloc(n * sizeof *w->b);
+  w->a = mem_alloc64(n * sizeof *w->a); /* as wide as the vector: sparse rows touch little of it */
+  w->b = mem_alloc64(n * sizeof *w->b);
   if (!w->a || !w->b)
     return err_memory(e);
   if (s->v->op != OP_POLYNOMIAL_VEC)

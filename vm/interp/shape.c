@@ -371,6 +371,17 @@ static uint32_t named_by(const RowProg *p, const IrVal *v) {
   return found;
 }
 
+/* There may be a million of them. */
+static char *numbered(char mark, uint32_t k) {
+  char text[12], *p = text + sizeof text;
+  *--p = 0;
+  do
+    *--p = (char)('0' + k % 10);
+  while (k /= 10);
+  *--p = mark;
+  return mem_strdup(p);
+}
+
 static bool is_hashed(uint32_t op) {
   return op == OP_HASHED_STR || op == OP_HASHED_STRS || op == OP_TF_STRS;
 }
@@ -397,14 +408,8 @@ static Status names_of(Naming *w, uint32_t val, char **out) {
   case OP_INTERACT_VEC: st = names_interact(w, v, out); break;
   case OP_POLYNOMIAL_VEC: st = names_polynomial(w, v, width, out); break;
   default: /* components, elements of a fitted value: their numbers; of hashed words the place */
-    for (uint32_t k = 0; k < width; k++) {
-      Buf b = {.n = 0};
-      if (is_hashed(v->op))
-        buf_printf(&b, "#%u", k);
-      else
-        buf_printf(&b, "_%u", k + 1);
-      out[k] = take(&b);
-    }
+    for (uint32_t k = 0; k < width; k++)
+      out[k] = is_hashed(v->op) ? numbered('#', k) : numbered('_', k + 1);
   }
   w->depth--;
   for (uint32_t k = 0; k < width && !st; k++)
