@@ -18,9 +18,8 @@ static const char *read_how(const char *format) {
            "are sorted "
            "by all columns, and so numbered";
   if (!strcmp(format, "parquet"))
-    return "columns that are wanted only, each row group by the task that needs it; row groups of which the "
-           "footer tells that a filter keeps none of their rows are left out. Files that are not plain are "
-           "read by Spark, whole";
+    return "columns that are wanted only, without row groups of\n    which a filter keeps nothing; "
+           "files that are not plain are read by Spark, with all row groups";
   return "read by Spark, columns that are wanted only; rows of each file are counted first, and so numbered";
 }
 

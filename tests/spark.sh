@@ -377,6 +377,14 @@ part_lost() {
   finish
   same_as home-long long "the bytes of a local run, with executors killed twice"
 
+  started_long
+  first=$(executors | head -n 1)
+  send SEGV "$first" # as if native code had crashed: the JVM writes its report, and aborts
+  wait_for 100 grep -q 'was lost.*134' long.err
+  ok $? "a crash of an executor is told" long.err
+  finish
+  same_as home-long long "the bytes of a local run, with a crash"
+
   writing_long
   # shellcheck disable=SC2046
   send KILL $(executors)

@@ -18,6 +18,7 @@ import org.apache.spark.Dependency;
 import org.apache.spark.Partition;
 import org.apache.spark.SparkContext;
 import org.apache.spark.TaskContext;
+import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.rdd.RDD;
 import org.apache.spark.sql.execution.datasources.FilePartition;
 import org.apache.spark.sql.execution.datasources.FileScanRDD;
@@ -55,23 +56,21 @@ final class Direct extends RDD<byte[]> {
   private final Column.Place[][] place;
   private final Positions.Plan[] plan;
   private final Keys keys;
-  private final SerializableConfiguration conf;
+  private final Broadcast<SerializableConfiguration> conf;
   private final transient Task[] tasks;
 
-  private Direct(SparkContext sc, List<Reading> reading, Keys keys, SerializableConfiguration conf,
-      Task[] tasks) {
+  private Direct(SparkContext sc, List<Reading> reading, Keys keys, Task[] tasks) {
     super(sc, CollectionConverters.asScala(List.<Dependency<?>>of()).toSeq(), ClassTag$.MODULE$.apply(byte[].class));
     scan = reading.stream().map(r -> r.files).toArray(FileScanRDD[]::new);
     place = reading.stream().map(r -> r.place).toArray(Column.Place[][]::new);
     plan = reading.stream().map(r -> r.positions).toArray(Positions.Plan[]::new);
     this.keys = keys;
-    this.conf = conf;
+    conf = Values.configuration(sc);
     this.tasks = tasks;
   }
 
   /** Null: the exchange is needed, or costs less. */
-  static Direct of(SparkContext sc, List<Reading> reading, List<Footers.One> footers, Keys keys, int parts,
-      SerializableConfiguration conf) {
+  static Direct of(SparkContext sc, List<Reading> reading, List<Footers.One> footers, Keys keys, int parts) {
     Groups groups = Groups.of(footers, keys);
     List<Groups.Share> shares = groups == null ? null : groups.shares(parts);
     if (shares == null) return null;
@@ -88,7 +87,7 @@ final class Direct extends RDD<byte[]> {
         add(task[p], run, reader.get(run.file()), splits.get(run.file()));
       }
     }
-    return new Direct(sc, reading, keys, conf, task);
+    return new Direct(sc, reading, keys, task);
   }
 
   /* The files of one reader, as Spark divided them. */
@@ -177,7 +176,7 @@ final class Direct extends RDD<byte[]> {
 
   private void unchanged(PartitionedFile f) {
     try {
-      FileStatus now = f.toPath().getFileSystem(conf.value()).getFileStatus(f.toPath());
+      FileStatus now = f.toPath().getFileSystem(conf.value().value()).getFileStatus(f.toPath());
       if (now.getLen() == f.fileSize() && now.getModificationTime() == f.modificationTime()) return;
     } catch (IOException e) {
       throw new CmlException(CmlException.DATA, "CML0533", f.toPath().toString(), "Spark cannot read it: "

@@ -19,6 +19,7 @@ import org.apache.spark.Dependency;
 import org.apache.spark.Partition;
 import org.apache.spark.SparkContext;
 import org.apache.spark.TaskContext;
+import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.rdd.RDD;
 import org.apache.spark.util.SerializableConfiguration;
 import org.apache.spark.util.TaskCompletionListener;
@@ -45,11 +46,11 @@ final class Runs extends RDD<byte[]> {
     }
   }
 
-  private final SerializableConfiguration conf;
+  private final Broadcast<SerializableConfiguration> conf;
   private final transient Task[] task;
   private final transient long[] blocks; // of each partition
 
-  private Runs(SparkContext sc, SerializableConfiguration conf, Task[] task, long[] blocks) {
+  private Runs(SparkContext sc, Broadcast<SerializableConfiguration> conf, Task[] task, long[] blocks) {
     super(sc, CollectionConverters.asScala(java.util.List.<Dependency<?>>of()).toSeq(),
         ClassTag$.MODULE$.apply(byte[].class));
     this.conf = conf;
@@ -59,8 +60,8 @@ final class Runs extends RDD<byte[]> {
 
   /** The body of a PLAIN frame, behind its stage. */
   static Runs of(SparkContext sc, In in) throws IOException {
-    SerializableConfiguration conf = new SerializableConfiguration(sc.hadoopConfiguration());
-    FileStatus[] status = statuses(in, conf.value());
+    Configuration conf = sc.hadoopConfiguration();
+    FileStatus[] status = statuses(in, conf);
     Task[] task = new Task[in.count(4)];
     long[] blocks = new long[task.length];
     for (int p = 0; p < task.length; p++) {
@@ -71,14 +72,14 @@ final class Runs extends RDD<byte[]> {
         task[p].file[i] = Fetch.File.of(s.getPath().toString(), s);
         task[p].record[i] = in.blob();
         blocks[p] += Records.rows(task[p].record[i]);
-        for (BlockLocation b : s.getPath().getFileSystem(conf.value()).getFileBlockLocations(s, from, to - from)) {
+        for (BlockLocation b : s.getPath().getFileSystem(conf).getFileBlockLocations(s, from, to - from)) {
           task[p].host.addAll(Arrays.asList(b.getHosts()));
         }
       }
       task[p].host.remove("localhost"); // which is every executor's own
     }
     in.end();
-    return new Runs(sc, conf, task, blocks);
+    return new Runs(sc, Values.configuration(sc), task, blocks);
   }
 
   private static FileStatus[] statuses(In in, Configuration conf) {
@@ -136,7 +137,7 @@ final class Runs extends RDD<byte[]> {
 
       private void open(Fetch.File file) {
         if (handle != 0) Fetch.close(handle); // what was read of it has been worked on
-        long opened = Fetch.open(file, conf.value());
+        long opened = Fetch.open(file, conf.value().value());
         context.addTaskCompletionListener((TaskCompletionListener) c -> Fetch.close(opened));
         last = file;
         handle = opened;

@@ -109,7 +109,7 @@ final class Source {
       long[] all = rows.stream().mapToLong(Long::longValue).toArray();
       Keys keys = new Keys(block, all);
       if (parquet.size() == all.length && keys.blocks() > 0) {
-        Direct direct = Direct.of(sc.sc(), reading, parquet, keys, parts(keys), conf);
+        Direct direct = Direct.of(sc.sc(), reading, parquet, keys, parts(keys));
         if (direct != null) return new Source(stage, new Blocks(direct, direct.rows()), all, -1);
       }
       JavaPairRDD<Long, byte[]> records = null;

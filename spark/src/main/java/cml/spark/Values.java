@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.apache.spark.SparkContext;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.util.SerializableConfiguration;
 import scala.reflect.ClassTag$;
 
 final class Values {
@@ -36,6 +37,12 @@ final class Values {
 
   static Broadcast<byte[]> broadcast(SparkContext sc, byte[] bytes) {
     return sc.broadcast(bytes, ClassTag$.MODULE$.apply(byte[].class));
+  }
+
+  /** Hadoop's, which is large: it is not to go with each job. */
+  static Broadcast<SerializableConfiguration> configuration(SparkContext sc) {
+    return sc.broadcast(new SerializableConfiguration(sc.hadoopConfiguration()),
+        ClassTag$.MODULE$.apply(SerializableConfiguration.class));
   }
 
   void put(int kind, int id, byte[] bytes) {
