@@ -7,15 +7,16 @@ libstdlib_a_SOURCES = \
   stdlib/cluster/measure.c stdlib/cluster/measure.h stdlib/cluster/metrics.c stdlib/cluster/nearest.c \
   stdlib/cluster/nearest.h stdlib/cluster/nearest_kernel.c stdlib/cluster/rows.c stdlib/cluster/sample.c \
   stdlib/cluster/start.c stdlib/cluster/swap.c stdlib/cluster/trial.h stdlib/flat.c stdlib/flat.h \
-  stdlib/linear/descent.c stdlib/linear/fit.c stdlib/linear/gradient.c stdlib/linear/gram.c \
-  stdlib/linear/inference.c stdlib/linear/lbfgs.c stdlib/linear/linear.h stdlib/linear/linear_regression.c \
-  stdlib/linear/logistic_regression.c stdlib/linear/loss.c stdlib/linear/moments.c \
-  stdlib/linear/multinomial.c stdlib/linear/multinomial.h stdlib/linear/newton.c stdlib/linear/pairs.c \
-  stdlib/linear/products.c stdlib/linear/rank.c stdlib/linear/softmax.c stdlib/linear/start.c \
-  stdlib/linear/wide.c stdlib/metric/auc.c stdlib/metric/classification.c stdlib/metric/curve.c \
-  stdlib/metric/input.c stdlib/metric/metric.h stdlib/metric/multiclass.c stdlib/metric/ranks.c \
-  stdlib/metric/regression.c stdlib/metric/sums.c stdlib/metric/terms.c stdlib/metric/threshold.c \
-  stdlib/metric/values.c stdlib/registry.c stdlib/registry.h stdlib/sources.h
+  stdlib/linear/descent.c stdlib/linear/fit.c stdlib/linear/fit.h stdlib/linear/gradient.c \
+  stdlib/linear/gram.c stdlib/linear/inference.c stdlib/linear/lbfgs.c stdlib/linear/linear.h \
+  stdlib/linear/linear_regression.c stdlib/linear/logistic_regression.c stdlib/linear/loss.c \
+  stdlib/linear/model.c stdlib/linear/moments.c stdlib/linear/multinomial.c stdlib/linear/multinomial.h \
+  stdlib/linear/newton.c stdlib/linear/pairs.c stdlib/linear/products.c stdlib/linear/rank.c \
+  stdlib/linear/softmax.c stdlib/linear/space.c stdlib/linear/start.c stdlib/linear/wide.c \
+  stdlib/metric/auc.c stdlib/metric/classification.c stdlib/metric/curve.c stdlib/metric/input.c \
+  stdlib/metric/metric.h stdlib/metric/multiclass.c stdlib/metric/ranks.c stdlib/metric/regression.c \
+  stdlib/metric/sums.c stdlib/metric/terms.c stdlib/metric/threshold.c stdlib/metric/values.c \
+  stdlib/registry.c stdlib/registry.h stdlib/sources.h
 # loops over rows and columns are worth vectorising
 libstdlib_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS)
 stdlib_cml = \

@@ -2,9 +2,9 @@
 /* The linear family: what linear_regression.c and logistic_regression.c share. Types in the order the data
  * flow.
  *
- *   rows --moments.c, gram.c--> Moments --fit.c--> Space
+ *   rows --moments.c, gram.c--> Moments --space.c--> Space
  *   Space, a point --gradient.c, wide.c--> Sums --newton.c, lbfgs.c--> the next point, ...
- *   --fit.c, inference.c--> Model
+ *   --model.c, inference.c--> Model
  *
  * The problem, with W = sum of the weights w_i (class weights included):
  *
@@ -337,7 +337,7 @@ Status linear_errors(const Space *s, const Curvature *c, double dispersion, doub
 Status linear_add_errors(Model *m, const double *b, double b0, const double *error, double error0,
                          double freedom, Err *e);
 
-/* ---- fit.c: the Iter of both estimators ---- */
+/* ---- fit.c, space.c, model.c: the Iter of both estimators, and what others need of it ---- */
 
 extern const char linear_separated[]; /* the warning for perfectly separated classes */
 Status solve_record(SolveResult *r, double objective, Err *e);

@@ -5,7 +5,7 @@
  * stamp (large mean, small deviation) keeps its digits. Two groups meet as in T. Chan, G. Golub, R. LeVeque,
  * "Updating formulae and a pairwise algorithm for computing sample variances", 1979. Dense panels: mean of
  * the panel, then deviations around it, then the merge. Sparse ones: one entry at a time after B. Welford,
- * Technometrics 4 (1962), over the stored entries only; fit.c adds the zeros. */
+ * Technometrics 4 (1962), over the stored entries only; space.c adds the zeros. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
