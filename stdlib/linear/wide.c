@@ -16,6 +16,8 @@
 #include "stdlib/linear/linear.h"
 #include "vm/kernel/dot.h"
 
+enum { SOME_ROWS = 64 };
+
 #define SAMPLE_KEY UINT64_C(0x77696465)
 
 typedef struct WidePar {
@@ -230,9 +232,41 @@ static Status add_curvature(const WidePar *p, const Panel *panel, const double *
   return ST_OK;
 }
 
+/* f of row i. What its entries will add to is asked for on the way: with a million columns none of it is in
+ * the cache. */
+static double row_value(const WidePar *p, const Matrix *x, uint32_t i, const double *g) {
+  const uint32_t *col = x->col;
+  uint32_t k = x->ptr[i], end = x->ptr[i + 1];
+  double even = 0, odd = 0;
+  for (; k + 1 < end; k += 2) {
+    __builtin_prefetch(&g[col[k]], 1);
+    __builtin_prefetch(&g[col[k + 1]], 1);
+    even += p->slope[col[k]] * entry(p, x, k);
+    odd += p->slope[col[k + 1]] * entry(p, x, k + 1);
+  }
+  if (k < end)
+    even += p->slope[col[k]] * entry(p, x, k);
+  return p->a + (even + odd);
+}
+
+/* Rows [from, from + n) of a panel: few enough for what they touch to be in the cache still when they add to
+ * it. */
+static void add_rows(const WidePar *p, const Panel *panel, uint32_t from, uint32_t n, const LossRows *all,
+                     Sums *s) {
+  const Matrix *x = panel->x;
+  LossRows v = {all->w + from, all->f + from, all->t + from, all->r + from, all->curve + from};
+  for (uint32_t i = 0; i < n; i++)
+    v.f[i] = row_value(p, x, from + i, s->g);
+  loss_weigh(p->loss, p->mult, panel, from, n, v.w);
+  loss_rows(p->loss, panel->y + from, n, &v, s);
+  *s->g0 += k_sum(v.r, n);
+  for (uint32_t i = 0; i < n; i++)
+    for (uint32_t k = x->ptr[from + i]; k < x->ptr[from + i + 1]; k++)
+      s->g[x->col[k]] += v.r[i] * entry(p, x, k);
+}
+
 static Status wide_map(const void *par, const Panel *panel, void *partial, Ctx *ctx) {
   const WidePar *p = par;
-  const Matrix *x = panel->x;
   uint32_t n = panel->n;
   Heavy h = heavy_of(p);
   LossRows v;
@@ -242,18 +276,8 @@ static Status wide_map(const void *par, const Panel *panel, void *partial, Ctx *
     return ST_OK;
   if (!loss_rows_new(ctx->scratch, n, &v))
     return err_memory(ctx->err);
-  for (uint32_t i = 0; i < n; i++) {
-    double f = p->a;
-    for (uint32_t k = x->ptr[i]; k < x->ptr[i + 1]; k++)
-      f += p->slope[x->col[k]] * entry(p, x, k);
-    v.f[i] = f;
-  }
-  loss_weigh(p->loss, p->mult, panel, 0, n, v.w);
-  loss_rows(p->loss, panel->y, n, &v, &s);
-  *s.g0 += k_sum(v.r, n);
-  for (uint32_t i = 0; i < n; i++)
-    for (uint32_t k = x->ptr[i]; k < x->ptr[i + 1]; k++)
-      s.g[x->col[k]] += v.r[i] * entry(p, x, k);
+  for (uint32_t from = 0; from < n; from += SOME_ROWS)
+    add_rows(p, panel, from, n - from < SOME_ROWS ? n - from : SOME_ROWS, &v, &s);
   return p->curved ? add_curvature(p, panel, v.curve, &s, ctx) : ST_OK;
 }
 
