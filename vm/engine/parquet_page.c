@@ -160,7 +160,7 @@ static uint64_t most_from(PqCodec codec, uint64_t n) {
 /* Bytes that the values of a page can take, at most: a few of them may pad their last group, and runs of
  * one value each have bytes of their own. Of texts nobody knows. */
 static uint64_t most_of(const PqWalk *w) {
-  enum { VALUE = 16, MORE = 1024 };
+  enum { VALUE = 16, MORE = 1 << 16 };
   return w->type == PQ_BYTES ? UINT64_MAX : (uint64_t)w->page.n * VALUE + MORE;
 }
 
