@@ -7,13 +7,14 @@
 #   frames     the Java side by itself, over the frames that cmlc speaks (spark/test_frames.py; needs the oracle's Python)
 #   examples   every example has the bytes of a local run: bundle, predictions, report; the JVM looks at each native call
 #   sources    what Spark alone reads, and text, has the rows of what is read at home; rows go to a table
+#   hdfs       so has a file of HDFS, a name node and a data node of which are started; predictions go back there
 #   same       so has the largest one with one worker and with two, in 3 and in 17 partitions
 #   lost       executors that are killed or halted while a model is trained change nothing
 #   broken     bad rows and damaged files are told as a local run tells them; nothing is left of the outputs
 #   full       so is a scratch disk that is full
 #   stopped    Ctrl-C, and the end of cmlc or of the driver, leave no process and no file
 #
-# SPARK_HOME names the Spark (default: the one of scripts/setup --spark). CML_NO_SPARK=1 skips all.
+# SPARK_HOME names the Spark, CML_HADOOP the jar of Hadoop's servers (default: those of scripts/setup --spark). CML_NO_SPARK=1 skips all.
 set -u
 
 root=${CML_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
@@ -27,6 +28,7 @@ skip() { echo "1..0 # SKIP $*"; exit 0; }
 if [ -z "${SPARK_HOME:-}" ]; then
   for SPARK_HOME in "$root"/deps/spark-venv/lib/python3*/site-packages/pyspark; do :; done
 fi
+hdfs_jar=${CML_HADOOP:-$root/deps/hadoop-client-minicluster.jar}
 [ -x "$SPARK_HOME/bin/spark-class" ] || skip "there is no Spark to test with (scripts/setup --spark, or SPARK_HOME)"
 export SPARK_HOME
 
@@ -107,6 +109,12 @@ for report in a, b:
 if a != b:
     sys.exit("reports differ in " + ", ".join(k for k in sorted(set(a) | set(b)) if a.get(k) != b.get(k)))
 END
+}
+
+learned_equal() {  # models and metrics alone
+  python3 -c 'import json, sys
+a, b = (json.load(open(name)) for name in sys.argv[1:])
+sys.exit(a["models"] != b["models"] or a["evaluations"] != b["evaluations"])' "$work/$1.json" "$work/$2.json"
 }
 
 # The rows of a Parquet file, or of a folder of them, as text: the columns that every prediction has.
@@ -332,6 +340,72 @@ part_sources() {
   ok $? "predictions go to a table ($rows bytes)" to-table.err
 }
 
+# hadoop LOG CLASS ARGUMENT ...: of the Hadoop that is tested with; $daemon is its process.
+hadoop() {
+  log=$work/$1.log
+  shift
+  java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$work/hdfs:$hdfs_jar:$SPARK_HOME/jars/*" "$@" >"$log" 2>&1 &
+  daemon=$!
+}
+
+hadoop_end() { wait "$daemon"; }
+
+start_hdfs() {
+  mkdir -p hdfs
+  hdfs=hdfs://127.0.0.1:$((20000 + $$ % 10000))
+  property() { echo "<property><name>$1</name><value>$2</value></property>"; }
+  (echo '<configuration>' && property fs.defaultFS "$hdfs" && echo '</configuration>') >hdfs/core-site.xml
+  {
+    echo '<configuration>'
+    property dfs.replication 1
+    property dfs.blocksize 1048576
+    property dfs.namenode.name.dir "file:$work/hdfs/name"
+    property dfs.datanode.data.dir "file:$work/hdfs/data"
+    property dfs.datanode.hostname 127.0.0.1
+    for what in namenode.http-address datanode.address datanode.ipc.address datanode.http.address; do
+      property "dfs.$what" 127.0.0.1:0
+    done
+    echo '</configuration>'
+  } >hdfs/hdfs-site.xml
+  hadoop format org.apache.hadoop.hdfs.server.namenode.NameNode -format -nonInteractive
+  hadoop_end || return 1
+  hadoop namenode org.apache.hadoop.hdfs.server.namenode.NameNode
+  hadoop datanode org.apache.hadoop.hdfs.server.datanode.DataNode
+  wait_for 60 eval '[ -d "$(echo "$work"/hdfs/data/current/BP-*)" ]' # the data node is known to the name node
+}
+
+part_hdfs() {
+  if [ ! -f "$hdfs_jar" ]; then
+    ok 0 "hdfs # SKIP there is no Hadoop to test with (scripts/setup --spark)"
+    return
+  fi
+  [ -f sources/rows.parquet ] || make_sources
+  start_hdfs
+  ok $? "a name node and a data node start" namenode.log
+  hadoop put org.apache.hadoop.fs.FsShell -put sources/rows.parquet sources/rows.orc "$data/flights-3m.parquet" /
+  hadoop_end
+  ok $? "files go there" put.log
+  source_program home-rows 'parquet("../sources/rows.parquet")'
+  at_home home-rows
+  for format in parquet orc; do
+    source_program "hdfs-$format" "$format(\"$hdfs/rows.$format\")"
+    on_spark "hdfs-$format"
+    as_home home-rows "hdfs-$format" "$format of HDFS: the rows of a path of this machine"
+  done
+  flights=$root/examples/flights/flights.cml
+  folder home-flights "$flights"
+  at_home home-flights
+  folder hdfs-flights "$flights"
+  sed -i "s,parquet(\"[^\"]*\"),parquet(\"$hdfs/flights-3m.parquet\"),; s,\"scored.parquet\",\"$hdfs/scored.parquet\"," \
+    hdfs-flights/program.cml
+  on_spark hdfs-flights
+  [ "$status" -eq 0 ] && learned_equal home-flights hdfs-flights
+  ok $? "flights, from HDFS to HDFS: the models and metrics of a local run" hdfs-flights.err
+  hadoop get org.apache.hadoop.fs.FsShell -get /scored.parquet hdfs-scored
+  hadoop_end && rows_of hdfs-scored there.csv && rows_of home-flights/scored.parquet here.csv && cmp here.csv there.csv
+  ok $? "its predictions: the rows of a local run" get.log
+}
+
 part_same() {
   folder home-flights "$flights"
   at_home home-flights
@@ -516,8 +590,8 @@ part_stopped() {
 }
 
 configure_spark
-[ $# -gt 0 ] || set -- library frames examples sources same lost broken full stopped
-case " $* " in *" examples "* | *" sources "* | *" same "* | *" lost "* | *" broken "* | *" stopped "*)
+[ $# -gt 0 ] || set -- library frames examples sources hdfs same lost broken full stopped
+case " $* " in *" examples "* | *" sources "* | *" hdfs "* | *" same "* | *" lost "* | *" broken "* | *" stopped "*)
   if ! { start_master master && start_worker one && start_worker two; }; then
     ok 1 "a cluster of Spark starts" "$work/two.log"
     echo "1..$n"
