@@ -135,7 +135,7 @@ static Status add_statistics(Footer *f, Duck *d, duckdb_data_chunk chunk, Err *e
 /* ---- The same, as it is in the file ---- */
 
 static bool stored_number(duckdb_type type, const PqColumn *c, Bytes v, int64_t *out) {
-  uint32_t word;
+  uint32_t word = 0;
   size_t n = c->type == PQ_BOOL ? 1 : c->type == PQ_I32 ? 4 : 8;
   if (!v.p || v.n != n || (type == DUCKDB_TYPE_TIMESTAMP && !c->micros))
     return false;
