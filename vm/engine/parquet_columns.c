@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parquet: what columns the files have, of which types, with nulls or without, and how many rows. Read
- * kind_of_type and parquet_columns.
+ * typed_kind and parquet_columns.
  *
  * Of plain files the footers are read here (parquet.h), so that DuckDB is not opened for them; where one of
  * the files has a column of another type, or is not what it should be, DuckDB says it of all. */
@@ -51,8 +51,7 @@ static const char *type_name(duckdb_type t) {
   }
 }
 
-/* The kind a column of this type has by itself, or -1. */
-static int kind_of_type(duckdb_type t) {
+int typed_kind(duckdb_type t) {
   switch (t) {
   case DUCKDB_TYPE_BOOLEAN: return KIND_BOOL;
   case DUCKDB_TYPE_TINYINT:
@@ -132,7 +131,7 @@ Status typed_columns(Duck *d, DuckQuery *q, Arena *a, EngineColumn **out, uint32
   for (uint32_t k = 0; k < count; k++) {
     duckdb_type type = d->column_type(&q->result, k);
     c[k].name = arena_strdup(a, d->column_name(&q->result, k));
-    c[k].kind = kind_of_type(type);
+    c[k].kind = typed_kind(type);
     c[k].why = c[k].kind < 0 ? type_name(type) : NULL;
     c[k].nullable = true;
     if (!c[k].name)
@@ -202,7 +201,7 @@ static Status own_names(const PqFile *f, Arena *a, EngineColumn **out, Map *name
   for (uint32_t k = 0; c && k < f->ncol; k++) {
     const PqColumn *p = &f->col[k];
     c[k].name = arena_strndup(a, (const char *)p->name.p, p->name.n);
-    c[k].kind = kind_of_type(p->as);
+    c[k].kind = typed_kind(p->as);
     c[k].why = c[k].kind < 0 ? type_name(p->as) : NULL;
     if (!c[k].name || map_add(names, p->name.p, p->name.n, NULL) < 0)
       return err_memory(e);
@@ -296,7 +295,7 @@ Status parquet_total(Reader *r, const char *file, Err *e) {
 /* ---- Does a type fit? ---- */
 
 Status typed_fits(const IrColumn *col, duckdb_type stored, const char *file, Err *e) {
-  int own = kind_of_type(stored);
+  int own = typed_kind(stored);
   if (own >= 0 && readable_as(own, col->kind))
     return ST_OK;
   if (own < 0)

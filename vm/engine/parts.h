@@ -261,6 +261,7 @@ extern const FormatOps csv_ops, parquet_ops, json_ops, libsvm_ops, sql_ops, spar
  * can be read as the one that is wanted, and which; rows. */
 Status typed_columns(Duck *d, DuckQuery *q, Arena *a, EngineColumn **out, uint32_t *n, Err *e);
 Status typed_check(Reader *r, const char *file, Err *e);
+int typed_kind(duckdb_type t); /* the kind that a column of it has by itself, or -1 */
 Status typed_fits(const IrColumn *col, duckdb_type stored, const char *file, Err *e); /* one column */
 Status typed_convert(Draft *b, const Piece *p, uint32_t at, Err *e);
 /* m values of column k, as DuckDB's vectors have them; what is NaN becomes null, or an error. False: no
@@ -285,10 +286,11 @@ Status parquet_file_columns(Duck *d, Arena *a, const char *file, EngineColumn **
 /* ---- reader_parquet_own.c ---- */
 
 struct PqFile;
-/* NULL where DuckDB reads it; after typed_check: can its columns be read as they are wanted? */
-Status parquet_own_open(const Reader *r, const char *file, struct PqFile **out, Err *e);
-bool parquet_own_fits(const Reader *r, const struct PqFile *f);
-bool parquet_own_type(const struct PqFile *f, uint32_t k, duckdb_type t); /* the same of one column */
+/* NULL where DuckDB reads it. `in`: the file, of `size` bytes, is elsewhere; else NULL. */
+Status parquet_own_open(const Reader *r, const char *file, const FileBytes *in, uint64_t size,
+                        struct PqFile **out, Err *e);
+/* Can its columns be read as of these types? */
+bool parquet_own_fits(const Reader *r, const struct PqFile *f, const SourceType *type);
 Status parquet_own_collect(Reader *r, Draft *b, Err *e);
 Status parquet_own_values(Draft *b, Err *e);
 void parquet_own_close(Reader *r);

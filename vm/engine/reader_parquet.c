@@ -117,7 +117,7 @@ static Status parquet_open(Reader *r, Err *e) {
   const char *file = r->file[r->at_file];
   PqFile *f;
   Buf where = {0};
-  if (parquet_own_open(r, file, &f, e) != ST_OK)
+  if (parquet_own_open(r, file, NULL, 0, &f, e) != ST_OK)
     return e->code;
   if (!f && r->look)
     return ST_OK;
@@ -127,7 +127,7 @@ static Status parquet_open(Reader *r, Err *e) {
     own_types(r, file, f, e);
   if (e->code == ST_OK)
     zones_open(r, f, &where, e);
-  if (e->code == ST_OK && f && parquet_own_fits(r, f)) {
+  if (e->code == ST_OK && f && parquet_own_fits(r, f, r->type)) {
     pq_forget(f);
     r->pq = f;
     r->own = true;

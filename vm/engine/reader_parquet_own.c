@@ -38,26 +38,26 @@ static bool fits(const PqColumn *c, duckdb_type t) {
   }
 }
 
-Status parquet_own_open(const Reader *r, const char *file, PqFile **out, Err *e) {
+Status parquet_own_open(const Reader *r, const char *file, const FileBytes *in, uint64_t size, PqFile **out,
+                        Err *e) {
   const char **name = mem_alloc((r->ncol + 1) * sizeof *name);
   if (!name)
     return err_memory(e);
   for (uint32_t k = 0; k < r->ncol; k++)
     name[k] = r->col[k].name;
-  pq_open(file, name, r->ncol, out, e);
+  if (in)
+    pq_open_far(file, size, in, name, r->ncol, out, e);
+  else
+    pq_open(file, name, r->ncol, out, e);
   mem_free(name);
   if (*out)
     (*out)->page_most = r->page_most;
   return e->code;
 }
 
-bool parquet_own_type(const PqFile *f, uint32_t k, duckdb_type t) {
-  return fits(&f->col[k], t);
-}
-
-bool parquet_own_fits(const Reader *r, const PqFile *f) {
+bool parquet_own_fits(const Reader *r, const PqFile *f, const SourceType *type) {
   for (uint32_t k = 0; k < r->ncol; k++)
-    if (!fits(&f->col[k], r->type[k].type))
+    if (!fits(&f->col[k], type[k].type))
       return false;
   return true;
 }

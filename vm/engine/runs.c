@@ -61,23 +61,13 @@ static Status take_record(Run *x, Bytes record, const RecordHead *h, uint64_t *s
 
 static Status open_file(Run *x, uint64_t size, Err *e) {
   const Reader *r = x->r;
-  const char **name = mem_alloc((r->ncol + 1) * sizeof *name);
-  if (!name)
-    return err_memory(e);
-  for (uint32_t k = 0; k < r->ncol; k++)
-    name[k] = r->col[k].name;
-  pq_open_far(r->file[x->file], size, &x->in, name, r->ncol, &x->f, e);
-  mem_free(name);
-  if (e->code != ST_OK)
+  if (parquet_own_open(r, r->file[x->file], &x->in, size, &x->f, e) != ST_OK)
     return e->code;
-  if (x->f) {
-    x->f->page_most = PAGE_MOST;
-    pq_forget(x->f);
-  }
-  bool same = x->f && x->f->first[x->f->ngroup] == r->file_rows[x->file];
-  for (uint32_t k = 0; same && k < r->ncol; k++)
-    same = parquet_own_type(x->f, k, x->type[k].type);
-  return same ? ST_OK : changed(r, x->file, e);
+  if (!x->f || x->f->first[x->f->ngroup] != r->file_rows[x->file] || !parquet_own_fits(r, x->f, x->type))
+    return changed(r, x->file, e);
+  x->f->page_most = PAGE_MOST;
+  pq_forget(x->f);
+  return ST_OK;
 }
 
 Status run_open(const Reader *r, Bytes record, const FileBytes *in, Run **out, Err *e) {

@@ -38,18 +38,12 @@ static bool number(duckdb_type type, const char *s, uint32_t n, int64_t *out) {
 }
 
 static bool has_bounds(duckdb_type type, int kind) {
-  switch (type) {
-  case DUCKDB_TYPE_BOOLEAN: return kind == KIND_BOOL;
-  case DUCKDB_TYPE_TINYINT:
-  case DUCKDB_TYPE_SMALLINT:
-  case DUCKDB_TYPE_INTEGER:
-  case DUCKDB_TYPE_BIGINT:
-  case DUCKDB_TYPE_UTINYINT:
-  case DUCKDB_TYPE_USMALLINT:
-  case DUCKDB_TYPE_UINTEGER: return kind == KIND_INT || kind == KIND_DURATION;
-  case DUCKDB_TYPE_DATE: return kind == KIND_DATE;
-  case DUCKDB_TYPE_TIMESTAMP: return kind == KIND_TIMESTAMP;
-  case DUCKDB_TYPE_VARCHAR: return kind == KIND_STRING || kind == KIND_CATEGORY;
+  switch (typed_kind(type)) {
+  case KIND_BOOL: return kind == KIND_BOOL;
+  case KIND_INT: return kind == KIND_INT || kind == KIND_DURATION;
+  case KIND_DATE: return kind == KIND_DATE;
+  case KIND_TIMESTAMP: return kind == KIND_TIMESTAMP && type == DUCKDB_TYPE_TIMESTAMP;
+  case KIND_STRING: return kind == KIND_STRING || kind == KIND_CATEGORY;
   default: return false;
   }
 }
