@@ -18,17 +18,17 @@ typedef struct Input { /* of a source */
   const IrInput *in;
   const char **file;  /* as messages name them */
   const char **uri;   /* as Hadoop does */
+  SparkFile *far;     /* of another file system; else NULL */
   uint32_t nfile;
 } Input;
 
 static Status remote_files(Spark *s, Input *in, Err *e) {
-  SparkFile *f = NULL;
-  if (spark_files(&s->x, &s->mem, spark_name(&s->mem, s->home.lim.dir, in->in->path), &f, &in->nfile, e) !=
-      ST_OK)
+  const char *glob = spark_name(&s->mem, s->home.lim.dir, in->in->path);
+  if (spark_files(&s->x, &s->mem, glob, &in->far, &in->nfile, e) != ST_OK)
     return e->code;
   in->file = in->uri = NEWN(&s->mem, const char *, in->nfile + 1);
   for (uint32_t i = 0; in->file && i < in->nfile; i++)
-    in->file[i] = f[i].name;
+    in->file[i] = in->far[i].name;
   return in->file ? ST_OK : err_memory(e);
 }
 
@@ -176,15 +176,10 @@ static bool one_reader(const Program *p, uint32_t rows_stage) {
 
 /* Footers of files that lie elsewhere, in a folder of this machine that takes the place of the path. */
 static Status mirrored(Spark *s, const Input *in, EngineSource *src, char **dir, Err *e) {
-  SparkFile *f = NULL;
-  uint32_t n = 0;
-  const char *glob = spark_name(&s->mem, s->home.lim.dir, in->in->path);
-  if (spark_files(&s->x, &s->mem, glob, &f, &n, e) != ST_OK || !(*dir = folder_temporary(&s->mem, e)))
+  if (!(*dir = folder_temporary(&s->mem, e)))
     return e->code;
   src->path = arena_printf(&s->mem, "%s/*", *dir);
-  if (!src->path)
-    return err_memory(e);
-  return spark_mirrors(&s->x, f, n, *dir, e);
+  return src->path ? spark_mirrors(&s->x, in->far, in->nfile, *dir, e) : err_memory(e);
 }
 
 /* The name of a file, where an error names its mirror. */
@@ -214,7 +209,7 @@ static Status look(Spark *s, uint32_t rows_stage, const Input *in, uint32_t nfil
   for (uint32_t i = 0; i < g->ninput && e->code == ST_OK; i++, src = src->next) {
     v[i] = *src;
     v[i].next = i + 1 < g->ninput ? &v[i + 1] : NULL;
-    if (engine_only_spark("parquet", in[i].in->path))
+    if (in[i].far)
       mirrored(s, &in[i], &v[i], &dir[i], e);
   }
   if (e->code == ST_OK && reader_open(v, g->column, g->ncolumn, s->home.lim.memory, &r, e) == ST_OK) {
