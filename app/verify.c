@@ -187,12 +187,6 @@ static Status score_bundle(const Verification *v, const Way *w, const Program *p
   return e->code;
 }
 
-/* A digest without the name of its function. */
-static const char *digest_number(const char *digest) {
-  const char *colon = strchr(digest, ':');
-  return colon ? colon + 1 : digest;
-}
-
 /* The source stages have the digests of their files. */
 static Status take_digests(const Verification *v, const Program *p, const RunResult *r, const Report *report,
                            Way *w, Err *e) {

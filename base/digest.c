@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 and BLAKE3 of files: see digest.h. */
+/* SHA-256 and BLAKE3, as texts: see digest.h. */
 #include "base/digest.h"
 
 #include <errno.h>
@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/arena.h"
-#include "base/blake3.h"
 
 static void hexadecimal(const uint8_t *d, char hex[DIGEST_HEX]) {
   static const char digit[] = "0123456789abcdef";
@@ -25,30 +24,6 @@ static void finish(struct sha256_ctx *c, char hex[DIGEST_HEX]) {
   uint8_t d[SHA256_DIGEST_SIZE];
   sha256_digest(c, sizeof d, d);
   hexadecimal(d, hex);
-}
-
-struct Digest {
-  struct sha256_ctx c;
-};
-
-Digest *digest_new(void) {
-  Digest *d = mem_alloc(sizeof *d);
-  if (d)
-    sha256_init(&d->c);
-  return d;
-}
-
-void digest_add(Digest *d, Bytes b) {
-  if (b.n)
-    sha256_update(&d->c, b.n, b.p);
-}
-
-void digest_end(Digest *d, char hex[DIGEST_HEX]) {
-  finish(&d->c, hex);
-}
-
-void digest_free(Digest *d) {
-  mem_free(d);
 }
 
 void digest_bytes(Bytes b, char hex[DIGEST_HEX]) {
@@ -89,7 +64,7 @@ Status digest_file(const char *path, char hex[DIGEST_HEX], uint64_t *bytes, Err 
 
 /* ---- BLAKE3 ---- */
 
-static void finish_data(Blake3 *h, const uint8_t *p, size_t n, char out[DATA_DIGEST]) {
+void digest_end(Blake3 *h, const uint8_t *p, size_t n, char out[DATA_DIGEST]) {
   uint8_t d[BLAKE3_BYTES];
   blake3_end(h, p, n, d);
   memcpy(out, "blake3:", 7);
@@ -133,7 +108,7 @@ Status digest_data(const char *path, bool (*stop)(void *ctx), void *ctx, char ou
     st = unreadable(path, errno, e);
   close(fd);
   if (!st)
-    finish_data(&h, p, (size_t)n, out);
+    digest_end(&h, p, (size_t)n, out);
   mem_free(p);
   return st;
 }
@@ -143,5 +118,10 @@ void digest_lines(Bytes lines, char out[DATA_DIGEST]) {
   blake3_init(&h);
   for (; lines.n > BLAKE3_PIECE; lines.p += BLAKE3_PIECE, lines.n -= BLAKE3_PIECE)
     blake3_piece(&h, lines.p);
-  finish_data(&h, lines.p, lines.n, out);
+  digest_end(&h, lines.p, lines.n, out);
+}
+
+const char *digest_number(const char *digest) {
+  const char *colon = strchr(digest, ':');
+  return colon ? colon + 1 : digest;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hashing and counter-based random numbers: our own, versioned, part of the meaning of a program (splits,
- * folds), so they never change within a version. Not for security: digests of files are SHA-256
- * (digest.h). */
+ * folds), so they never change within a version. Not for security: for that there is digest.h. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 

@@ -213,9 +213,9 @@ typedef struct Writer Writer;
 /* Writes a table to path (format by its ending: .parquet or .csv) through a temporary file beside it,
  * fsync, rename. The bytes depend on the rows, and on the pieces in which they come. */
 Status writer_open(const char *path, const IrColumn *col, uint32_t ncol, Writer **out, Err *e);
-/* Before the first row: what is written gets its SHA-256 while it is written; `hex` is filled by the commit,
+/* Before the first row: what is written gets its digest while it is written; `out` is filled by the commit,
  * or stays "" where that cannot be. */
-Status writer_digest(Writer *w, char hex[DIGEST_HEX], Err *e);
+void writer_digest(Writer *w, char out[DATA_DIGEST]);
 
 typedef struct Encoded { /* rows on their way */
   struct PqGroup *group; /* the bytes that they become, or NULL: */

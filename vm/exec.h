@@ -116,7 +116,7 @@ typedef struct ScanInfo { /* what a scan says besides its results */
   bool from_cache;
   bool elsewhere;          /* write: what was written lies where only the executor looks, of so many bytes */
   uint64_t written;
-  char digest[DIGEST_HEX]; /* write: SHA-256 of the file, where it was made on the way; or "" */
+  char digest[DATA_DIGEST]; /* write: of the file, where it was made on the way; or "" */
   uint64_t sent, answered; /* bytes between the driver and those who work elsewhere; 0: it all happens here */
   uint32_t parts;          /* partitions of the rows, where there are any */
 } ScanInfo;

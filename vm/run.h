@@ -58,7 +58,7 @@ typedef struct RunExport {
   const char *path; /* as written in the program */
   uint64_t rows, bytes;
   bool elsewhere;   /* the executor wrote it where only it looks: no digest */
-  char digest[DIGEST_HEX];
+  char digest[DATA_DIGEST]; /* of a bundle SHA-256 */
 } RunExport;
 
 typedef struct RunWarning {

@@ -585,26 +585,24 @@ static inline Status sites_put_rows(const Reader *r, Bytes record, Writer *w, Er
   return e->code;
 }
 
-static inline Status sites_table(SitesScan *c, uint32_t stage, const char *path, Err *e) {
+static inline Status sites_table(SitesScan *c, uint32_t stage, const char *path, ScanInfo *info, Err *e) {
   Sites *s = c->s;
   const SitesSource *d = &s->source[c->source];
   Written columns;
   Writer *w = NULL;
   Reader *r = NULL;
-  uint64_t bytes;
-  char hex[DIGEST_HEX];
   EngineSource none = {.format = "parquet", .path = "", .dir = ""};
   if (written_columns(&s->home.p->stage[stage].prog, &s->home.env, &columns, e) != ST_OK)
     return e->code;
   if (records_open(&none, columns.column, columns.n, d->file, d->nfile, &r, e) == ST_OK)
-    home_writer(&s->home, stage, path, hex, &w, e);
+    home_writer(&s->home, stage, path, info->digest, &w, e);
   for (uint32_t p = 0; p < c->parts && e->code == ST_OK; p++) {
     Rd rd = rd_of(buf_bytes(&c->rows[p]));
     while (e->code == ST_OK && !rd_done(&rd))
       sites_put_rows(r, rd_blob(&rd), w, e);
   }
   if (w && e->code == ST_OK)
-    writer_commit(w, &bytes, e);
+    writer_commit(w, &info->written, e);
   else if (w)
     writer_abort(w);
   reader_close(r);
@@ -623,7 +621,7 @@ static inline Status sites_write(Executor *x, uint32_t stage, const char *path, 
       answer_open(&a, &ask.jobs, 1, e) == ST_OK && sites_scan_new(s, &ask, &c, e) == ST_OK) {
     c.writes = true;
     if (sites_run(&c, e) == ST_OK && sites_take(&c, &a, e) == ST_OK)
-      sites_table(&c, stage, path, e);
+      sites_table(&c, stage, path, &a.info, e);
   }
   if (info)
     *info = a.info;

@@ -170,7 +170,7 @@ static Status go(const char *text, Where where, uint32_t threads, uint64_t memor
 static void whole(void **state) {
   (void)state;
   double first[4] = {0};
-  char digest[DIGEST_HEX] = "";
+  char digest[DATA_DIGEST] = "";
   for (int way = 0; way < 6; way++) {
     Arena a;
     RunResult r;

@@ -27,7 +27,7 @@ enum { QUEUE = 16, GROUP_ROWS = 8192 }; /* Parquet: fewer rows wait for others *
 #endif
 /* Batches of very many columns have fewer rows, and fewer of them wait. */
 enum { LEAST_ROWS = 128, BATCH_BYTES = 4 << 20, QUEUE_BYTES = 16 << 20, GROUP_BYTES = 16 << 20 };
-enum { STAGE_BYTES = 1 << 18 };
+enum { STAGE_BYTES = BLAKE3_PIECE };
 #define WRITER_MEMORY (UINT64_C(256) << 20)
 
 typedef struct BatchCol {
@@ -55,8 +55,8 @@ struct Writer {
   size_t nstage;
   PqFooter footer;
   PqGroup *groups;     /* all that were made */
-  Digest *digest;      /* of what was written, or NULL */
-  char *hex;           /* where it is wanted */
+  Blake3 hash;         /* of what was written, if */
+  char *digest;        /* it is wanted, here */
   bool running;        /* the thread was started */
   pthread_t thread;
   pthread_mutex_t lock; /* guards all below, and `groups` */
@@ -283,15 +283,17 @@ static Status cannot_write(const Writer *w, const char *why, Err *e) {
                  "`%s` cannot be written: %s", w->path, why);
 }
 
-static Status flush(Writer *w, Err *e) {
+static Status flush(Writer *w, bool end, Err *e) {
   for (size_t done = 0; done < w->nstage;) {
     ssize_t k = write(w->fd, w->stage + done, w->nstage - done);
     if (k < 0 && errno != EINTR)
       return cannot_write(w, strerror(errno), e);
     done += k > 0 ? (size_t)k : 0;
   }
-  if (w->digest)
-    digest_add(w->digest, (Bytes){w->stage, w->nstage});
+  if (w->digest && end)
+    digest_end(&w->hash, w->stage, w->nstage, w->digest);
+  else if (w->digest)
+    blake3_piece(&w->hash, w->stage);
   w->nstage = 0;
   return ST_OK;
 }
@@ -300,12 +302,12 @@ static Status flush(Writer *w, Err *e) {
  * as pieces that lie elsewhere, and the digest finds them in the processor's cache. */
 static Status put_bytes(Writer *w, Bytes b, Err *e) {
   while (b.n) {
+    if (w->nstage == STAGE_BYTES && flush(w, false, e) != ST_OK)
+      return e->code;
     size_t n = STAGE_BYTES - w->nstage < b.n ? STAGE_BYTES - w->nstage : b.n;
     memcpy(w->stage + w->nstage, b.p, n);
     w->nstage += n;
     b = (Bytes){b.p + n, b.n - n};
-    if (w->nstage == STAGE_BYTES && flush(w, e) != ST_OK)
-      return e->code;
   }
   return ST_OK;
 }
@@ -373,10 +375,8 @@ static Status end_file(Writer *w, Err *e) {
   if (b.bad)
     err_memory(e);
   else if (put_bytes(w, buf_bytes(&b), e) == ST_OK)
-    flush(w, e);
+    flush(w, true, e);
   buf_free(&b);
-  if (w->digest && e->code == ST_OK)
-    digest_end(w->digest, w->hex);
   return e->code;
 }
 
@@ -589,7 +589,6 @@ static void writer_free(Writer *w) {
   }
   buf_free(&w->footer.groups);
   mem_free(w->stage);
-  digest_free(w->digest);
   while (w->n) {
     batch_free(w->queue[w->head], w->ncol);
     w->head = (w->head + 1) % QUEUE;
@@ -644,13 +643,10 @@ static Status publish(Writer *w, Err *e) {
   return e->code;
 }
 
-Status writer_digest(Writer *w, char hex[DIGEST_HEX], Err *e) {
-  hex[0] = 0;
-  w->hex = hex;
-  if (w->csv)
-    return ST_OK;
-  w->digest = digest_new();
-  return w->digest ? ST_OK : err_memory(e);
+void writer_digest(Writer *w, char out[DATA_DIGEST]) {
+  out[0] = 0;
+  w->digest = w->csv ? NULL : out;
+  blake3_init(&w->hash);
 }
 
 Status writer_commit(Writer *w, uint64_t *bytes, Err *e) {

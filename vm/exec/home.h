@@ -26,7 +26,7 @@ Status home_rows_stage(const Home *h, Stages of, uint32_t *rows, Err *e);
 Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e);
 /* What nobody wants of it is left out of a reader of that source. */
 void home_leave_out(const Home *h, uint32_t rows_stage, Reader *r);
-Status home_writer(const Home *h, uint32_t stage, const char *path, char hex[DIGEST_HEX], Writer **out,
+Status home_writer(const Home *h, uint32_t stage, const char *path, char digest[DATA_DIGEST], Writer **out,
                    Err *e);
 const Pass *home_pass(const Registry *r, const char *name); /* NULL: unknown */
 /* Memory that is left for us: without a quarter for the data engine, 64 MB at least and 512 MB at most; 64 MB

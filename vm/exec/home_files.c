@@ -28,7 +28,7 @@ Status home_reader(const Home *h, uint32_t rows_stage, Reader **out, Err *e) {
   return st;
 }
 
-Status home_writer(const Home *h, uint32_t stage, const char *path, char hex[DIGEST_HEX], Writer **out,
+Status home_writer(const Home *h, uint32_t stage, const char *path, char digest[DATA_DIGEST], Writer **out,
                    Err *e) {
   Written w;
   *out = NULL;
@@ -36,7 +36,7 @@ Status home_writer(const Home *h, uint32_t stage, const char *path, char hex[DIG
   if (!st)
     st = writer_open(path, w.column, w.n, out, e);
   if (!st)
-    st = writer_digest(*out, hex, e);
+    writer_digest(*out, digest);
   if (st) {
     writer_abort(*out);
     *out = NULL;

@@ -248,7 +248,7 @@ static Status write_there(Spark *s, Scan *c, const char *path, const Written *w,
   if (here && e->code == ST_OK)
     writer_open(path, w->column, w->n, &rows.writer, e);
   if (rows.writer)
-    writer_digest(rows.writer, c->answer.info.digest, e);
+    writer_digest(rows.writer, c->answer.info.digest);
   if (here) /* nothing is told while rows come: one context, that of the writer */
     h = (ChannelHooks){.rows = on_rows, .ctx = &rows};
   if (e->code == ST_OK)

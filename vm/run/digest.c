@@ -98,7 +98,7 @@ Status run_digests(const Program *p, const RunResult *r, char (*digest)[DIGEST_H
   for (uint32_t i = 0; i < r->nexport && !st; i++) {
     const Stage *s = &p->stage[r->export_[i].stage];
     if (ir_writes_rows(s))
-      memcpy(digest[s->seq], r->export_[i].digest, DIGEST_HEX);
+      memcpy(digest[s->seq], digest_number(r->export_[i].digest), DIGEST_HEX);
   }
   buf_free(&b);
   return st;

@@ -90,8 +90,10 @@ static Status run_export(Run *r, uint32_t stage, Err *e) {
     if (st && (!strcmp(e->id, "CML0440") || !strcmp(e->id, "CML0442"))) /* about the file, not a row of it */
       return mem_free(path), err_at(e, "%s:%u:%u", r->p->name, s->line, s->col);
   }
-  if (!st && !x.elsewhere && !x.digest[0])
+  if (!st && s->kind == STAGE_BUNDLE)
     st = digest_file(path, x.digest, &x.bytes, e);
+  else if (!st && !x.elsewhere && !x.digest[0])
+    st = digest_data(path, NULL, NULL, x.digest, e);
   if (!st)
     v[o->nexport++] = x;
   mem_free(path);
