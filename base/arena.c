@@ -68,14 +68,22 @@ static void *arena_take(Arena *a, size_t n, size_t align) {
   }
   b->used = at + n;
   a->used += n;
-  return memset(b->data + at, 0, n);
+  return b->data + at;
+}
+
+static void *zeroed(void *p, size_t n) {
+  return p ? memset(p, 0, n) : NULL;
 }
 
 void *arena_alloc(Arena *a, size_t n) {
-  return arena_take(a, n, 16);
+  return zeroed(arena_take(a, n, 16), n);
 }
 
 void *arena_alloc64(Arena *a, size_t n) {
+  return zeroed(arena_take(a, n, 64), n);
+}
+
+void *arena_room64(Arena *a, size_t n) {
   return arena_take(a, n, 64);
 }
 

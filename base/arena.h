@@ -26,6 +26,7 @@ void arena_free(Arena *a);  /* frees all pieces; the arena may be used again */
 void arena_reset(Arena *a); /* forgets all pieces but keeps the newest block: for scratch arenas */
 void *arena_alloc(Arena *a, size_t n);
 void *arena_alloc64(Arena *a, size_t n); /* 64-byte aligned: columns */
+void *arena_room64(Arena *a, size_t n);  /* the same, and not zeroed: whoever asks writes all of it */
 char *arena_strdup(Arena *a, const char *s);
 char *arena_strndup(Arena *a, const char *s, size_t n); /* adds a NUL; s may hold NULs */
 char *arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

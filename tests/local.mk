@@ -10,10 +10,11 @@ unit_tests = \
   tests/unit/test_fmt tests/unit/test_inference tests/unit/test_interp tests/unit/test_interp_ops \
   tests/unit/test_jit tests/unit/test_kmeans tests/unit/test_linear tests/unit/test_logistic \
   tests/unit/test_math tests/unit/test_matrix tests/unit/test_mem tests/unit/test_metric \
-  tests/unit/test_multinomial tests/unit/test_newton tests/unit/test_num tests/unit/test_paired \
-  tests/unit/test_parquet tests/unit/test_parquet_write tests/unit/test_parse tests/unit/test_passes \
-  tests/unit/test_penalties tests/unit/test_records tests/unit/test_run tests/unit/test_runs \
-  tests/unit/test_site tests/unit/test_text tests/unit/test_tree tests/unit/test_wide tests/unit/test_zone
+  tests/unit/test_multinomial tests/unit/test_newton tests/unit/test_notes tests/unit/test_num \
+  tests/unit/test_paired tests/unit/test_parquet tests/unit/test_parquet_write tests/unit/test_parse \
+  tests/unit/test_passes tests/unit/test_penalties tests/unit/test_records tests/unit/test_run \
+  tests/unit/test_runs tests/unit/test_site tests/unit/test_text tests/unit/test_tree tests/unit/test_wide \
+  tests/unit/test_zone
 fuzz_replays = \
   tests/fuzz/replay_answer tests/fuzz/replay_bundle tests/fuzz/replay_csv tests/fuzz/replay_fitted \
   tests/fuzz/replay_ir tests/fuzz/replay_parquet tests/fuzz/replay_parser tests/fuzz/replay_partial \
@@ -52,6 +53,7 @@ tests_unit_test_mem_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_test_metric_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_multinomial_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_newton_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
+tests_unit_test_notes_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_num_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_test_paired_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_parquet_LDADD = $(VM_LIBS) $(UNIT_LIBS)

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "vm/interp.h"
+#include "vm/notes.h"
 
 static const char *const kind_names[KIND_N] = {"bool",     "int",       "float", "string",
                                                "category", "timestamp", "date",  "duration"};
@@ -76,6 +77,7 @@ void block_drop(Block *b) {
   mem_free(b->weight);
   matrix_free(b->x);
   mem_free(b->y);
+  note_free(atomic_load_explicit(&b->note, memory_order_relaxed));
   mem_free(b);
 }
 

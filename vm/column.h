@@ -123,6 +123,7 @@ typedef struct Block { /* an aligned run of at most BLOCK positions of one file,
   Matrix *x;          /* of a train stage: n x d */
   double *y;          /* target, or NULL */
   size_t bytes;       /* accounted memory */
+  _Atomic(struct Note *) note; /* what passes noted of its rows: notes.h */
   atomic_int refs;
 } Block;
 void block_hold(Block *b);
@@ -142,6 +143,7 @@ typedef struct Panel { /* at most PANEL_ROWS rows of one leaf, packed in positio
   const Matrix *x;      /* matrix stage, or evaluate that gives slots: a view of n rows (ptr may start
                          * above 0: entries of row r are ptr[r]..ptr[r+1]) */
   const double *y;      /* matrix stage: the target, or NULL where there is none */
+  struct Notes *notes;  /* notes.h; NULL: there are none */
 } Panel;
 
 /* ---- Data errors: the first ten by position, and how many rows have one ---- */

@@ -5,13 +5,22 @@
  * cosine I. Dhillon and D. Modha, "Concept decompositions for large sparse text data using clustering",
  * 2001).
  *
+ * What makes later steps cheap: of each row the nearest centre is noted beside the matrix (vm/notes.h), and
+ * a bound below the distances of all others. When centres have moved, the bound falls by the farthest way of
+ * any of the others; a row whose centre is still nearer than that needs no other distance (G. Hamerly,
+ * "Making k-means even faster", 2010). Distances to the own centre are computed in any case, for the
+ * inertia, so there is no bound above. A note says which centres it is about, by a hash, and is of no use for
+ * others than those that the step before had.
+ *
  * Sums are of rows moved by a place that does not change between passes: the same assignment gives the
  * same sums bit by bit, so that "no row changed its cluster" is "no centre moved". */
 #include <math.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "stdlib/cluster/cluster.h"
 #include "stdlib/flat.h"
+#include "vm/notes.h"
 
 typedef struct AssignPar {
   ClusterSpace space;
@@ -19,12 +28,23 @@ typedef struct AssignPar {
   uint32_t k;
   double *shift, *c;
   NearCenters centers;
+  ClusterMoved moved; /* run 0: nothing is noted */
+  uint64_t places;
 } AssignPar;
 
-/* space; u8 sums; u32 k; centres */
-void cluster_assign_par(const ClusterSpace *s, const NearRows *centers, bool sums, Buf *par) {
+uint64_t cluster_places(const ClusterSpace *s, const double *c, uint32_t k) {
+  double place[] = {s->scale, s->cosine, s->sparse};
+  uint64_t h = hash_bytes(k, place, sizeof place);
+  h = s->shift ? hash_bytes(h, s->shift, s->d * sizeof *s->shift) : h;
+  h = hash_bytes(h, c, (size_t)k * s->d * sizeof *c);
+  return h ? h : 1;
+}
+
+/* space; u8: 1 sums, 2 moved; u32 k; centres; moved */
+void cluster_assign_par(const ClusterSpace *s, const NearRows *centers, bool sums, const ClusterMoved *moved,
+                        Buf *par) {
   cluster_space_put(s, par);
-  buf_u8(par, sums);
+  buf_u8(par, (uint8_t)(sums | (moved ? 2 : 0)));
   buf_u32(par, centers->n);
   for (uint32_t i = 0; i < centers->n; i++) {
     if (centers->a) {
@@ -35,6 +55,20 @@ void cluster_assign_par(const ClusterSpace *s, const NearRows *centers, bool sum
     for (uint32_t j = 0; j < s->d; j++)
       buf_f64(par, k < centers->ptr[i + 1] && centers->col[k] == j ? centers->val[k++] : 0);
   }
+  if (!moved)
+    return;
+  buf_u64(par, moved->run);
+  buf_u64(par, moved->since);
+  buf_u32(par, moved->which);
+  buf_f64(par, moved->most);
+  buf_f64(par, moved->other);
+}
+
+static bool moved_get(Rd *r, ClusterMoved *out) {
+  *out = (ClusterMoved){.run = rd_u64(r), .since = rd_u64(r), .which = rd_u32(r)};
+  out->most = rd_f64(r);
+  out->other = rd_f64(r);
+  return out->most >= out->other && out->other >= 0;
 }
 
 static void assign_close(void *par) {
@@ -49,10 +83,12 @@ static void *assign_open(Bytes bytes, Err *e) {
   Rd r = rd_of(bytes);
   ClusterSpace s;
   bool good = cluster_space_get(&r, &s);
-  bool sums = rd_u8(&r) != 0;
+  uint8_t flags = rd_u8(&r);
   uint32_t k = rd_u32(&r);
   size_t d = s.d, n = good && k > 0 && (d == 0 || k <= r.end - r.p) ? k * d : 0;
   const void *c = rd_take(&r, n * sizeof(double));
+  ClusterMoved moved = {.run = 0};
+  good = good && flags < 4 && (!(flags & 2) || moved_get(&r, &moved));
   if (!good || k == 0 || !rd_done(&r)) {
     err_set(e, ST_FAULT, "CML0601", NULL, "the parameters of pass cluster.assign are damaged");
     return NULL;
@@ -62,7 +98,7 @@ static void *assign_open(Bytes bytes, Err *e) {
     err_memory(e);
     return NULL;
   }
-  *p = (AssignPar){.space = s, .sums = sums, .k = k};
+  *p = (AssignPar){.space = s, .sums = flags & 1, .k = k, .moved = moved};
   p->shift = (double *)(p + 1);
   p->c = p->shift + d;
   if (n)
@@ -74,7 +110,40 @@ static void *assign_open(Bytes bytes, Err *e) {
     assign_close(p);
     return NULL;
   }
+  p->places = moved.run ? cluster_places(&p->space, p->c, k) : 0;
   return p;
+}
+
+/* ---- what is noted of a panel's rows ---- */
+
+typedef struct RowNotes {
+  uint64_t places; /* of the centres that it is about; 0: of none */
+  uint32_t *index; /* nearest centre of each row, and the bound of nearest.h below the others */
+  float *lower;
+} RowNotes;
+
+/* The centres have moved, so the others may be nearer by as much; what was noted of other centres is no good.
+ * False: nothing can be noted. */
+static bool notes_begin(const AssignPar *p, const Panel *panel, RowNotes *n) {
+  size_t rows = panel->n;
+  char *v = p->moved.run ? panel_note(panel, p->moved.run, 16 + rows * (sizeof *n->index + sizeof *n->lower))
+                         : NULL;
+  if (!v)
+    return false;
+  n->index = (uint32_t *)(void *)(v + 16);
+  n->lower = (float *)(n->index + rows);
+  memcpy(&n->places, v, sizeof n->places);
+  memcpy(v, &p->places, sizeof p->places); /* from here on true of every row, seen or not */
+  if (n->places == 0 || n->places != p->moved.since) {
+    for (size_t i = 0; i < rows; i++)
+      n->lower[i] = -1;
+    return true;
+  }
+  /* each rounded number is off by a part of 2^-24, and made smaller by more */
+  float most = (float)(p->moved.most * (1 + 0x1p-22)), other = (float)(p->moved.other * (1 + 0x1p-22));
+  for (size_t i = 0; i < rows; i++)
+    n->lower[i] = (n->lower[i] - (n->index[i] == p->moved.which ? other : most)) * (1 - 0x1p-22f);
+  return true;
 }
 
 /* ---- the partial: one array of doubles ---- */
@@ -199,10 +268,12 @@ static Status assign_map(const void *par, const Panel *all, void *partial, Ctx *
   uint32_t piece = cluster_piece(p->space.d), index[PANEL_ROWS];
   double distance2[PANEL_ROWS];
   Panel panel;
+  RowNotes notes;
   Arena part, a;
   arena_init(&part, NULL);
   arena_init(&a, NULL);
   Status st = cluster_part(&p->space, all, &part, &panel, ctx->err);
+  bool noted = !st && notes_begin(p, &panel, &notes);
   for (uint32_t from = 0; !st && from < panel.n; from += piece) {
     uint32_t n = panel.n - from < piece ? panel.n - from : piece;
     NearRows rows;
@@ -210,8 +281,12 @@ static Status assign_map(const void *par, const Panel *all, void *partial, Ctx *
     st = cluster_rows(&p->space, panel.x, from, n, &a, &rows, ctx->err);
     if (st)
       break;
-    near_find(&p->centers, &rows, &a, index, distance2);
-    add_rows(p, &rows, panel.weight ? panel.weight + from : NULL, index, distance2, &s);
+    if (noted)
+      near_find_again(&p->centers, &rows, &a, notes.index + from, distance2, notes.lower + from);
+    else
+      near_find(&p->centers, &rows, &a, index, distance2);
+    add_rows(p, &rows, panel.weight ? panel.weight + from : NULL, noted ? notes.index + from : index,
+             distance2, &s);
   }
   arena_free(&a);
   arena_free(&part);
@@ -288,6 +363,18 @@ static uint32_t reseed(ClusterSums *s) {
   return done;
 }
 
+/* Centre i moved by the root of way2, which is rounded, and vanishes where the way is below 2^-500. */
+static void moved_by(ClusterStep *s, uint32_t i, double way2) {
+  double way = way2 <= 0x1p-1000 ? 0x1p-499 : way2 < 0x1p200 ? sqrt(way2) * (1 + 0x1p-30) : 0x1p100;
+  if (way > s->most) {
+    s->other = s->most;
+    s->most = way;
+    s->which = i;
+  } else if (way > s->other) {
+    s->other = way;
+  }
+}
+
 ClusterStep cluster_move(const ClusterSpace *s, ClusterSums *sums, double *c) {
   ClusterStep step = {0};
   for (uint32_t i = 0; i < sums->k; i++)
@@ -302,14 +389,16 @@ ClusterStep cluster_move(const ClusterSpace *s, ClusterSums *sums, double *c) {
       v[j] /= sums->weight[i];
       square += v[j] * v[j];
     }
-    double length = sqrt(square);
+    double length = sqrt(square), way2 = 0;
     if (s->cosine && !(length > 0x1p-40))
       continue; /* opposite rows cancel: no direction is better than another */
     for (uint32_t j = 0; j < s->d; j++) {
-      double to = s->cosine ? v[j] / length : v[j];
-      step.shift2 += (to - old[j]) * (to - old[j]);
+      double to = s->cosine ? v[j] / length : v[j], t = to - old[j];
+      step.shift2 += t * t;
+      way2 += t * t;
       old[j] = to;
     }
+    moved_by(&step, i, way2);
   }
   return step;
 }

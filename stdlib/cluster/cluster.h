@@ -88,12 +88,27 @@ typedef struct ClusterSums {
 extern const Pass cluster_assign;
 size_t cluster_sums_doubles(uint32_t k, uint32_t d, bool sums);
 void cluster_sums_at(double *v, uint32_t k, uint32_t d, bool sums, ClusterSums *out);
-void cluster_assign_par(const ClusterSpace *s, const NearRows *centers, bool sums, Buf *par);
+
+/* How far the centres are from where they were in a scan before, for what it noted of its rows. */
+typedef struct ClusterMoved {
+  uint64_t run;   /* who scans: 0: nobody else will, nothing is noted */
+  uint64_t since; /* cluster_places of the centres as they were; 0: there was no such scan */
+  uint32_t which; /* centre that moved farthest */
+  double most, other; /* how far it did, and the farthest of the others; not too small */
+} ClusterMoved;
+
+/* moved may be NULL: nothing is noted, no bound is used. */
+void cluster_assign_par(const ClusterSpace *s, const NearRows *centers, bool sums, const ClusterMoved *moved,
+                        Buf *par);
+/* A hash of space and centres, never 0. */
+uint64_t cluster_places(const ClusterSpace *s, const double *c, uint32_t k);
 
 typedef struct ClusterStep { /* what a step did to the centres */
   double shift2;      /* sum of their squared movements */
   uint32_t reseeded;  /* empty clusters that got a row */
   uint32_t empty;     /* clusters without rows, before */
+  uint32_t which;     /* as ClusterMoved has them */
+  double most, other;
 } ClusterStep;
 /* New centres from the sums at the old ones; c is k x d. The sums are used up. */
 ClusterStep cluster_move(const ClusterSpace *s, ClusterSums *sums, double *c);

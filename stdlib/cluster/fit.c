@@ -39,6 +39,7 @@ typedef struct Restart {
   double *c;           /* k x d */
   double *sums;        /* of the last scan */
   double inertia;
+  ClusterMoved moved;  /* since the last scan */
   uint32_t iterations, most;
   bool last, done, converged, polish;
   double *objective;
@@ -222,7 +223,8 @@ static Status ask_steps(ClusterFit *f, Jobs *jobs, Err *e) {
     Job *job = jobs_add(jobs, &cluster_assign);
     if (!job)
       return err_memory(e);
-    cluster_assign_par(&f->space, &centers, true, &job->par);
+    cluster_assign_par(&f->space, &centers, true, &f->run[i].moved, &job->par);
+    f->run[i].moved.since = cluster_places(&f->space, f->run[i].c, f->k);
     if (job->par.bad)
       return err_memory(e);
   }
@@ -261,7 +263,7 @@ static Status ask_weights(ClusterFit *f, Jobs *jobs, Err *e) {
   if (!job)
     return err_memory(e);
   ClusterSpace space = part_space(f);
-  cluster_assign_par(&space, &centers, false, &job->par);
+  cluster_assign_par(&space, &centers, false, NULL, &job->par);
   f->wait = WAIT_WEIGHTS;
   return job->par.bad ? err_memory(e) : ST_OK;
 }
@@ -274,6 +276,7 @@ static Status runs_new(ClusterFit *f, uint32_t n, Err *e) {
     f->run[i].c = mem_alloc(((size_t)f->k * f->space.d + 1) * sizeof(double));
     f->run[i].objective = mem_alloc(((size_t)f->max_iterations + 2) * sizeof(double));
     f->run[i].most = f->max_iterations;
+    f->run[i].moved.run = purpose(f, "run", i) | 1;
     f->nrun = i + 1;
     if (!f->run[i].c || !f->run[i].objective)
       return err_memory(e);
@@ -386,6 +389,7 @@ static Status take_step(ClusterFit *f, Restart *r, const Buf *out, Err *e) {
   for (uint32_t i = 0; i < f->k; i++)
     r->inertia += sums.inertia[i];
   r->objective[r->nobjective++] = r->inertia;
+  r->moved.most = r->moved.other = 0;
   if (r->last) {
     r->done = true;
     return ST_OK;
@@ -397,6 +401,9 @@ static Status take_step(ClusterFit *f, Restart *r, const Buf *out, Err *e) {
   ClusterStep step = cluster_move(&f->space, &sums, r->c);
   memcpy(sums.rows, rows, 2 * (size_t)f->k * sizeof *rows);
   mem_free(rows);
+  r->moved.which = step.which;
+  r->moved.most = step.most;
+  r->moved.other = step.other;
   r->iterations++;
   if (step.reseeded == 0 && step.shift2 == 0) {
     r->converged = r->done = true;

@@ -209,18 +209,36 @@ static double length_of(const float *f, uint32_t n) {
   return sqrt(s) * (1 + 0x1p-20);
 }
 
+/* All centres but the one that was found have a score of `next` at least, of a row of that length, about, as
+ * single precision has it: how far away they are at least. slack: the margin of the scores; square: not above
+ * that of the length. */
+static float lower_bound(const NearCenters *c, double next, double slack, double square) {
+  double v = next - slack + square, far = v > 0 ? sqrt(v) / c->scale * (1 - 0x1p-20) : -1;
+  return (float)(far < 0x1p100 ? far : 0x1p100);
+}
+
+typedef struct Found { /* of rows: what near_find and near_find_again say */
+  uint32_t *index;
+  double *distance2;
+  float *lower; /* NULL: nobody asks */
+} Found;
+
 static void find_by_scores(const NearCenters *c, const NearRows *rows, uint32_t i, const float *f,
-                           const uint32_t *col, uint32_t n, float *acc, uint32_t *index, double *best) {
-  float least = INFINITY;
+                           const uint32_t *col, uint32_t n, float *acc, const Found *to) {
+  float least = INFINITY, next = INFINITY;
+  double length = length_of(f, n), slack = margin(c, n, length);
   score_row(c, f, col, n, acc);
   for (uint32_t k = 0; k < c->k; k++)
     least = acc[k] < least ? acc[k] : least;
-  double limit = least + margin(c, n, length_of(f, n));
-  find_exactly(c, rows, i, least < INFINITY ? acc : NULL, limit, index, best);
+  find_exactly(c, rows, i, least < INFINITY ? acc : NULL, least + slack, &to->index[i], &to->distance2[i]);
+  if (!to->lower)
+    return;
+  for (uint32_t k = 0; k < c->k; k++)
+    next = k != to->index[i] && acc[k] < next ? acc[k] : next;
+  to->lower[i] = least < INFINITY ? lower_bound(c, next, slack, length * length * (1 - 0x1p-18)) : -1;
 }
 
-static bool find_sparse(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index,
-                        double *best) {
+static bool find_sparse(const NearCenters *c, const NearRows *rows, Arena *scratch, const Found *to) {
   uint32_t most = 0;
   for (uint32_t i = 0; i < rows->n; i++) {
     uint32_t n = rows->ptr[i + 1] - rows->ptr[i];
@@ -234,21 +252,21 @@ static bool find_sparse(const NearCenters *c, const NearRows *rows, Arena *scrat
     uint32_t from = rows->ptr[i], n = rows->ptr[i + 1] - from;
     for (uint32_t k = 0; k < n; k++)
       f[k] = (float)(rows->val[from + k] * c->scale);
-    find_by_scores(c, rows, i, f, rows->col + from, n, acc, &index[i], &best[i]);
+    find_by_scores(c, rows, i, f, rows->col + from, n, acc, to);
   }
   return true;
 }
 
-static bool find_dense(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index,
-                       double *best) {
+static bool find_dense(const NearCenters *c, const NearRows *rows, Arena *scratch, const Found *to) {
   enum { ROWS = NEAR_TILE * 16 };
   const NearKernels *kernel = near_best_kernels();
   uint32_t d = c->d;
-  float *f = arena_alloc64(scratch, (size_t)ROWS * d * sizeof *f + 64);
-  float *acc = arena_alloc64(scratch, (size_t)c->groups * NEAR_LANES * sizeof *acc);
+  float *f = arena_room64(scratch, (size_t)ROWS * d * sizeof *f + 64);
+  float *acc = arena_room64(scratch, (size_t)c->groups * NEAR_LANES * sizeof *acc);
   if (!f || !acc)
     return false;
   float least[ROWS], next[ROWS], square[ROWS];
+  double low = 1 - (d + 64.0) * 0x1p-24; /* a square is a sum of d terms, each rounded */
   double marked = 2.0 * near_mark(c->groups); /* a mark moves a score by less than 2^-23 of it each */
   for (uint32_t from = 0; from < rows->n; from += ROWS) {
     uint32_t n = rows->n - from < ROWS ? rows->n - from : ROWS,
@@ -259,26 +277,119 @@ static bool find_dense(const NearCenters *c, const NearRows *rows, Arena *scratc
     kernel->tile(f, whole, d, c->pack, c->first, c->groups, least, next, at);
     for (uint32_t i = 0; i < n; i++) {
       uint32_t r = from + i;
-      double length = sqrt(square[i]) * (1 + 0x1p-10);
+      double length = sqrt(square[i]) * (1 + 0x1p-10), slack = margin(c, d + marked, length);
+      float lower = -1;
       if (!(length < 0x1p60)) {
-        find_exactly(c, rows, r, NULL, 0, &index[r], &best[r]);
-      } else if (next[i] > least[i] + margin(c, d + marked, length)) {
-        index[r] = at[i];
-        best[r] = near_distance(rows, r, rows->direct ? 0 : near_square(rows, r), c->c + (size_t)at[i] * d,
-                                c->cc[at[i]]);
+        find_exactly(c, rows, r, NULL, 0, &to->index[r], &to->distance2[r]);
+      } else if (next[i] > least[i] + slack) {
+        to->index[r] = at[i];
+        to->distance2[r] = near_distance(rows, r, rows->direct ? 0 : near_square(rows, r),
+                                         c->c + (size_t)at[i] * d, c->cc[at[i]]);
+        lower = to->lower ? lower_bound(c, next[i], slack, square[i] * low) : -1;
       } else {
-        find_by_scores(c, rows, r, f + (size_t)i * d, NULL, d, acc, &index[r], &best[r]);
+        find_by_scores(c, rows, r, f + (size_t)i * d, NULL, d, acc, to);
+        continue;
       }
+      if (to->lower)
+        to->lower[r] = lower;
     }
   }
   return true;
 }
 
+static void find(const NearCenters *c, const NearRows *rows, Arena *scratch, const Found *to) {
+  /* a handful of rows is not worth the way into single precision */
+  if (scratch && !c->exact && (rows->a ? find_dense : find_sparse)(c, rows, scratch, to))
+    return;
+  for (uint32_t i = 0; i < rows->n; i++) {
+    find_exactly(c, rows, i, NULL, 0, &to->index[i], &to->distance2[i]);
+    if (to->lower)
+      to->lower[i] = -1;
+  }
+}
+
 void near_find(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index,
                double *distance2) {
-  /* a handful of rows is not worth the way into single precision */
-  if (scratch && !c->exact && (rows->a ? find_dense : find_sparse)(c, rows, scratch, index, distance2))
-    return;
-  for (uint32_t i = 0; i < rows->n; i++)
-    find_exactly(c, rows, i, NULL, 0, &index[i], &distance2[i]);
+  find(c, rows, scratch, &(Found){.index = index, .distance2 = distance2});
+}
+
+/* ---- Rows of which something is known ---- */
+
+/* Distances from two centres, as near_distance has them, are in the right order where they differ by this
+ * part: its errors are below d 2^-42. */
+#define APART (1 + 0x1p-16)
+
+/* Rows whose centre is the same for certain get their distance; the numbers of the others. */
+static uint32_t confirm(const NearCenters *c, const NearRows *rows, const Found *to, uint32_t *open) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < rows->n; i++) {
+    uint32_t k = to->index[i];
+    double lower = to->lower[i];
+    open[n] = i;
+    if (lower > 0x1p-60 && k < c->k) {
+      to->distance2[i] = near_distance(rows, i, rows->direct ? 0 : near_square(rows, i),
+                                       c->c + (size_t)k * c->d, c->cc[k]);
+      n += !(to->distance2[i] * APART < lower * lower);
+    } else {
+      n++;
+    }
+  }
+  return n;
+}
+
+/* Rows at[0 .. n), one behind the other. */
+static bool pick(const NearRows *rows, const uint32_t *at, uint32_t n, Arena *scratch, NearRows *out) {
+  size_t d = rows->d, entries = 0;
+  *out = *rows;
+  out->n = n;
+  for (uint32_t i = 0; i < n && !rows->a; i++)
+    entries += rows->ptr[at[i] + 1] - rows->ptr[at[i]];
+  double *v = arena_room64(scratch, ((rows->a ? n * d : entries) + 1) * sizeof *v);
+  if (rows->a) {
+    for (uint32_t i = 0; i < n && v; i++)
+      memcpy(v + i * d, rows->a + at[i] * d, d * sizeof *v);
+    out->a = v;
+    return v != NULL;
+  }
+  uint32_t *ptr = arena_room64(scratch, (n + (size_t)1) * sizeof *ptr),
+           *col = arena_room64(scratch, (entries + 1) * sizeof *col);
+  if (!v || !ptr || !col)
+    return false;
+  ptr[0] = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    uint32_t from = rows->ptr[at[i]], many = rows->ptr[at[i] + 1] - from;
+    memcpy(col + ptr[i], rows->col + from, many * sizeof *col);
+    memcpy(v + ptr[i], rows->val + from, many * sizeof *v);
+    ptr[i + 1] = ptr[i] + many;
+  }
+  out->ptr = ptr;
+  out->col = col;
+  out->val = v;
+  return true;
+}
+
+void near_find_again(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index,
+                     double *distance2, float *lower) {
+  Found to = {.index = index, .distance2 = distance2, .lower = lower};
+  uint32_t *open = arena_room64(scratch, (rows->n + (size_t)1) * sizeof *open), n = rows->n;
+  NearRows few = *rows;
+  if (open && !c->exact)
+    n = confirm(c, rows, &to, open);
+  Found of = to;
+  if (n && n < rows->n) {
+    of = (Found){.index = arena_room64(scratch, n * sizeof *of.index),
+                 .distance2 = arena_room64(scratch, n * sizeof *of.distance2),
+                 .lower = arena_room64(scratch, n * sizeof *of.lower)};
+    if (!of.index || !of.distance2 || !of.lower || !pick(rows, open, n, scratch, &few)) {
+      of = to; /* all of them, then */
+      few = *rows;
+    }
+  }
+  if (n)
+    find(c, &few, scratch, &of);
+  for (uint32_t i = 0; i < n && of.index != index; i++) {
+    index[open[i]] = of.index[i];
+    distance2[open[i]] = of.distance2[i];
+    lower[open[i]] = of.lower[i];
+  }
 }

@@ -6,7 +6,11 @@
  * Finding it is fast all the same: products of rows and centres in single precision, moved to the middle of
  * the centres and scaled, rule out every centre whose distance is above the least by more than twice the
  * largest possible error; mostly one is left. Only where several are left, and for the winner, distances are
- * computed in double precision. */
+ * computed in double precision.
+ *
+ * Of rows that were looked at before, with centres that have moved little, most need one distance only
+ * (G. Hamerly, "Making k-means even faster", 2010): that to the centre that was nearest, where it is below
+ * what all others must have at least. */
 #ifndef STDLIB_CLUSTER_NEAREST_H
 #define STDLIB_CLUSTER_NEAREST_H
 
@@ -48,6 +52,11 @@ void near_free(NearCenters *c);
  * bits. */
 void near_find(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index,
                double *distance2);
+/* The same for rows of which something is known: where lower[i] > 0, every centre but index[i] is farther
+ * away than lower[i], which is no squared distance. Afterwards lower[i] is such a number for the new
+ * index[i], or -1: nothing is known. What is known saves work, and changes no answer. */
+void near_find_again(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index,
+                     double *distance2, float *lower);
 /* The squared distance of row i from a point of d numbers and squared length cc. uu: of the row. */
 double near_distance(const NearRows *rows, uint32_t i, double uu, const double *c, double cc);
 /* The same of all rows, whose squared lengths are uu. */

@@ -61,7 +61,7 @@ Status cluster_rows(const ClusterSpace *s, const Matrix *x, uint32_t from, uint3
                     NearRows *out, Err *e) {
   size_t d = s->d, first = s->sparse ? x->ptr[from] : from * d;
   size_t values = s->sparse ? x->ptr[from + n] - first : n * d;
-  double *restrict u = arena_alloc64(a, (values + 1) * sizeof *u);
+  double *restrict u = arena_room64(a, (values + 1) * sizeof *u);
   uint32_t *ptr = s->sparse ? arena_alloc(a, ((size_t)n + 1) * sizeof *ptr) : NULL;
   if (!u || (s->sparse && !ptr))
     return err_memory(e);
@@ -93,7 +93,7 @@ static bool gather(const Matrix *x, const uint32_t *at, uint32_t n, Arena *a, Ma
     entries += x->ptr[at[i] + 1] - x->ptr[at[i]];
   *out = (Matrix){.n = n, .d = x->d};
   if (!x->ptr) {
-    out->a = arena_alloc64(a, ((size_t)n * x->d + 1) * sizeof *out->a);
+    out->a = arena_room64(a, ((size_t)n * x->d + 1) * sizeof *out->a);
     for (uint32_t i = 0; i < n && out->a; i++)
       memcpy(out->a + (size_t)i * x->d, x->a + (size_t)at[i] * x->d, x->d * sizeof *out->a);
     return out->a != NULL;

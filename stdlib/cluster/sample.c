@@ -28,7 +28,7 @@ void cluster_sample_par(const ClusterSpace *s, uint64_t key, uint32_t count, con
   buf_u32(par, count);
   buf_u8(par, centers != NULL);
   if (centers)
-    cluster_assign_par(s, centers, false, par);
+    cluster_assign_par(s, centers, false, NULL, par);
   else
     cluster_space_put(s, par);
 }

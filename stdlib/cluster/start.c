@@ -201,7 +201,7 @@ static Status lloyd(const Trial *t, uint32_t k, double *inertia, Err *e) {
   for (uint32_t i = 0; i < LLOYD_MAX && !st && (step.shift2 > 0 || step.reseeded); i++) {
     Buf par = {0};
     NearRows centers = {.n = k, .d = t->rows.d, .a = t->c};
-    cluster_assign_par(&t->space, &centers, true, &par);
+    cluster_assign_par(&t->space, &centers, true, NULL, &par);
     void *p = par.bad ? NULL : cluster_assign.open(buf_bytes(&par), e);
     buf_free(&par);
     st = p ? one_step(t, p, t->c, k, inertia, &step, e) : err_memory(e);

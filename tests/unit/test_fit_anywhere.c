@@ -128,7 +128,7 @@ static void clusters(Buf *b, int number, bool wide, int metric) {
   values(b, false, wide);
   buf_printf(b, "%s%s  estimator \"kmeans\"\n", slots, third);
   buf_printf(b, "  set \"k\" 5\n  set \"metric\" %d\n  set \"start\" 0\n  set \"restarts\" 2\n", metric);
-  buf_printf(b, "  set \"max_iterations\" 4\n  set \"tolerance\" 1e-4\n  fitted $%d\n  task cluster\n}\n",
+  buf_printf(b, "  set \"max_iterations\" 12\n  set \"tolerance\" 1e-4\n  fitted $%d\n  task cluster\n}\n",
              number);
   buf_printf(b, "evaluate \"m%d.test\" from \"d.rows\" part 1 {\n", number);
   int n = values(b, false, wide);

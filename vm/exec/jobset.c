@@ -222,6 +222,7 @@ static Status cut_panel(JobSet *s, const Panel *p, Mask *m, Panel *out, Matrix *
   out->fold = p->fold ? s->fold : NULL;
   out->weight = p->weight ? s->weight : NULL;
   out->y = p->y ? s->y : NULL;
+  out->notes = NULL; /* its rows are others */
   if (p->x) {
     out->x = x;
     return pick_matrix(s, p->x, n, x, e);

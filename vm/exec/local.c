@@ -24,6 +24,7 @@ typedef struct Local {
   Executor x; /* first: an Executor * is a Local * */
   Home home;
   Store store;
+  NoteRoom room; /* of what passes note of rows in the store */
   Worker **worker; /* threads of them, made when first needed */
   bool opened;
 } Local;
@@ -623,8 +624,10 @@ static Status hands_new(Local *l, Scan *s, uint32_t n, Hand *hand, Err *e) {
   for (uint32_t i = 0; i < n && !st; i++) {
     if (!l->worker[i])
       st = worker_new(l->home.p, &l->home.env, l->home.lim.cancel, &l->worker[i], e);
-    if (!st)
+    if (!st) {
       worker_jit(l->worker[i], l->home.lim.jit);
+      worker_notes(l->worker[i], &l->room);
+    }
     if (!st && s->jobs && !hand[i].jobs)
       st = jobset_new(s->jobs, &hand[i].jobs, e);
     hand[i].s = s;
@@ -774,7 +777,8 @@ static Status local_open(Executor *x, Bytes text, const Registry *r, const Limit
   l->worker = mem_alloc(l->home.lim.threads * sizeof *l->worker);
   if (!l->worker)
     return err_memory(e);
-  /* the other half: blocks in flight, partials, libraries */
+  atomic_init(&l->room.left, (long long)(home_memory(&l->home.lim) / NOTES_SHARE));
+  /* the other half: blocks in flight, partials, notes, libraries */
   return store_init(&l->store, l->home.p->nstage, ir_kept(l->home.p), home_memory(&l->home.lim) / 2, e);
 }
 

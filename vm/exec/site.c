@@ -13,11 +13,13 @@
 #include "vm/exec/answer.h"
 #include "vm/exec/home.h"
 #include "vm/exec/shelf.h"
+#include "vm/notes.h"
 #include "vm/written.h"
 
 struct Site {
   Home home;
   Shelf shelf;
+  NoteRoom room;        /* of what passes note of rows on the shelf */
   char *scratch;
   uint64_t *fitted;     /* versions, by number */
   uint64_t *version;    /* of sources, by stage */
@@ -47,7 +49,8 @@ static Status make(Site *s, Bytes program, const Registry *reg, uint64_t memory,
   s->input = mem_alloc((p->nstage + 1) * sizeof *s->input);
   if (!s->fitted || !s->version || !s->source || !s->input || !s->scratch)
     return err_memory(e);
-  s->shelf_made = shelf_init(&s->shelf, memory, s->scratch, e) == ST_OK;
+  atomic_init(&s->room.left, (long long)(memory / NOTES_SHARE));
+  s->shelf_made = shelf_init(&s->shelf, memory - memory / NOTES_SHARE, s->scratch, e) == ST_OK;
   if (s->shelf_made && !pthread_mutex_init(&s->lock, NULL)) {
     s->locks_made = !pthread_cond_init(&s->left, NULL);
     if (!s->locks_made)
@@ -221,7 +224,9 @@ static Status take_worker(Site *s, Worker **out, Err *e) {
   pthread_mutex_lock(&s->lock);
   *out = s->nidle ? s->idle[--s->nidle] : NULL;
   pthread_mutex_unlock(&s->lock);
-  return *out ? ST_OK : worker_new(s->home.p, &s->home.env, NULL, out, e);
+  if (!*out && worker_new(s->home.p, &s->home.env, NULL, out, e) == ST_OK)
+    worker_notes(*out, &s->room);
+  return e->code;
 }
 
 static void give_worker(Site *s, Worker *w) {

@@ -279,8 +279,10 @@ Status worker_unit(Worker *w, uint32_t train_stage, const Block *rows, uint32_t 
 /* ---- Jobs over units ---- */
 
 /* Panels of a unit's matrix are views into it; each goes to all stages that learn from it. */
-static Status map_matrix(Worker *w, const Mapped *m, int32_t matrix, JobSet *s, const Block *b, Ctx *ctx) {
+static Status map_matrix(Worker *w, const Mapped *m, int32_t matrix, JobSet *s, Block *b, Ctx *ctx) {
   Status st = ST_OK;
+  Notes notes;
+  notes_take(&notes, b, m->matrix[matrix].keep ? w->room : NULL);
   for (uint32_t r = 0; r < b->n && !st; r += PANEL_ROWS) {
     uint32_t n = b->n - r < PANEL_ROWS ? b->n - r : PANEL_ROWS;
     Matrix x = *b->x;
@@ -296,7 +298,9 @@ static Status map_matrix(Worker *w, const Mapped *m, int32_t matrix, JobSet *s, 
                .fold = b->fold ? b->fold + r : NULL,
                .weight = b->weight ? b->weight + r : NULL,
                .x = &x,
-               .y = b->y ? b->y + r : NULL};
+               .y = b->y ? b->y + r : NULL,
+               .notes = &notes};
+    notes.row = r;
     for (uint32_t i = 0; i < m->of.n && !st; i++) {
       if (m->uses[i] != matrix)
         continue;
@@ -304,6 +308,7 @@ static Status map_matrix(Worker *w, const Mapped *m, int32_t matrix, JobSet *s, 
       st = jobset_panel(s, i, &p, ctx);
     }
   }
+  notes_put(&notes, b);
   return st;
 }
 

@@ -15,6 +15,7 @@
 #include "vm/exec.h"
 #include "vm/exec/tree.h"
 #include "vm/interp.h"
+#include "vm/notes.h"
 
 /* positions of a unit; units of a block, of a quarter */
 enum { UNIT = 4 * CHUNK, UNITS = BLOCK / UNIT, QUARTER = UNITS / 4 };
@@ -26,6 +27,7 @@ typedef struct Worker Worker;
 Status worker_new(const Program *p, const Env *env, const atomic_bool *cancel, Worker **out, Err *e);
 void worker_free(Worker *w);
 void worker_jit(Worker *w, struct Jit *jit); /* programs may be compiled; before the first of them is run */
+void worker_notes(Worker *w, NoteRoom *room); /* for what passes note of rows; NULL: they may not */
 void worker_look(Worker *w, bool look); /* only look for bad rows: programs run, jobs do not */
 void worker_forget(Worker *w); /* drops what was prepared for stages: a fitted value has changed */
 

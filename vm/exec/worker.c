@@ -69,6 +69,10 @@ void worker_jit(Worker *w, struct Jit *jit) {
   w->jit = jit;
 }
 
+void worker_notes(Worker *w, struct NoteRoom *room) {
+  w->room = room;
+}
+
 void worker_look(Worker *w, bool look) {
   w->look = look;
 }

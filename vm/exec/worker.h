@@ -52,6 +52,7 @@ struct Worker {
   const Env *env;
   const atomic_bool *cancel;
   struct Jit *jit;
+  NoteRoom *room;
   Prepared *stage;
   Joint **joint;         /* by the stage that the others run with; NULL: not needed yet */
   Keeper *keeper[IR_KEPT_MOST + 1]; /* by number; NULL: not needed yet */
