@@ -252,6 +252,63 @@ static void snappy(void **state) {
   }
 }
 
+/* Tags of all kinds that make `nout` bytes, at `in`; what they make, byte by byte, at `out`. */
+static size_t snappy_make(uint64_t seed, uint8_t *in, uint8_t *out, size_t nout) {
+  uint8_t *p = in;
+  size_t n = 0;
+  for (size_t v = nout; v > 127 || (*p++ = (uint8_t)v, 0); v >>= 7)
+    *p++ = (uint8_t)(v | 128);
+  for (uint64_t k = 0; n < nout; k++) {
+    uint64_t w = rng_word(seed, k);
+    uint32_t kind = n ? (uint32_t)w & 3 : 0, most = kind == 1 ? 11 : 64, back = (uint32_t)(w >> 32);
+    uint32_t len = 4 + (uint32_t)(w >> 8 & 63) % (most - 3);
+    if (kind == 0 && w >> 24 & 1)
+      len = 1 + (uint32_t)(w >> 8 & 127);
+    if (kind && len > nout - n)
+      kind = 0;
+    len = len > nout - n ? (uint32_t)(nout - n) : len;
+    back = 1 + back % (w >> 25 & 1 ? 20 : kind == 1 ? 2047 : 60000);
+    back = back > n ? (uint32_t)n : back;
+    if (kind == 0 && len > 60)
+      *p++ = 60 << 2, *p++ = (uint8_t)(len - 1);
+    else if (kind == 1)
+      *p++ = (uint8_t)(back >> 8 << 5 | (len - 4) << 2 | 1), *p++ = (uint8_t)back;
+    else
+      *p++ = (uint8_t)((len - 1) << 2 | kind);
+    for (uint32_t i = 0; kind > 1 && i < (kind == 2 ? 2 : 4); i++)
+      *p++ = (uint8_t)(back >> (8 * i));
+    for (uint32_t i = 0; i < len; i++, n++) {
+      out[n] = kind ? out[n - back] : (uint8_t)(w >> (i & 31));
+      if (!kind)
+        *p++ = out[n];
+    }
+  }
+  return (size_t)(p - in);
+}
+
+/* Long enough for what looks at many bytes at once; and the same with bytes that are wrong. */
+static void snappy_long(void **state) {
+  (void)state;
+  enum { MOST = 3000, BEHIND = 64 };
+  uint8_t *want = malloc(MOST);
+  for (uint64_t k = 0; k < 3000; k++) {
+    size_t n = rng_word(99, k) % MOST;
+    uint8_t *in = malloc(3 * MOST), *out = malloc(n + BEHIND), *exact;
+    size_t m = snappy_make(k, in, want, n);
+    exact = malloc(m); /* no byte behind it */
+    memcpy(exact, in, m);
+    assert_true(snappy_decode(exact, m, out, n));
+    assert_memory_equal(out, want, n);
+    for (uint32_t i = 0; i < 4 && m > 2; i++)
+      exact[2 + rng_word(k, i) % (m - 2)] ^= (uint8_t)(1 + (rng_word(k, i) >> 40) % 255);
+    snappy_decode(exact, m, out, n);
+    free(in);
+    free(out);
+    free(exact);
+  }
+  free(want);
+}
+
 /* ---- Pages that become much larger than they are ---- */
 
 typedef struct Bomb { /* a page of zeros, and what its header says */
@@ -338,6 +395,7 @@ int main(void) {
                                      cmocka_unit_test(columns_of_several),
                                      cmocka_unit_test(columns_of_changed),
                                      cmocka_unit_test(snappy),
+                                     cmocka_unit_test(snappy_long),
                                      cmocka_unit_test(bombs)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -26,6 +26,85 @@ static inline void copy_back(uint8_t *out, uint32_t back, uint32_t n) {
   }
 }
 
+/* What each tag says, in one word: the bytes that it stands for (7 bits), the upper bits of a distance where
+ * they are in a distance (bits 8 to 10), whether it is a literal (bit 15), the bits of the distance behind the
+ * tag (6), and how far the next tag is (from bit 24 on). 0: a literal whose length is behind the tag. */
+#define WORD(n, high, whole, bits, next) ((n) | (high) << 8 | (whole) << 15 | (bits) << 16 | (next) << 24)
+#define LITERAL(t) ((t) >> 2 < 60 ? WORD(((t) >> 2) + 1, 0, 1, 0, ((t) >> 2) + 2) : 0)
+#define NEAR(t) WORD(((t) >> 2 & 7) + 4, (t) >> 5, 0, 8, 2)
+#define FAR(t, bytes) WORD(((t) >> 2) + 1, 0, 0, 8 * (bytes), (bytes) + 1)
+#define FOUR(t) LITERAL(t), NEAR((t) + 1), FAR((t) + 2, 2), FAR((t) + 3, 4)
+#define TAGS_16(t) FOUR(t), FOUR((t) + 4), FOUR((t) + 8), FOUR((t) + 12)
+#define TAGS_64(t) TAGS_16(t), TAGS_16((t) + 16), TAGS_16((t) + 32), TAGS_16((t) + 48)
+static const uint32_t says[256] = {TAGS_64(0), TAGS_64(64), TAGS_64(128), TAGS_64(192)};
+
+enum { AHEAD = 128 }; /* more bytes than a tag takes, or a copy that goes too far */
+
+/* Tags at *in, as long as AHEAD bytes are left on either side. Literals and copies are the same steps: which
+ * of them comes next cannot be foreseen. Stops at what is rare, or wrong. */
+static void decode_most(const uint8_t **in, const uint8_t *end, const uint8_t *out, uint8_t **to,
+                        const uint8_t *oend) {
+  const uint8_t *p = *in;
+  uint8_t *o = *to;
+  while (end - p > AHEAD && oend - o > AHEAD) {
+    uint32_t t = says[*p], len = t & 127, literal = t >> 15 & 1, word;
+    memcpy(&word, p + 1, 4);
+    uint32_t back = (word & (uint32_t)((UINT64_C(1) << (t >> 16 & 63)) - 1)) + (t & 0x700);
+    uintptr_t whole = (uintptr_t)0 - literal;
+    const uint8_t *from = (const uint8_t *)((((uintptr_t)o - back) & ~whole) | ((uintptr_t)(p + 1) & whole));
+    if ((!t) | ((!literal) & ((back < 16) | (back > (size_t)(o - out)))))
+      break;
+    memcpy(o, from, 16);
+    if (len > 16) {
+      memcpy(o + 16, from + 16, 16);
+      memcpy(o + 32, from + 32, 16);
+      memcpy(o + 48, from + 48, 16);
+    }
+    o += len;
+    p += t >> 24;
+  }
+  *in = p;
+  *to = o;
+}
+
+/* The tag at *in, whatever it is. */
+static bool decode_one(const uint8_t **in, const uint8_t *end, const uint8_t *out, uint8_t **to,
+                       const uint8_t *oend) {
+  const uint8_t *p = *in;
+  uint32_t tag = *p++, len = (tag >> 2) + 1, more = (tag & 3) == 3 ? 4 : tag & 3;
+  bool literal = !(tag & 3);
+  if (literal && len > 60)
+    more = len - 60;
+  if (more > (size_t)(end - p))
+    return false;
+  uint32_t said = little(p, more);
+  p += more;
+  if ((tag & 3) == 1) {
+    len = (tag >> 2 & 7) + 4;
+    said |= tag >> 5 << 8;
+  }
+  if (literal && more) {
+    if (said == UINT32_MAX)
+      return false;
+    len = said + 1;
+  }
+  if (len > (size_t)(oend - *to))
+    return false;
+  if (literal) {
+    if (len > (size_t)(end - p))
+      return false;
+    memcpy(*to, p, len);
+    p += len;
+  } else {
+    if (!said || said > (size_t)(*to - out))
+      return false;
+    copy_back(*to, said, len);
+  }
+  *to += len;
+  *in = p;
+  return true;
+}
+
 bool snappy_decode(const uint8_t *in, size_t n, uint8_t *out, size_t nout) {
   const uint8_t *end = in + n;
   Thrift t = {in, end, false}; /* its varint is the same */
@@ -34,40 +113,9 @@ bool snappy_decode(const uint8_t *in, size_t n, uint8_t *out, size_t nout) {
   const uint8_t *p = t.p;
   uint8_t *o = out, *oend = out + nout;
   while (p < end) {
-    uint32_t tag = *p++, len, more;
-    if (!(tag & 3)) {
-      len = (tag >> 2) + 1;
-      more = len > 60 ? len - 60 : 0;
-      if (more > (size_t)(end - p))
-        return false;
-      if (more) {
-        len = little(p, more);
-        if (len == UINT32_MAX)
-          return false;
-        len++;
-      }
-      p += more;
-      if (len > (size_t)(end - p) || len > (size_t)(oend - o))
-        return false;
-      memcpy(o, p, len);
-      p += len;
-      o += len;
-      continue;
-    }
-    more = (tag & 3) == 3 ? 4 : tag & 3;
-    if (more > (size_t)(end - p))
+    decode_most(&p, end, out, &o, oend);
+    if (!decode_one(&p, end, out, &o, oend))
       return false;
-    uint32_t back = little(p, more);
-    len = (tag >> 2) + 1;
-    if ((tag & 3) == 1) {
-      len = (tag >> 2 & 7) + 4;
-      back |= (tag >> 5) << 8;
-    }
-    p += more;
-    if (!back || back > (size_t)(o - out) || len > (size_t)(oend - o))
-      return false;
-    copy_back(o, back, len);
-    o += len;
   }
   return o == oend;
 }
