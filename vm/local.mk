@@ -28,12 +28,12 @@ libvm_a_SOURCES = \
   vm/interp/op_check.c vm/interp/op_cmp.c vm/interp/op_const.c vm/interp/op_curve.c vm/interp/op_dict.c \
   vm/interp/op_key.c vm/interp/op_num.c vm/interp/op_sparse.c vm/interp/op_str.c vm/interp/op_text.c \
   vm/interp/op_time.c vm/interp/op_vec.c vm/interp/op_vector.c vm/interp/parts.h vm/interp/shape.c \
-  vm/interp/step.c vm/interp/words.c vm/interp/words.h vm/ir.h vm/ir/kept.c vm/ir/names.h vm/ir/ops.c \
-  vm/ir/print.c vm/ir/read.c vm/ir/same.c vm/ir/verify.c vm/ir/zone.c vm/jit.h vm/jit/code.h \
-  vm/jit/divide.h vm/jit/nodes.c vm/jit/parts.h vm/jit/plan.c vm/jit/run.c vm/jit/service.c vm/notes.c \
-  vm/notes.h vm/ops.def vm/ops.h vm/paired.h vm/run.h vm/run/digest.c vm/run/eval.c vm/run/paired.c \
-  vm/run/parts.h vm/run/run.c vm/run/scan.c vm/run/score.c vm/run/train.c vm/score.h vm/shape.h vm/site.h \
-  vm/spark.h vm/written.h
+  vm/interp/step.c vm/interp/words.c vm/interp/words.h vm/interp/words_512.c vm/ir.h vm/ir/kept.c \
+  vm/ir/names.h vm/ir/ops.c vm/ir/print.c vm/ir/read.c vm/ir/same.c vm/ir/verify.c vm/ir/zone.c vm/jit.h \
+  vm/jit/code.h vm/jit/divide.h vm/jit/nodes.c vm/jit/parts.h vm/jit/plan.c vm/jit/run.c vm/jit/service.c \
+  vm/notes.c vm/notes.h vm/ops.def vm/ops.h vm/paired.h vm/run.h vm/run/digest.c vm/run/eval.c \
+  vm/run/paired.c vm/run/parts.h vm/run/run.c vm/run/scan.c vm/run/score.c vm/run/train.c vm/score.h \
+  vm/shape.h vm/site.h vm/spark.h vm/written.h
 libkernel_a_SOURCES = \
   vm/kernel/chance.c vm/kernel/chance.h vm/kernel/dot.c vm/kernel/dot.h vm/kernel/math.c vm/kernel/math.h \
   vm/kernel/math_inline.h vm/kernel/math_trig.h vm/kernel/rows.c vm/kernel/rows.h

@@ -5,6 +5,7 @@
 #include "tests/unit/interp_kit.h"
 
 #include "base/unicode.h"
+#include "vm/interp/words.h"
 
 enum { ROWS = 7 }; /* no more than a panel of a hostile build has */
 
@@ -81,6 +82,60 @@ static void test_tokenize(void **state) {
   }
   interp_free(t);
   kit_free(k);
+}
+
+/* ASCII is read 64 bytes at once, or more; another character makes it go one by one. */
+static void same_words(TextWords *a, TextWords *b, const char *s, uint32_t n, bool lower, uint32_t min) {
+  char *exact = malloc(n + 1), *other = malloc(n + 4);
+  memcpy(exact, s, n);
+  memcpy(other, s, n);
+  memcpy(other + n, " \xc3\xa4", 3);
+  int64_t m = words_find(a, (Str){exact, n}, lower, min), k = words_find(b, (Str){other, n + 3}, lower, min);
+  assert_int_equal(m + (min == 1), k);
+  for (int64_t i = 0; i < m; i++) {
+    uint32_t len = a->at[2 * i + 1] - a->at[2 * i];
+    assert_int_equal(a->at[2 * i], b->at[2 * i]);
+    assert_int_equal(len, b->at[2 * i + 1] - b->at[2 * i]);
+    assert_memory_equal(a->low + a->at[2 * i], b->low + b->at[2 * i], len);
+  }
+  free(exact);
+  free(other);
+}
+
+static void test_ascii(void **state) {
+  (void)state;
+  static const char few[] = "aZ_09 .", all[] = "@AZ[`az{/09:_^\x01\x7f \n";
+  TextWords a = {0}, b = {0};
+  char s[400];
+  for (uint32_t k = 0; k < 4000; k++) {
+    uint64_t w = rng_word(7, k);
+    uint32_t n = (uint32_t)(w % (sizeof s));
+    for (uint32_t i = 0; i < n; i++) {
+      uint64_t c = rng_word(w, i);
+      s[i] = k % 3 == 0 ? few[c % 7] : k % 3 == 1 ? all[c % (sizeof all - 1)] : c % 9 ? 'q' : ' ';
+    }
+    for (uint32_t min = 1; min < 8; min += min)
+      same_words(&a, &b, s, n, k & 1, min);
+  }
+  words_free(&a);
+  words_free(&b);
+}
+
+static void test_sorted_keys(void **state) {
+  (void)state;
+  for (uint32_t k = 0; words_have_512() && k < 20 * KEYS_512; k++) {
+    uint32_t n = 1 + k % KEYS_512, *in = malloc(n * sizeof *in), out[KEYS_512], bits = 1 + k / KEYS_512;
+    uint32_t want[KEYS_512];
+    for (uint32_t i = 0; i < n; i++) {
+      uint32_t x = in[i] = (uint32_t)(rng_word(k, i) & ((UINT64_C(1) << bits) - 1)), j = i;
+      for (; j && want[j - 1] > x; j--)
+        want[j] = want[j - 1];
+      want[j] = x;
+    }
+    keys_sort_512(in, n, out);
+    assert_memory_equal(out, want, n * sizeof *want);
+    free(in);
+  }
 }
 
 static void test_lists(void **state) {
@@ -416,6 +471,7 @@ static void test_wrong(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_ascii),      cmocka_unit_test(test_sorted_keys),
       cmocka_unit_test(test_tokenize),   cmocka_unit_test(test_lists),      cmocka_unit_test(test_counts),
       cmocka_unit_test(test_counted),    cmocka_unit_test(test_vocabulary), cmocka_unit_test(test_arithmetic),
       cmocka_unit_test(test_hashed),     cmocka_unit_test(test_wrong),

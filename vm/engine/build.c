@@ -99,7 +99,7 @@ static Dict *take_dict(StrTable *t, size_t *bytes) {
   d->off = t->off;
   d->bytes = t->bytes;
   atomic_init(&d->refs, 1);
-  *bytes += sizeof *d + (t->cap + 1) * sizeof *t->off + t->capbytes;
+  *bytes += sizeof *d + (t->n + (size_t)1) * sizeof *t->off + t->nbytes; /* the rest was never touched */
   t->off = NULL;
   t->bytes = NULL;
   return d;

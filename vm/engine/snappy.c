@@ -27,7 +27,7 @@ static inline void copy_back(uint8_t *out, uint32_t back, uint32_t n) {
 }
 
 /* What each tag says, in one word: the bytes that it stands for (7 bits), the upper bits of a distance where
- * they are in a distance (bits 8 to 10), whether it is a literal (bit 15), the bits of the distance behind the
+ * they are in the tag (bits 8 to 10), whether it is a literal (bit 15), the bits of the distance behind the
  * tag (6), and how far the next tag is (from bit 24 on). 0: a literal whose length is behind the tag. */
 #define WORD(n, high, whole, bits, next) ((n) | (high) << 8 | (whole) << 15 | (bits) << 16 | (next) << 24)
 #define LITERAL(t) ((t) >> 2 < 60 ? WORD(((t) >> 2) + 1, 0, 1, 0, ((t) >> 2) + 2) : 0)

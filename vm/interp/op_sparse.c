@@ -31,6 +31,7 @@ typedef struct Sparse {
   Map index;         /* count_vector of a constant vocabulary: word -> element */
   const Map *levels; /* that, or the one of the fitted vocabulary */
   DictMap map;       /* hashed of strings */
+  bool wide;         /* words_have_512() */
   double value[COUNTS]; /* what a count becomes: sublinear */
 } Sparse;
 
@@ -76,6 +77,7 @@ Status prepare_sparse(Step *s, Err *e) {
     return err_memory(e);
   s->state = w;
   s->drop = sparse_drop;
+  w->wide = words_have_512();
   for (uint32_t i = 0; i < COUNTS; i++)
     w->value[i] = i;
   for (uint32_t i = 1; i < COUNTS && is_binary(s); i++)
@@ -166,7 +168,9 @@ static void sort_digits(Sparse *w, const uint32_t *in, uint32_t n, uint32_t bits
 
 /* n > 0 keys below 2^bits to w->key, and one behind them that is another than the last. */
 static void sort_keys(Sparse *w, const uint32_t *in, uint32_t n, uint32_t bits) {
-  if (n <= FEW || bits == 0) {
+  if (w->wide && n <= KEYS_512) {
+    keys_sort_512(in, n, w->key);
+  } else if (n <= FEW || bits == 0) {
     memcpy(w->key, in, n * sizeof *in);
     insert_keys(w->key, n);
   } else if (n > 1 << SPREAD || !spread_keys(w, in, n, bits)) {

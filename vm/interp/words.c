@@ -29,8 +29,9 @@ static bool make_room(TextWords *x, size_t n) {
   if (2 * cap + 2 * WORDS_PAD > UINT32_MAX)
     return false;
   words_free(x);
+  x->wide = words_have_512();
   x->low = mem_alloc(2 * cap + 2 * WORDS_PAD);
-  x->at = mem_alloc((cap + 2) * sizeof *x->at);
+  x->at = mem_alloc((cap + 2 + WORDS_PAD) * sizeof *x->at);
   x->cap = x->low && x->at ? cap : 0;
   return x->cap > 0;
 }
@@ -140,6 +141,9 @@ int64_t words_find(TextWords *x, Str text, bool lower, uint32_t min) {
   bool ascii;
   if (!make_room(x, text.n))
     return -1;
+  int64_t found = x->wide ? words_find_512(x, text, lower, min) : -1;
+  if (found >= 0)
+    return found;
   uint32_t n = find_edges(x, fold_text(x, text, lower, &ascii));
   return min > 1 ? leave_out_short(x, n, min, ascii) : n;
 }

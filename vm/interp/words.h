@@ -16,11 +16,19 @@ typedef struct TextWords {
   char *low;     /* the text: what is in no word is 0, the rest in lower case where that is wanted */
   uint32_t *at;
   size_t cap;    /* bytes of text that there is room for */
+  bool wide;     /* words_have_512() */
 } TextWords;
 
 /* Number of words; -1: memory. */
 int64_t words_find(TextWords *x, Str text, bool lower, uint32_t min);
 void words_free(TextWords *x);
+
+/* words_512.c, where words_have_512(): words_find of a text for which there is room, -1 where it is not
+ * ASCII; n keys, KEYS_512 at most, sorted to `out`, with room for 16, 32, 64, 128 or 256. */
+enum { KEYS_512 = 256 };
+bool words_have_512(void);
+int64_t words_find_512(TextWords *x, Str text, bool lower, uint32_t min);
+void keys_sort_512(const uint32_t *in, uint32_t n, uint32_t *out);
 
 /* The first n of them, one behind the other. */
 static inline size_t words_bytes(const TextWords *x, uint32_t n) {
