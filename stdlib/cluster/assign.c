@@ -135,8 +135,10 @@ static bool notes_begin(const AssignPar *p, const Panel *panel, RowNotes *n) {
   memcpy(&n->places, v, sizeof n->places);
   memcpy(v, &p->places, sizeof p->places); /* from here on true of every row, seen or not */
   if (n->places == 0 || n->places != p->moved.since) {
-    for (size_t i = 0; i < rows; i++)
+    for (size_t i = 0; i < rows; i++) {
       n->lower[i] = -1;
+      n->index[i] = 0;
+    }
     return true;
   }
   /* each rounded number is off by a part of 2^-24, and made smaller by more */
@@ -281,6 +283,8 @@ static Status assign_map(const void *par, const Panel *all, void *partial, Ctx *
     st = cluster_rows(&p->space, panel.x, from, n, &a, &rows, ctx->err);
     if (st)
       break;
+    if (panel.x->a && from + 2 * piece <= panel.n)
+      rows.ahead = panel.x->a + (size_t)(from + piece) * panel.x->d;
     if (noted)
       near_find_again(&p->centers, &rows, &a, notes.index + from, distance2, notes.lower + from);
     else

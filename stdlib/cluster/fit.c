@@ -3,8 +3,9 @@
  *
  *   linear.moments      place, size and variance of the columns; is there anything to learn from?
  *   start = kmeans_parallel (B. Bahmani et al., "Scalable k-means++", 2012)
+ *     one row, in the same scan
  *     few rows: one cluster.sample that takes them all as candidates
- *     else      one row, then ROUNDS times rows far from those so far; then cluster.assign weighs the
+ *     else      ROUNDS times rows far from those so far; then cluster.assign weighs the
  *               candidates. From the second round on a random part of the rows stands for all of them:
  *               rows that count alone were drawn in the first
  *   start = random      k rows for each restart
@@ -182,9 +183,8 @@ static ClusterSpace part_space(const ClusterFit *f) {
   return s;
 }
 
-static Status ask_draw(ClusterFit *f, Jobs *jobs, const char *what, uint32_t number, uint32_t count, bool far,
-                       Err *e) {
-  ClusterSpace space = far && number > 0 ? part_space(f) : f->space;
+static Status ask_draw(ClusterFit *f, Jobs *jobs, const ClusterSpace *space, const char *what,
+                       uint32_t number, uint32_t count, bool far, Err *e) {
   const ClusterPoints *p = &f->points;
   NearRows centers = {
       .n = p->x.n, .d = f->space.d, .a = p->x.a, .ptr = p->x.ptr, .col = p->x.col, .val = p->x.val};
@@ -196,23 +196,66 @@ static Status ask_draw(ClusterFit *f, Jobs *jobs, const char *what, uint32_t num
     return err_memory(e);
   par[f->npar] = (Buf){0};
   Buf *own = &par[f->npar++];
-  cluster_sample_par(&space, purpose(f, what, number), count, far ? &centers : NULL, own);
+  cluster_sample_par(space, purpose(f, what, number), count, far ? &centers : NULL, own);
   buf_put(&job->par, own->p, own->n);
-  f->wait = WAIT_DRAW;
   return own->bad || job->par.bad ? err_memory(e) : ST_OK;
+}
+
+static Status ask_far(ClusterFit *f, Jobs *jobs, Err *e) {
+  ClusterSpace space = f->round > 0 ? part_space(f) : f->space;
+  return ask_draw(f, jobs, &space, "far", f->round++, round_draws(f), true, e);
+}
+
+static Status no_direction(const ClusterFit *f, Err *e) {
+  return err_set(e, ST_DATA, "CML0434",
+                 "With metric = cosine a row of zeros has no direction; check the features.",
+                 "model `%s` has no training row with a feature that is not 0", f->name);
 }
 
 static Status ask_start(ClusterFit *f, Jobs *jobs, Err *e) {
   Status st = ST_OK;
+  f->wait = WAIT_DRAW;
   if (f->start == START_RANDOM) {
     for (uint32_t i = 0; i < f->restarts && !st; i++)
-      st = ask_draw(f, jobs, "random", i, f->k, false, e);
+      st = ask_draw(f, jobs, &f->space, "random", i, f->k, false, e);
     return st;
   }
-  if (f->rows <= ALL_ROWS && f->rows * f->space.d <= ALL_CELLS)
-    return ask_draw(f, jobs, "all", 0, UINT32_MAX, false, e);
+  if (f->rows <= ALL_ROWS && f->rows * f->space.d <= ALL_CELLS) {
+    cluster_points_free(&f->points);
+    return ask_draw(f, jobs, &f->space, "all", 0, UINT32_MAX, false, e);
+  }
   f->rounds = ROUNDS;
-  return ask_draw(f, jobs, "first", 0, 1, false, e);
+  return f->points.x.n ? ask_far(f, jobs, e) : no_direction(f, e);
+}
+
+/* The first scan: where the rows lie, and one of them, as it is. */
+static Status ask_first(ClusterFit *f, Jobs *jobs, Err *e) {
+  ClusterSpace space = {.d = f->space.d, .sparse = f->space.sparse, .cosine = f->space.cosine, .scale = 1};
+  Job *job = jobs_add(jobs, &linear_moments);
+  if (!job)
+    return err_memory(e);
+  linear_moments_par(f->space.d, false, f->space.sparse, &job->par);
+  if (job->par.bad)
+    return err_memory(e);
+  f->wait = WAIT_MOMENTS;
+  return f->start == START_RANDOM ? ST_OK : ask_draw(f, jobs, &space, "first", 0, 1, false, e);
+}
+
+/* The row that was drawn, in the coordinates that are known now. */
+static Status take_first(ClusterFit *f, Bytes result, Err *e) {
+  const ClusterSpace *space = &f->space;
+  ClusterSample *s = cluster_sample_read(&f->par[0], result, e);
+  if (!s)
+    return e->code;
+  for (uint32_t i = 0; i < s->n; i++)
+    for (uint32_t k = 0; k < s->v[i]->n; k++) {
+      double *v = &s->v[i]->val[k];
+      *v = (*v - (space->shift ? space->shift[k] : 0)) * space->scale;
+    }
+  Status st = cluster_points_add(&f->points, space, s, e);
+  cluster_sample_free(s);
+  forget_par(f);
+  return st;
 }
 
 static Status ask_steps(ClusterFit *f, Jobs *jobs, Err *e) {
@@ -284,12 +327,6 @@ static Status runs_new(ClusterFit *f, uint32_t n, Err *e) {
   return f->run ? ST_OK : err_memory(e);
 }
 
-static Status no_direction(const ClusterFit *f, Err *e) {
-  return err_set(e, ST_DATA, "CML0434",
-                 "With metric = cosine a row of zeros has no direction; check the features.",
-                 "model `%s` has no training row with a feature that is not 0", f->name);
-}
-
 /* Candidates are there: the starts for the rows. */
 static Status from_candidates(ClusterFit *f, Jobs *jobs, Err *e) {
   size_t size = (size_t)f->k * f->space.d;
@@ -355,7 +392,7 @@ static Status take_draw(ClusterFit *f, const Buf *out, uint32_t nout, Jobs *jobs
     return from_candidates(f, jobs, e);
   if (drawn == 0 || f->round == f->rounds)
     return ask_weights(f, jobs, e);
-  return ask_draw(f, jobs, "far", f->round++, round_draws(f), true, e);
+  return ask_far(f, jobs, e);
 }
 
 static Status take_weights(ClusterFit *f, Bytes result, Jobs *jobs, Err *e) {
@@ -434,18 +471,14 @@ static Status fit_next(Iter *it, const Buf *out, uint32_t nout, Jobs *jobs, Err 
   ClusterFit *f = (ClusterFit *)it;
   if (f->wait == FINISHED)
     return ST_OK;
-  if (f->wait == WAIT_NOTHING) {
-    Job *job = jobs_add(jobs, &linear_moments);
-    if (!job)
-      return err_memory(e);
-    linear_moments_par(f->space.d, false, f->space.sparse, &job->par);
-    f->wait = WAIT_MOMENTS;
-    return job->par.bad ? err_memory(e) : ST_OK;
-  }
-  if (nout == 0)
-    return err_set(e, ST_FAULT, "CML0601", NULL, "model `%s` got no result", f->name);
+  if (f->wait == WAIT_NOTHING)
+    return ask_first(f, jobs, e);
+  if (nout < (f->wait == WAIT_MOMENTS ? 1 + f->npar : 1))
+    return err_set(e, ST_FAULT, "CML0601", NULL, "model `%s` got %u results", f->name, nout);
   if (f->wait == WAIT_MOMENTS) {
     Status st = take_moments(f, buf_bytes(&out[0]), e);
+    if (!st && f->npar)
+      st = take_first(f, buf_bytes(&out[1]), e);
     return st ? st : ask_start(f, jobs, e);
   }
   if (f->wait == WAIT_DRAW)

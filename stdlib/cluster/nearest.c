@@ -298,8 +298,8 @@ static bool find_dense(const NearCenters *c, const NearRows *rows, Arena *scratc
 }
 
 static void find(const NearCenters *c, const NearRows *rows, Arena *scratch, const Found *to) {
-  /* a handful of rows is not worth the way into single precision */
-  if (scratch && !c->exact && (rows->a ? find_dense : find_sparse)(c, rows, scratch, to))
+  /* a handful of rows, or of centres, is not worth the way into single precision */
+  if (scratch && !c->exact && c->k > 2 && (rows->a ? find_dense : find_sparse)(c, rows, scratch, to))
     return;
   for (uint32_t i = 0; i < rows->n; i++) {
     find_exactly(c, rows, i, NULL, 0, &to->index[i], &to->distance2[i]);
@@ -321,18 +321,18 @@ void near_find(const NearCenters *c, const NearRows *rows, Arena *scratch, uint3
 
 /* Rows whose centre is the same for certain get their distance; the numbers of the others. */
 static uint32_t confirm(const NearCenters *c, const NearRows *rows, const Found *to, uint32_t *open) {
-  uint32_t n = 0;
+  uint32_t n = 0, known = 0;
+  for (uint32_t i = 0; i < rows->n; i++)
+    known += to->lower[i] > 0x1p-60f;
+  if (rows->direct && known)
+    near_best_kernels()->squares(rows->a, rows->n, c->d, c->c, to->index, rows->ahead, to->distance2);
   for (uint32_t i = 0; i < rows->n; i++) {
-    uint32_t k = to->index[i];
     double lower = to->lower[i];
+    uint32_t k = to->index[i];
+    if (lower > 0x1p-60 && !rows->direct)
+      to->distance2[i] = near_distance(rows, i, near_square(rows, i), c->c + (size_t)k * c->d, c->cc[k]);
     open[n] = i;
-    if (lower > 0x1p-60 && k < c->k) {
-      to->distance2[i] = near_distance(rows, i, rows->direct ? 0 : near_square(rows, i),
-                                       c->c + (size_t)k * c->d, c->cc[k]);
-      n += !(to->distance2[i] * APART < lower * lower);
-    } else {
-      n++;
-    }
+    n += !(lower > 0x1p-60 && to->distance2[i] * APART < lower * lower);
   }
   return n;
 }
@@ -373,6 +373,7 @@ void near_find_again(const NearCenters *c, const NearRows *rows, Arena *scratch,
   Found to = {.index = index, .distance2 = distance2, .lower = lower};
   uint32_t *open = arena_room64(scratch, (rows->n + (size_t)1) * sizeof *open), n = rows->n;
   NearRows few = *rows;
+  few.ahead = NULL;
   if (open && !c->exact)
     n = confirm(c, rows, &to, open);
   Found of = to;

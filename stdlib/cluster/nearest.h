@@ -28,6 +28,7 @@ typedef struct NearRows { /* a view: dense rows, or compressed ones as in Matrix
   /* The distance is |u|^2 - 2 u c + |c|^2 where that does not cancel, the same for dense and sparse rows bit
    * by bit. direct (dense only): always the sum of squared differences, which is faster. */
   bool direct;
+  const double *ahead; /* as many dense numbers that are read next, to be fetched meanwhile; or NULL */
 } NearRows;
 
 typedef struct NearCenters {
@@ -54,7 +55,8 @@ void near_find(const NearCenters *c, const NearRows *rows, Arena *scratch, uint3
                double *distance2);
 /* The same for rows of which something is known: where lower[i] > 0, every centre but index[i] is farther
  * away than lower[i], which is no squared distance. Afterwards lower[i] is such a number for the new
- * index[i], or -1: nothing is known. What is known saves work, and changes no answer. */
+ * index[i], or -1: nothing is known. What is known saves work, and changes no answer. index[i] < k, in any
+ * case. */
 void near_find_again(const NearCenters *c, const NearRows *rows, Arena *scratch, uint32_t *index,
                      double *distance2, float *lower);
 /* The squared distance of row i from a point of d numbers and squared length cc. uu: of the row. */
@@ -70,6 +72,9 @@ typedef struct NearKernels { /* one instruction set; all give the same answers o
   void (*tile)(const float *f, uint32_t rows, uint32_t d, const float *pack, const float *first,
                uint32_t groups, float *best, float *second, uint32_t *index);
   double (*square)(const double *x, const double *y, uint32_t d); /* sum of (x - y)^2, canonical order */
+  /* the same of each row and row index[i] of c; `ahead`: as many numbers that will be read next, or NULL */
+  void (*squares)(const double *u, uint32_t rows, uint32_t d, const double *c, const uint32_t *index,
+                  const double *ahead, double *square);
   /* u = (x - shift) * scale, each operation rounded */
   void (*place)(const double *x, const double *shift, double scale, uint32_t rows, uint32_t d, double *u);
   /* f = (u - origin) * scale in single precision, and the squared length, about */

@@ -173,8 +173,20 @@ static inline void join_row(float m, float n, uint32_t lane, uint32_t mask, uint
     return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7])); \
   } \
   \
-  static const NearKernels kernels_##ISA = { #ISA, tile_##ISA, square_##ISA, place_##ISA, narrow_##ISA, \
-                                             add_##ISA };
+  ATTR static void squares_##ISA(const double *u, uint32_t rows, uint32_t d, const double *c, \
+                                 const uint32_t *index, const double *ahead, double *square) \
+  { \
+    for (uint32_t i = 0; i < rows; i++) { \
+      const double *x = u + (size_t)i * d; \
+      if (ahead) \
+        for (uint32_t j = 0; j < d; j += 8) \
+          __builtin_prefetch(ahead + (size_t)i * d + j, 0, 2); \
+      square[i] = square_##ISA(x, c + (size_t)index[i] * d, d); \
+    } \
+  } \
+  \
+  static const NearKernels kernels_##ISA = { #ISA, tile_##ISA, square_##ISA, squares_##ISA, place_##ISA, \
+                                             narrow_##ISA, add_##ISA };
 
 typedef double Two __attribute__((vector_size(16)));
 

@@ -117,7 +117,7 @@ static void again_of(uint32_t d, uint32_t k, double size, double step, bool spar
     memcpy(old, c, k * d * sizeof *c);
     moved_away(c, k, d, t == 4 ? size : step, 50 + (uint64_t)t);
   }
-  assert_true(known > ROWS);
+  assert_true(k <= 2 || known > ROWS); /* two centres are not worth it */
   arena_free(&a);
   scan_sparse_free(&csr);
   free(x);
