@@ -8,13 +8,13 @@ unit_tests = \
   tests/unit/test_dot tests/unit/test_engine tests/unit/test_engine_csv tests/unit/test_engine_json \
   tests/unit/test_engine_threads tests/unit/test_exec tests/unit/test_fit_anywhere tests/unit/test_fitted \
   tests/unit/test_fmt tests/unit/test_inference tests/unit/test_interp tests/unit/test_interp_ops \
-  tests/unit/test_jit tests/unit/test_kmeans tests/unit/test_linear tests/unit/test_logistic \
-  tests/unit/test_math tests/unit/test_matrix tests/unit/test_mem tests/unit/test_metric \
-  tests/unit/test_multinomial tests/unit/test_newton tests/unit/test_notes tests/unit/test_num \
-  tests/unit/test_paired tests/unit/test_parquet tests/unit/test_parquet_write tests/unit/test_parse \
-  tests/unit/test_passes tests/unit/test_penalties tests/unit/test_records tests/unit/test_run \
-  tests/unit/test_runs tests/unit/test_site tests/unit/test_text tests/unit/test_tree tests/unit/test_wide \
-  tests/unit/test_zone
+  tests/unit/test_jit tests/unit/test_kmeans tests/unit/test_lanes tests/unit/test_linear \
+  tests/unit/test_logistic tests/unit/test_math tests/unit/test_matrix tests/unit/test_mem \
+  tests/unit/test_metric tests/unit/test_multinomial tests/unit/test_newton tests/unit/test_notes \
+  tests/unit/test_num tests/unit/test_paired tests/unit/test_parquet tests/unit/test_parquet_write \
+  tests/unit/test_parse tests/unit/test_passes tests/unit/test_penalties tests/unit/test_records \
+  tests/unit/test_run tests/unit/test_runs tests/unit/test_site tests/unit/test_text tests/unit/test_tree \
+  tests/unit/test_wide tests/unit/test_zone
 fuzz_replays = \
   tests/fuzz/replay_answer tests/fuzz/replay_bundle tests/fuzz/replay_csv tests/fuzz/replay_fitted \
   tests/fuzz/replay_ir tests/fuzz/replay_parquet tests/fuzz/replay_parser tests/fuzz/replay_partial \
@@ -45,6 +45,7 @@ tests_unit_test_interp_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_interp_ops_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_jit_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_kmeans_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
+tests_unit_test_lanes_LDADD = $(VM_LIBS) $(UNIT_LIBS)
 tests_unit_test_linear_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_logistic_LDADD = $(STDLIB_LIBS) $(UNIT_LIBS)
 tests_unit_test_math_LDADD = $(VM_LIBS) $(UNIT_LIBS)

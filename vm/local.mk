@@ -35,8 +35,9 @@ libvm_a_SOURCES = \
   vm/run/paired.c vm/run/parts.h vm/run/run.c vm/run/scan.c vm/run/score.c vm/run/train.c vm/score.h \
   vm/shape.h vm/site.h vm/spark.h vm/written.h
 libkernel_a_SOURCES = \
-  vm/kernel/chance.c vm/kernel/chance.h vm/kernel/dot.c vm/kernel/dot.h vm/kernel/math.c vm/kernel/math.h \
-  vm/kernel/math_inline.h vm/kernel/math_trig.h vm/kernel/rows.c vm/kernel/rows.h
+  vm/kernel/chance.c vm/kernel/chance.h vm/kernel/dot.c vm/kernel/dot.h vm/kernel/lanes.c \
+  vm/kernel/lanes.h vm/kernel/math.c vm/kernel/math.h vm/kernel/math_inline.h vm/kernel/math_trig.h \
+  vm/kernel/rows.c vm/kernel/rows.h
 libkernel_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS)
 
 # The JIT compiler: opened by the program, so it has its own copy of what it needs of base. Made as a program, since there is no libtool here.

@@ -4,9 +4,11 @@
  *
  * Keys are put into a tail; a full tail is sorted and joined with the distinct keys known so far. So most
  * values cost a store, and a few hundred thousand of them no table that outgrows the cache. */
+#include <math.h>
 #include <string.h>
 
 #include "vm/agg/parts.h"
+#include "vm/kernel/lanes.h"
 
 /* ---- Sorting ---- */
 
@@ -14,39 +16,64 @@ static inline uint64_t word_of(const KeyItem *v, bool key) {
   return key ? v->key : v->count;
 }
 
-/* Moves all items by one byte of key or count, stable. */
-static void move_by(const KeyItem *from, KeyItem *to, uint32_t n, bool key, uint32_t shift) {
-  uint32_t at[256] = {0}, sum = 0;
-  for (uint32_t i = 0; i < n; i++)
-    at[word_of(&from[i], key) >> shift & 255]++;
-  for (uint32_t b = 0; b < 256; b++) {
-    uint32_t count = at[b];
-    at[b] = sum;
-    sum += count;
-  }
-  for (uint32_t i = 0; i < n; i++)
-    to[at[word_of(&from[i], key) >> shift & 255]++] = from[i];
+static bool before(const KeyItem *a, const KeyItem *b) {
+  return a->key != b->key ? a->key < b->key : a->count < b->count;
 }
 
-/* Radix sort from the lowest byte; bytes that all have in common are passed over. */
-void keys_sort(KeyItem *v, KeyItem *spare, uint32_t n) {
-  uint64_t differ[2] = {0, 0};
-  KeyItem *from = v, *to = spare;
+static void insert_each(KeyItem *v, uint32_t n) {
   for (uint32_t i = 1; i < n; i++) {
-    differ[0] |= v[i].count ^ v[0].count;
-    differ[1] |= v[i].key ^ v[0].key;
+    KeyItem x = v[i];
+    uint32_t k = i;
+    for (; k && before(&x, &v[k - 1]); k--)
+      v[k] = v[k - 1];
+    v[k] = x;
   }
-  for (int key = 0; key < 2; key++)
-    for (uint32_t shift = 0; shift < 64; shift += 8) {
-      if (!(differ[key] >> shift & 255))
-        continue;
-      move_by(from, to, n, key, shift);
-      KeyItem *t = from;
-      from = to;
-      to = t;
-    }
-  if (from != v)
-    memcpy(v, from, n * sizeof *v);
+}
+
+enum { INSERT_MOST = 24, BUCKET_BITS = 11 };
+
+static void sort_by(KeyItem *v, KeyItem *spare, uint32_t n, bool key);
+
+/* To buckets of equal width between the least and the largest word. Each level takes 5 bits or more of the
+ * words, so it is not deep. */
+static void sort_buckets(KeyItem *v, KeyItem *spare, uint32_t n, bool key, uint64_t lo, uint64_t hi) {
+  uint32_t at[(1 << BUCKET_BITS) + 1] = {0}, bits = 5, shift = 0;
+  while (bits < BUCKET_BITS && n >> bits > 8)
+    bits++;
+  while ((hi - lo) >> shift >> bits)
+    shift++;
+  for (uint32_t i = 0; i < n; i++)
+    at[((word_of(&v[i], key) - lo) >> shift) + 1]++;
+  for (uint32_t b = 0; b < 1u << bits; b++)
+    at[b + 1] += at[b];
+  for (uint32_t i = 0; i < n; i++)
+    spare[at[(word_of(&v[i], key) - lo) >> shift]++] = v[i];
+  memcpy(v, spare, n * sizeof *v);
+  for (uint32_t b = 0, from = 0; b < 1u << bits; from = at[b++]) /* at[b] is where bucket b ends by now */
+    if (at[b] - from > 1)
+      sort_by(v + from, spare, at[b] - from, key);
+}
+
+/* By keys, then by counts; key: keys are not yet known to be all the same. */
+static void sort_by(KeyItem *v, KeyItem *spare, uint32_t n, bool key) {
+  if (n <= INSERT_MOST) {
+    insert_each(v, n);
+    return;
+  }
+  uint64_t lo = word_of(v, key), hi = lo;
+  for (uint32_t i = 1; i < n; i++) {
+    uint64_t w = word_of(&v[i], key);
+    lo = w < lo ? w : lo;
+    hi = w > hi ? w : hi;
+  }
+  if (lo < hi)
+    sort_buckets(v, spare, n, key, lo, hi);
+  else if (key)
+    sort_by(v, spare, n, false);
+}
+
+void keys_sort(KeyItem *v, KeyItem *spare, uint32_t n) {
+  sort_by(v, spare, n, true);
 }
 
 /* ---- Bags ---- */
@@ -95,7 +122,7 @@ static Status bag_join(Bag *b, const KeyItem *v, uint32_t n, uint64_t most, Err 
 /* The tail as items, ascending; keys that came twice are there twice. NULL: no memory. */
 static KeyItem *sorted_tail(const Bag *b) {
   uint32_t n = b->ntail;
-  KeyItem *v = mem_alloc((2 * (size_t)n + 1) * sizeof *v);
+  KeyItem *v = mem_alloc64((2 * (size_t)n + 1) * sizeof *v);
   for (uint32_t i = 0; v && i < n; i++)
     v[i] = (KeyItem){b->tail[i], 1};
   if (v && n > 1)
@@ -117,13 +144,18 @@ static Status bag_settle(Bag *b, uint64_t most, Err *e) {
   return e->code;
 }
 
-enum { TAIL_FIRST = 256, TAIL_LEAST = 4096 };
+enum { TAIL_FIRST = 256, TAIL_LEAST = 4096, TAIL_MOST = 1 << 15 };
+
+/* So large a tail may be, however few distinct keys there are. */
+static uint32_t tail_least(uint64_t most) {
+  return most < TAIL_LEAST ? TAIL_LEAST : most < TAIL_MOST ? (uint32_t)most : TAIL_MOST;
+}
 
 /* Room in the tail for n more: it grows to the number of distinct keys, then it is emptied. */
 static Status bag_room(Bag *b, uint32_t n, uint64_t most, Err *e) {
   if (b->ntail + n <= b->captail)
     return ST_OK;
-  uint32_t want = b->n > TAIL_LEAST ? b->n : TAIL_LEAST;
+  uint32_t want = b->n > tail_least(most) ? b->n : tail_least(most);
   if (b->captail >= want && b->captail >= n)
     return bag_settle(b, most, e);
   uint32_t cap = b->captail ? b->captail : TAIL_FIRST;
@@ -207,7 +239,8 @@ const KeyRange *collect_ranges(const void *par, uint32_t entry, uint64_t *n) {
 /* ---- The pass ---- */
 
 static size_t partial_size(const void *par) {
-  return sizeof(Bags) + ((const Par *)par)->n * ((size_t)64 << 10);
+  const Par *p = par;
+  return sizeof(Bags) + p->n * (2 * sizeof(uint64_t) * tail_least(p->most));
 }
 
 static void free_partial(const void *par, void *partial) {
@@ -272,15 +305,42 @@ static uint32_t pick_of_one(KeyRange range, const uint64_t *key, uint32_t n, uin
   return m;
 }
 
+/* The same of a column as it is. The ends of the range are numbers, so it has no NaN, and to compare
+ * doubles does what comparing their keys does. */
+static uint32_t pick_of_col(KeyRange range, const Col *col, uint32_t n, uint64_t *in, uint64_t *gap) {
+  double lo = f64_of_key(range.lo), hi = f64_of_key(range.hi);
+  uint64_t below;
+  uint32_t m = (uint32_t)k_between(col->f, col->null, n, lo, hi, (double *)in, &below);
+  for (uint32_t k = 0; k < m; k++) {
+    double x;
+    memcpy(&x, &in[k], sizeof x);
+    in[k] = f64_key(x);
+  }
+  *gap += below;
+  return m;
+}
+
+static bool is_number(uint64_t key) {
+  return key >= f64_key(-HUGE_VAL) && key <= f64_key(HUGE_VAL);
+}
+
 static Status map_entry(const Par *q, const Entry *t, const Panel *p, Bag *b, Ctx *c) {
   uint32_t n;
   if (b->full || !t->n)
     return ST_OK;
-  const uint64_t *key = agg_keys(p, &t->src, &n, c);
-  if (!key || bag_room(b, n, q->most, c->err))
+  const Col *col = agg_col(p, t->src.arg, IR_F64, c);
+  if (!col || bag_room(b, p->n, q->most, c->err))
     return c->err->code;
   if (b->full)
     return ST_OK;
+  if (t->n == 1 && t->src.where < 0 && t->src.leave_out < 0 && t->src.weight < 0 && !col->constant &&
+      is_number(t->range[0].lo) && is_number(t->range[0].hi)) {
+    b->ntail += pick_of_col(t->range[0], col, p->n, b->tail + b->ntail, b->gap);
+    return ST_OK;
+  }
+  const uint64_t *key = agg_keys(p, &t->src, &n, c);
+  if (!key)
+    return c->err->code;
   uint64_t *in = b->tail + b->ntail;
   b->ntail +=
       t->n == 1 ? pick_of_one(t->range[0], key, n, in, b->gap) : pick_of_many(t, key, n, in, b->gap);
@@ -301,20 +361,33 @@ static Status merge(const void *par, void *l, void *r, Err *e) {
   Bags *a = l, *b = r;
   for (uint32_t i = 0; i < q->n; i++) {
     Bag *x = &a->bag[i], *y = &b->bag[i];
+    for (uint64_t k = 0; k < q->entry[i].n; k++)
+      x->gap[k] += y->gap[k];
+    if (!x->full && !y->full && !y->n) { /* all it has is its tail */
+      if (!y->ntail)
+        continue;
+      if (bag_room(x, y->ntail, q->most, e))
+        return e->code;
+      if (!x->full) {
+        memcpy(x->tail + x->ntail, y->tail, y->ntail * sizeof *y->tail);
+        x->ntail += y->ntail;
+      }
+      continue;
+    }
     if (bag_settle(x, q->most, e) || bag_settle(y, q->most, e))
       return e->code;
     if (y->full)
       bag_give_up(x);
     if (bag_join(x, y->item, y->n, q->most, e))
       return e->code;
-    for (uint64_t k = 0; k < q->entry[i].n; k++)
-      x->gap[k] += y->gap[k];
   }
   return ST_OK;
 }
 
 static Status save_bag(const Bag *b, uint64_t nrange, uint64_t most, Buf *out, Err *e) {
-  KeyItem *tail = sorted_tail(b), *all = mem_alloc(((size_t)b->n + b->ntail + 1) * sizeof *all);
+  KeyItem *tail = sorted_tail(b), *all = tail; /* where there is only the tail it is joined in place */
+  if (b->n)
+    all = mem_alloc64(((size_t)b->n + b->ntail) * sizeof *all);
   if (tail && all) {
     uint32_t n = join_items(b->item, b->n, tail, b->ntail, all);
     bool full = b->full || n > most;
@@ -326,8 +399,9 @@ static Status save_bag(const Bag *b, uint64_t nrange, uint64_t most, Buf *out, E
   } else {
     err_memory(e);
   }
+  if (all != tail)
+    mem_free(all);
   mem_free(tail);
-  mem_free(all);
   return e->code;
 }
 
@@ -336,6 +410,11 @@ static Status save_bag(const Bag *b, uint64_t nrange, uint64_t most, Buf *out, E
 static Status save(const void *par, const void *partial, Buf *out, Err *e) {
   const Par *q = par;
   const Bags *b = partial;
+  size_t room = 0;
+  for (uint32_t i = 0; i < q->n; i++)
+    room += 9 + 8 * q->entry[i].n + ((size_t)b->bag[i].n + b->bag[i].ntail) * sizeof(KeyItem);
+  if (!buf_room(out, room))
+    return err_memory(e);
   for (uint32_t i = 0; i < q->n; i++)
     if (save_bag(&b->bag[i], q->entry[i].n, q->most, out, e))
       return e->code;
@@ -346,22 +425,23 @@ static bool load_bag(const Par *q, uint32_t i, Rd *r, Bag *b, Err *e) {
   b->full = rd_u8(r);
   for (uint64_t k = 0; k < q->entry[i].n; k++)
     b->gap[k] = rd_u64(r);
-  uint64_t n = rd_count(r, 16);
+  uint64_t n = rd_count(r, sizeof(KeyItem));
+  const void *items = rd_take(r, (size_t)n * sizeof(KeyItem));
   if (r->bad || n > q->most || (b->full && n))
     return false;
-  b->item = mem_alloc(((size_t)n + 1) * sizeof *b->item);
+  b->item = mem_alloc64(((size_t)n + 1) * sizeof *b->item);
   if (!b->item) {
     err_memory(e);
     return false;
   }
+  if (n)
+    memcpy(b->item, items, (size_t)n * sizeof *b->item);
+  bool good = true;
   for (; b->n < n; b->n++) {
-    KeyItem *v = &b->item[b->n];
-    v->key = rd_u64(r);
-    v->count = rd_u64(r);
-    if (!v->count || (b->n && v->key <= v[-1].key))
-      return false;
+    const KeyItem *v = &b->item[b->n];
+    good &= v->count && (!b->n || v->key > v[-1].key);
   }
-  return true;
+  return good;
 }
 
 static void *load(const void *par, Bytes in, Err *e) {

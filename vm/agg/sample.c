@@ -209,9 +209,14 @@ static Status merge(const void *par, void *l, void *r, Err *e) {
 static Status save(const void *par, const void *partial, Buf *out, Err *e) {
   const Samples *s = partial;
   (void)par;
-  KeyItem *v = mem_alloc(2 * (size_t)SAMPLE_MOST * sizeof *v);
-  if (!v)
+  KeyItem *v = mem_alloc64(2 * (size_t)SAMPLE_MOST * sizeof *v);
+  size_t room = 0;
+  for (uint32_t i = 0; i < s->n; i++)
+    room += 32 + s->v[i].n * sizeof *v;
+  if (!v || !buf_room(out, room)) {
+    mem_free(v);
     return err_memory(e);
+  }
   for (uint32_t i = 0; i < s->n; i++) {
     const Sample *x = &s->v[i];
     buf_u64(out, x->below);
@@ -232,25 +237,25 @@ static bool load_one(Rd *r, Sample *x, Err *e) {
   x->below = rd_u64(r);
   x->inside = rd_u64(r);
   uint64_t level = rd_u64(r), n = rd_count(r, sizeof(KeyItem));
+  const void *items = rd_take(r, (size_t)n * sizeof(KeyItem));
   if (r->bad || level > 64 || n > SAMPLE_MOST || n > x->inside || (!level && n != x->inside))
     return false;
   x->level = (uint32_t)level;
   if (!n)
     return true;
-  x->item = mem_alloc((size_t)n * sizeof *x->item);
+  x->item = mem_alloc64((size_t)n * sizeof *x->item);
   if (!x->item) {
     err_memory(e);
     return false;
   }
   x->cap = (uint32_t)n;
+  memcpy(x->item, items, (size_t)n * sizeof *x->item);
+  bool good = true;
   for (; x->n < n; x->n++) {
-    KeyItem *v = &x->item[x->n];
-    v->key = rd_u64(r);
-    v->count = rd_u64(r);
-    if (v->count < level || v->count > 64 || (x->n && v->key < v[-1].key))
-      return false;
+    const KeyItem *v = &x->item[x->n];
+    good &= v->count >= level && v->count <= 64 && (!x->n || v->key >= v[-1].key);
   }
-  return true;
+  return good;
 }
 
 static void *load(const void *par, Bytes in, Err *e) {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "vm/agg/parts.h"
+#include "vm/kernel/lanes.h"
 
 typedef struct Item {
   StateKind kind;
@@ -20,7 +21,7 @@ typedef struct Par {
   Item item[];
 } Par;
 
-enum { LANES = 8 };
+enum { LANES = K_LANES };
 
 /* SUM: a, b high and low; WSUM: c, d of the weights. VAR: a, m mean high and low, b squares, c weight;
  * WVAR: d squared weights. */
@@ -85,8 +86,19 @@ static void *init(const void *par, Err *e) {
     }                                         \
   } while (0)
 
+/* Values until the lane is 0 again, when n0 came before. */
+static uint32_t head_of(uint64_t n0, uint32_t n) {
+  uint32_t head = (uint32_t)(-n0 % LANES);
+  return head < n ? head : n;
+}
+
 static void add_sum(double *hi, double *lo, uint64_t n0, const double *x, uint32_t n) {
-  FEED(sum_add(&hi[lane], &lo[lane], x[i]), sum_add(&hi[l], &lo[l], x[i + l]));
+  uint32_t i = 0, head = head_of(n0, n), whole = (n - head) / LANES * LANES;
+  for (; i < head; i++)
+    sum_add(&hi[(n0 + i) % LANES], &lo[(n0 + i) % LANES], x[i]);
+  k_lanes_sum(hi, lo, x + head, whole);
+  for (i += whole; i < n; i++)
+    sum_add(&hi[(n0 + i) % LANES], &lo[(n0 + i) % LANES], x[i]);
 }
 
 static void add_product(double *hi, double *lo, uint64_t n0, const double *x, const double *w, uint32_t n) {
@@ -110,8 +122,39 @@ static inline void welford_weighted(Acc *a, uint32_t l, double x, double w) {
   }
 }
 
-static void add_var(Acc *a, uint64_t n0, const double *x, uint32_t n) {
-  FEED(welford(a, lane, x[i]), welford(a, l, x[i + l]));
+/* Columns that wait until there are some: as many values, from the same lane on. */
+typedef struct Waiting {
+  uint32_t n, rows;
+  uint64_t n0[K_COLUMNS];
+  Acc *acc[K_COLUMNS];
+  const double *x[K_COLUMNS];
+} Waiting;
+
+static void add_vars(Waiting *w) {
+  LaneVar v[K_COLUMNS];
+  uint32_t head = w->n ? head_of(w->n0[0], w->rows) : 0, whole = (w->rows - head) / LANES * LANES;
+  for (uint32_t k = 0; k < w->n; k++) {
+    Acc *a = w->acc[k];
+    for (uint32_t i = 0; i < head; i++)
+      welford(a, (uint32_t)((w->n0[k] + i) % LANES), w->x[k][i]);
+    v[k] = (LaneVar){.x = w->x[k] + head, .mean = a->a, .rest = a->m, .squares = a->b, .count = a->c};
+  }
+  k_lanes_var(v, w->n, whole);
+  for (uint32_t k = 0; k < w->n; k++)
+    for (uint32_t i = head + whole; i < w->rows; i++)
+      welford(w->acc[k], (uint32_t)((w->n0[k] + i) % LANES), w->x[k][i]);
+  w->n = 0;
+}
+
+static void add_var(Waiting *w, Acc *a, const double *x, uint32_t n) {
+  if (w->n && (w->rows != n || w->n0[0] % LANES != a->n % LANES))
+    add_vars(w);
+  w->rows = n;
+  w->n0[w->n] = a->n;
+  w->acc[w->n] = a;
+  w->x[w->n++] = x;
+  if (w->n == K_COLUMNS)
+    add_vars(w);
 }
 
 static void add_wvar(Acc *a, uint64_t n0, const double *x, const double *w, uint32_t n) {
@@ -137,7 +180,7 @@ static void add_extreme(StateKind kind, Acc *a, const double *x, uint32_t n) {
     a->w[0].f = f64_of_key(best);
 }
 
-static Status map_item(const Item *it, Acc *a, const Panel *p, Ctx *c) {
+static Status map_item(const Item *it, Acc *a, const Panel *p, Waiting *wait, Ctx *c) {
   Sel sel;
   if (agg_select(p, &it->src, c, &sel))
     return c->err->code;
@@ -167,7 +210,7 @@ static Status map_item(const Item *it, Acc *a, const Panel *p, Ctx *c) {
     add_sum(a->a, a->b, a->n, x, sel.n);
     break;
   case STATE_VAR:
-    add_var(a, a->n, x, sel.n);
+    add_var(wait, a, x, sel.n);
     break;
   case STATE_WVAR:
     add_wvar(a, a->n, x, w, sel.n);
@@ -183,9 +226,11 @@ static Status map_item(const Item *it, Acc *a, const Panel *p, Ctx *c) {
 static Status map(const void *par, const Panel *p, void *partial, Ctx *c) {
   const Par *q = par;
   Scalar *s = partial;
+  Waiting wait = {.n = 0};
   for (uint32_t i = 0; i < q->n; i++)
-    if (map_item(&q->item[i], &s->acc[i], p, c))
+    if (map_item(&q->item[i], &s->acc[i], p, &wait, c))
       return c->err->code;
+  add_vars(&wait);
   return ST_OK;
 }
 
