@@ -181,7 +181,7 @@ static Status explain_whole(const App *app, const Args *args, Execution x, Compi
   } else if (form == FORM_TEXT) {
     explain_program(c->program, app->registry, c->report, out);
     if (is || !args_get(args, "--no-data"))
-      explain_costs(c->program, guess, is, out);
+      explain_costs(c->program, x.spark || x.loopback ? NULL : &x.limits, guess, is, out);
     if (x.spark)
       explain_spark(c->program, guess, is, out, e);
   } else {

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "app/app.h"
@@ -208,6 +209,11 @@ static Status make_executor(const App *app, const Execution *x, Executor **out, 
   return x->loopback ? exec_loopback(out, e) : exec_local(out, e);
 }
 
+static uint64_t peak_memory(void) {
+  struct rusage u;
+  return getrusage(RUSAGE_SELF, &u) ? 0 : (uint64_t)u.ru_maxrss * 1024;
+}
+
 Status execute(const App *app, const Execution *x, const Compiled *c, RunResult *r, Report *report,
                Arena *keep, Err *e) {
   Executor *exec = NULL;
@@ -229,6 +235,7 @@ Status execute(const App *app, const Execution *x, const Compiled *c, RunResult 
   if (exec)
     exec->close(exec);
   r->jit = jit_stats(limits.jit);
+  r->peak = peak_memory();
   jit_close(limits.jit);
   if (st != ST_OK && st != ST_EXPECT)
     atomic_store(&digests.stop, true);

@@ -132,6 +132,7 @@ static void costs(Json *j, const Estimate *g, const RunStage *is) {
     json_number(j, "rows", g->rows);
     json_truth(j, "rows_exact", g->exact);
     json_number(j, "bytes", g->bytes);
+    json_number(j, "held_bytes", g->held);
     json_number(j, "seconds", g->seconds);
     json_whole(j, "scans", g->scans);
     json_close(j, '}');
@@ -141,9 +142,10 @@ static void costs(Json *j, const Estimate *g, const RunStage *is) {
   json_open(j, "actual", '{');
   json_whole(j, "rows", is->rows);
   json_whole(j, "bytes", is->scans ? is->bytes / is->scans : 0);
+  json_whole(j, "held_bytes", is->held);
   json_number(j, "seconds", is->seconds);
   json_whole(j, "scans", is->scans);
-  json_truth(j, "rows_in_memory", is->from_cache);
+  json_whole(j, "source_scans", is->reads);
   json_close(j, '}');
 }
 

@@ -452,8 +452,9 @@ void report_json(const Report *r, Buf *out) {
     json_number(&j, "seconds", s->seconds);
     json_whole(&j, "rows", s->rows);
     json_whole(&j, "bytes", s->bytes);
+    json_whole(&j, "held_bytes", s->held);
     json_whole(&j, "scans", s->scans);
-    json_truth(&j, "from_cache", s->from_cache);
+    json_whole(&j, "source_scans", s->reads);
     if (r->program->stage[i].joins) /* its time and bytes are counted there */
       json_text(&j, "shares_scans_with", r->run->stage[ir_group(r->program, i)].name);
     json_close(&j, '}');

@@ -11,12 +11,17 @@
 #include "vm/ops.h"
 
 static const double read_text = 120e6;     /* bytes of CSV, JSON, libsvm a second: the reader is one thread */
-static const double read_parquet = 250e6;  /* bytes of decoded columns a second */
+static const double read_parquet = 1e9;  /* bytes of decoded columns a second */
 static const double step_seconds = 1e-9;   /* a step of a row program, a row */
 static const double agg_seconds = 6e-9;    /* an aggregate, a row */
 static const double metric_seconds = 80e-9; /* auc sorts */
-static const double write_seconds = 150e-9; /* a row and column written */
-static const double flops = 4e9;           /* dense passes of an estimator, a core */
+static const double text_seconds = 4e-9;   /* a byte of texts taken apart */
+static const double unpacked = 2;          /* texts, for a byte of their file */
+static const double write_parquet = 12e-9, write_text = 60e-9; /* a row and column written */
+static const double learn_seconds = 10e-9,
+                    entry_seconds = 3e-9;  /* a row in a pass of an estimator, an entry of a sparse one */
+static const double code_bytes = 40e6;     /* of the process and its libraries */
+static const double flops = 12e9;          /* dense passes of an estimator, a core */
 enum {
   LEARNED_WIDTH = 32,
   SOME_SCANS = 8,
@@ -73,11 +78,32 @@ static double part_share(const Stage *rows, int32_t part) {
   return 1.0 / rows->nparts;
 }
 
+static bool is_parquet(const Stage *source) {
+  return source->ninput && !strcmp(source->input[0].format, "parquet");
+}
+
 static double kind_bytes(uint8_t kind) {
   return kind == KIND_BOOL ? 1 : kind == KIND_STRING || kind == KIND_CATEGORY ? 4 : 8;
 }
 
-static double columns_bytes(const Stage *rows) {
+static bool takes_texts_apart(const Stage *s) {
+  for (uint32_t i = 0; i < s->prog.nval; i++)
+    if (s->prog.val[i].type == IR_STRS)
+      return true;
+  return false;
+}
+
+/* Of the texts of all rows, where a stage takes some apart; other strings are taken to be a few that repeat.
+ */
+static double texts_bytes(const Program *p, uint32_t rows, const Estimate *all) {
+  const Stage *s = &p->stage[rows];
+  for (uint32_t i = rows + 1; i < p->nstage; i++)
+    if (p->stage[i].from == (int32_t)rows && takes_texts_apart(&p->stage[i]))
+      return all[s->from].bytes * (is_parquet(&p->stage[s->from]) ? unpacked : 1);
+  return 0;
+}
+
+static double rows_bytes(const Stage *rows) {
   double n = 0;
   for (uint32_t i = 0; i < rows->prog.nout; i++)
     n += rows->prog.out[i].role == OUT_COLUMN ? kind_bytes(rows->prog.out[i].kind) : 1;
@@ -121,14 +147,15 @@ static double read_seconds(const Stage *source, const Estimate *is) {
   double bytes = 0;
   for (uint32_t i = 0; i < source->ncolumn; i++)
     bytes += kind_bytes(source->column[i].kind);
-  bool parquet = source->ninput && !strcmp(source->input[0].format, "parquet");
-  return parquet ? is->rows * bytes / read_parquet : is->bytes / read_text;
+  return is_parquet(source) ? is->rows * bytes / read_parquet : is->bytes / read_text;
 }
 
-static void of_rows(const Program *p, const Stage *s, const Estimate *all, double threads, Estimate *out) {
+static void of_rows(const Program *p, uint32_t stage, const Estimate *all, double threads, Estimate *out) {
+  const Stage *s = &p->stage[stage];
   const Estimate *from = &all[s->from];
   *out = *from;
-  out->bytes = from->rows * columns_bytes(s);
+  out->texts = texts_bytes(p, stage, all);
+  out->bytes = from->rows * rows_bytes(s) + out->texts;
   out->seconds = read_seconds(&p->stage[s->from], from) + from->rows * s->prog.nval * step_seconds / threads;
   for (uint32_t i = 0; i < s->prog.nval; i++)
     out->exact = out->exact && s->prog.val[i].op != OP_KEEP;
@@ -157,11 +184,13 @@ static bool is_quantile(const IrAgg *a) {
 static void of_scan(const Program *p, const Registry *r, const Stage *s, const Estimate *rows, double threads,
                     Estimate *out) {
   Width w = matrix_width(s);
-  double row = s->prog.nval * step_seconds, written = 0;
+  double share = part_share(&p->stage[s->from], s->part), row = s->prog.nval * step_seconds;
+  if (takes_texts_apart(s) && rows->rows > 0)
+    row += rows->texts / rows->rows * text_seconds;
   *out = *rows;
-  out->rows = rows->rows * part_share(&p->stage[s->from], s->part);
+  out->rows = rows->rows * share;
   out->exact = rows->exact && s->part < 0;
-  out->bytes = out->rows * columns_bytes(&p->stage[s->from]);
+  out->bytes = rows->bytes * share;
   out->scans = 1;
   for (uint32_t i = 0; i < s->nagg; i++)
     if (is_quantile(&s->agg[i]) && out->rows > SAMPLE_HOLDS)
@@ -169,14 +198,69 @@ static void of_scan(const Program *p, const Registry *r, const Stage *s, const E
   if (s->kind == STAGE_TRAIN) {
     of_training(r, s, w, out);
     out->bytes = out->rows * w.filled * (w.filled < w.d ? 12 : 8);
-    out->seconds = out->rows * (row + out->scans * (w.filled * w.filled + 4 * w.filled) / flops) / threads;
+    bool dense = w.filled == w.d;
+    double pass = dense ? (w.filled * w.filled + 4 * w.filled) / flops : w.filled * entry_seconds;
+    out->seconds = out->rows * (row + out->scans * (learn_seconds + pass)) / threads;
     return;
   }
-  for (uint32_t i = 0; ir_writes_rows(s) && i < s->prog.nout; i++)
-    written += write_seconds;
+  size_t path = s->path ? strlen(s->path) : 0;
+  bool parquet = path > 8 && !strcmp(s->path + path - 8, ".parquet");
+  double written = ir_writes_rows(s) ? s->prog.nout * (parquet ? write_parquet : write_text) : 0;
   out->seconds =
       out->rows * (out->scans * (row + s->nagg * agg_seconds) + s->nmetric * metric_seconds) / threads +
       out->rows * written;
+}
+
+/* ---- Memory ---- */
+
+/* Do scans of another group read these rows behind stage i, or it itself again? */
+static bool rows_again(const Program *p, uint32_t i, uint32_t scans) {
+  const Stage *s = &p->stage[i];
+  if (s->kind != STAGE_TRAIN && scans > 1)
+    return true;
+  for (uint32_t k = i + 1; k < p->nstage; k++)
+    if (p->stage[k].from == s->from && ir_group(p, k) != ir_group(p, i))
+      return true;
+  return false;
+}
+
+/* As the local executor does (vm/exec/store.h): rows are kept from their first scan to their last, a matrix
+ * while its models learn from it; what does not fit is made again. */
+static void keep(const Program *p, const Limits *l, Estimate *v) {
+  double most = (double)exec_keeps(l), rows = 0, matrices = 0;
+  int32_t of = -1; /* the rows that are kept */
+  uint32_t group = UINT32_MAX;
+  for (uint32_t i = 0; i < p->nstage; i++) {
+    const Stage *s = &p->stage[i];
+    if (!v[i].scans)
+      continue;
+    if (ir_group(p, i) != group)
+      matrices = 0;
+    group = ir_group(p, i);
+    bool again = rows_again(p, i, v[i].scans);
+    if (s->from != of && again)
+      rows = v[s->from].bytes;
+    of = s->from;
+    if (s->kind == STAGE_TRAIN && s->matrix < 0 && v[i].scans > 1)
+      matrices += v[i].bytes;
+    v[i].held = rows + matrices < most ? rows + matrices : most;
+    rows = again ? rows : 0;
+  }
+}
+
+double estimate_peak(const Program *p, const Limits *l, const Estimate *stage) {
+  double held = 0, flying = 0; /* numbers in blocks that a thread works on */
+  for (uint32_t i = 0; i < p->nstage; i++) {
+    const Stage *s = &p->stage[i];
+    held = stage[i].held > held ? stage[i].held : held;
+    if (!stage[i].scans)
+      continue;
+    const Stage *rows = &p->stage[s->from];
+    double n = p->stage[rows->from].ncolumn + rows->prog.nout + s->prog.nout, all = stage[s->from].rows;
+    n *= all < BLOCK ? all : BLOCK;
+    flying = n > flying ? n : flying;
+  }
+  return code_bytes + held + l->threads * flying * sizeof(double);
 }
 
 Status estimate_program(const Program *p, const Registry *r, const Limits *l, Estimate *out, Err *e) {
@@ -190,7 +274,7 @@ Status estimate_program(const Program *p, const Registry *r, const Limits *l, Es
     if (s->kind == STAGE_SOURCE)
       of_source(s, l->dir, &out[i]);
     else if (s->kind == STAGE_ROWS && s->from >= 0)
-      of_rows(p, s, out, threads, &out[i]);
+      of_rows(p, i, out, threads, &out[i]);
     else if (s->kind != STAGE_SCORE && s->kind != STAGE_BUNDLE && s->from >= 0)
       of_scan(p, r, s, &out[s->from], threads, &out[i]);
     if (out[i].scans && !scanned[s->from]) { /* the first to read the rows waits for the files */
@@ -198,6 +282,7 @@ Status estimate_program(const Program *p, const Registry *r, const Limits *l, Es
       scanned[s->from] = true;
     }
   }
+  keep(p, l, out);
   mem_free(scanned);
   return ST_OK;
 }

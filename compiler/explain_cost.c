@@ -18,51 +18,75 @@ static void put_cell(Buf *o, bool known, bool exact, double v, const char *form)
   buf_printf(o, " %13s", text);
 }
 
-static void put_number(Buf *o, bool known, bool exact, double v) {
-  put_cell(o, known, exact, v, "%.0f");
+/* Scans, rows, bytes of one scan, bytes kept, seconds; each only where it is known. */
+static void put_guess(Buf *o, const Stage *s, const Estimate *g) {
+  bool scans = s->kind != STAGE_SOURCE && s->kind != STAGE_BUNDLE;
+  buf_printf(o, "%-36s", s->name);
+  put_cell(o, scans, s->kind != STAGE_TRAIN, g->scans, "%.0f");
+  put_cell(o, g->known, g->exact, g->rows, "%.0f");
+  put_cell(o, g->known, s->kind == STAGE_SOURCE, g->bytes / 1e6, "%.1f");
+  put_cell(o, g->known && scans, false, g->held / 1e6, "%.1f");
+  put_cell(o, g->known && scans, false, g->seconds, "%.3f");
+  buf_text(o, "\n");
 }
 
-void explain_costs(const Program *p, const Estimate *guess, const RunResult *run, Buf *o) {
+static void put_fact(Buf *o, const RunStage *is, bool here) {
+  bool scans = is->scans > 0;
+  char from[40] = "measured";
+  if (scans && !is->reads)
+    strcpy(from, "measured, rows in memory");
+  else if (is->reads < is->scans)
+    snprintf(from, sizeof from, "measured, %u of the files", is->reads);
+  buf_printf(o, "%36s", from);
+  put_cell(o, scans, true, is->scans, "%.0f");
+  put_cell(o, scans, true, (double)is->rows, "%.0f");
+  put_cell(o, scans, true, scans ? (double)is->bytes / is->scans / 1e6 : 0, "%.1f");
+  put_cell(o, scans && here, true, (double)is->held / 1e6, "%.1f");
+  put_cell(o, true, true, is->seconds, "%.3f");
+  buf_text(o, "\n");
+}
+
+static void put_total(Buf *o, const char *form, const char *name, bool exact, double seconds) {
+  buf_printf(o, form, name);
+  buf_printf(o, " %13s %13s %13s %13s", "", "", "", "");
+  put_cell(o, true, exact, seconds, "%.3f");
+  buf_text(o, "\n");
+}
+
+static void put_peak(Buf *o, const Limits *l, double guess, const RunResult *run) {
+  buf_printf(o, "memory: ~%.0f MB", guess / 1e6);
+  if (run)
+    buf_printf(o, ", measured %.0f MB", (double)run->peak / 1e6);
+  buf_printf(o, "; %.0f MB of rows and matrices are kept at most, the rest is made again in each scan\n",
+             (double)exec_keeps(l) / 1e6);
+}
+
+void explain_costs(const Program *p, const Limits *l, const Estimate *guess, const RunResult *run, Buf *o) {
   double seconds = 0, spent = 0;
-  buf_printf(o, "\n%-36s %13s %13s %13s %13s\n", "stage", "scans", "rows", "MB", "seconds");
+  bool known = true;
+  buf_printf(o, "\n%-36s %13s %13s %13s %13s %13s\n", "stage", "scans", "rows", "MB", "kept MB", "seconds");
   for (uint32_t i = 0; i < p->nstage; i++) {
     const Stage *s = &p->stage[i];
-    const Estimate *g = &guess[i];
-    const RunStage *is = run ? &run->stage[i] : NULL;
     if (s->kind == STAGE_SCORE || s->kind == STAGE_ROWS || (s->kind == STAGE_BUNDLE && !run))
       continue;
-    bool scans = s->kind != STAGE_SOURCE && s->kind != STAGE_BUNDLE;
-    buf_printf(o, "%-36s", s->name);
-    put_number(o, scans, s->kind != STAGE_TRAIN, g->scans);
-    put_number(o, g->known, g->exact, g->rows);
-    put_cell(o, g->known, s->kind == STAGE_SOURCE, g->bytes / 1e6, "%.1f");
-    put_cell(o, g->known && scans, false, g->seconds, "%.3f");
-    seconds += g->known && scans ? g->seconds : 0;
-    buf_text(o, "\n");
-    if (!is || s->kind == STAGE_SOURCE)
+    put_guess(o, s, &guess[i]);
+    seconds += guess[i].known ? guess[i].seconds : 0;
+    known = known && (guess[i].known || s->kind == STAGE_BUNDLE);
+    if (!run || s->kind == STAGE_SOURCE)
       continue;
-    buf_printf(o, "%36s", is->from_cache && is->scans ? "measured, rows in memory" : "measured");
-    put_number(o, is->scans > 0, true, is->scans);
-    put_number(o, is->scans > 0, true, (double)is->rows);
-    put_cell(o, is->scans > 0, true, is->scans ? (double)is->bytes / is->scans / 1e6 : 0, "%.1f");
-    put_cell(o, true, true, is->seconds, "%.3f");
-    spent += is->seconds;
-    buf_text(o, "\n");
+    put_fact(o, &run->stage[i], l != NULL);
+    spent += run->stage[i].seconds;
   }
-  buf_printf(o, "%-36s %13s %13s %13s", "total", "", "", "");
-  put_cell(o, true, false, seconds, "%.3f");
-  buf_text(o, "\n");
-  if (run) {
-    buf_printf(o, "%36s %13s %13s %13s", "measured", "", "", "");
-    put_cell(o, true, true, spent, "%.3f");
-    buf_text(o, "\n");
-  }
+  put_total(o, "%-36s", "total", false, seconds);
+  if (run)
+    put_total(o, "%36s", "measured", true, spent);
+  if (l && known)
+    put_peak(o, l, estimate_peak(p, l, guess), run);
   const JitStats *j = run ? &run->jit : NULL;
   if (j && j->programs)
     buf_printf(o, "machine code: %u steps compiled in %.3f s beside the run; %llu panels ran with it, "
                "%llu were interpreted\n", j->steps, j->seconds, (unsigned long long)j->compiled,
                (unsigned long long)j->interpreted);
-  buf_text(
-      o,
-      "~ is a guess: rows as if filters kept every one, seconds right within a factor of three. MB are those of one scan.\n");
+  buf_text(o, "~ is a guess: rows as if filters kept every one, seconds right within a factor of three.\n"
+              "MB: of one scan; kept MB: rows and matrices that lie in memory while a stage runs.\n");
 }

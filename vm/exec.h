@@ -113,6 +113,7 @@ typedef struct ScanInfo { /* what a scan says besides its results */
   uint64_t bytes;          /* bytes of columns that went through */
   uint64_t kept[KEPT];     /* rows stage: surviving rows of each part, then those that were invalid (first
                             * scan) */
+  uint64_t held; /* most bytes of rows and matrices that were kept at once; 0: it is not known here */
   bool from_cache;
   bool elsewhere;          /* write: what was written lies where only the executor looks, of so many bytes */
   uint64_t written;
@@ -145,6 +146,9 @@ struct Executor {
 Status exec_local(Executor **out, Err *e);    /* vm/exec/local.c: a pool of threads */
 Status exec_loopback(Executor **out, Err *e); /* vm/exec/loopback.c: forked children, everything
                                                * serialised; for tests */
+
+/* Bytes of rows and matrices that an executor in this process keeps at most: what is beyond is made again. */
+uint64_t exec_keeps(const Limits *l);
 
 /* The data errors of a scan as one Err: count and the first ten, each with file, record and column. */
 Status exec_row_errors(const RowErrors *r, const char *const *file, uint32_t nfile, Err *e);

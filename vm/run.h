@@ -21,7 +21,8 @@ typedef struct RunStage { /* by stage number; scans = 0 and seconds = 0: only de
   uint64_t rows;    /* that one scan saw, of the part the stage reads */
   uint64_t bytes;   /* that went through, over all scans */
   uint32_t scans;
-  bool from_cache;  /* no scan went back to the source */
+  uint64_t held;    /* most bytes of rows and matrices that were kept at once in its scans; 0: not known */
+  uint32_t reads;   /* scans of them that went back to the source; the others are over what is kept */
   uint64_t sent, answered; /* of all its scans: bytes between the driver and workers elsewhere */
   uint32_t parts;     /* partitions of its rows, where they lie elsewhere; 0: here */
 } RunStage;
@@ -84,6 +85,7 @@ typedef struct RunResult {
   double start;     /* seconds until the executor was there */
   double seconds;   /* with them */
   JitStats jit;     /* set by whoever owns the Jit of Limits */
+  uint64_t peak;    /* most memory of this process, bytes; set by whoever started it */
 } RunResult;
 
 typedef struct RunHooks { /* any may be NULL */

@@ -127,5 +127,5 @@ const Estimator logistic_regression = {
     .verify = verify,
     .linear = linear_form,
     .typical_partial = typical_gram,
-    .typical_scans = 7,
+    .typical_scans = 5,
 };

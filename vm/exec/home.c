@@ -77,6 +77,11 @@ const Pass *home_pass(const Registry *r, const char *name) {
   return NULL;
 }
 
+/* The other half: blocks in flight, partials, notes, libraries. */
+uint64_t exec_keeps(const Limits *l) {
+  return home_memory(l) / 2;
+}
+
 uint64_t home_memory(const Limits *l) {
   enum { MB = 1 << 20 };
   uint64_t share = l->memory / 4;

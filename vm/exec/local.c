@@ -542,6 +542,7 @@ static Status scan_begin(Local *l, Scan *s, Stages of, const Jobs *jobs, Progres
   s->fill = (Fill){.store = &l->store, .rows = s->rows, .pieces = 1};
   s->total = s->rows->read;
   s->pieces = 1;
+  l->store.most = l->store.used;
   st = find_matrices(l, s, e);
   if (st)
     return st;
@@ -584,6 +585,7 @@ static Status scan_run(Scan *s, Hand *hand, uint32_t n) {
     pthread_join(hand[i].thread, NULL);
   if (!s->err.code)
     exec_row_errors(&s->errors, (const char *const *)s->rows->file, s->rows->nfile, &s->err);
+  s->info.held = s->l->store.most;
   bool whole = !s->err.code;
   uint32_t blocks = s->from == FROM_READER ? s->next : s->ntask / s->pieces;
   fill_end(&s->fill, whole, blocks);
@@ -778,8 +780,7 @@ static Status local_open(Executor *x, Bytes text, const Registry *r, const Limit
   if (!l->worker)
     return err_memory(e);
   atomic_init(&l->room.left, (long long)(home_memory(&l->home.lim) / NOTES_SHARE));
-  /* the other half: blocks in flight, partials, notes, libraries */
-  return store_init(&l->store, l->home.p->nstage, ir_kept(l->home.p), home_memory(&l->home.lim) / 2, e);
+  return store_init(&l->store, l->home.p->nstage, ir_kept(l->home.p), exec_keeps(&l->home.lim), e);
 }
 
 static Status local_put(Executor *x, uint32_t id, Bytes value, Err *e) {

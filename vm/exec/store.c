@@ -130,7 +130,7 @@ static void give_up_kept(Fill *f) {
 }
 
 /* Makes room when more is held than the budget allows. */
-static void relieve(Fill *f) {
+static void make_room(Fill *f) {
   Store *s = f->store;
   if (f->spend)
     let_go_done(f);
@@ -155,6 +155,12 @@ static void relieve(Fill *f) {
     f->fill_rows = false;
     empty(s, f->rows, CACHE_OFF);
   }
+}
+
+static void relieve(Fill *f) {
+  make_room(f);
+  if (f->store->used > f->store->most)
+    f->store->most = f->store->used;
 }
 
 Status fill_rows(Fill *f, uint32_t seq, Block *rows, Err *e) {

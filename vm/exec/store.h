@@ -38,6 +38,7 @@ typedef struct Store {
   DataSet *set;        /* by stage, then by number of a step that is kept (IrVal.kept), from 1 on */
   uint32_t nstage, n;
   uint64_t used, budget;
+  uint64_t most;       /* used, since the scan began */
 } Store;
 
 typedef struct FillTrain {

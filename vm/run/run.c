@@ -83,7 +83,8 @@ static Status run_export(Run *r, uint32_t stage, Err *e) {
     o->stage[stage].scans = 1;
     o->stage[stage].rows = x.rows = info.rows;
     o->stage[stage].bytes = info.bytes;
-    o->stage[stage].from_cache = info.from_cache;
+    o->stage[stage].reads = !info.from_cache;
+    o->stage[stage].held = info.held;
     x.elsewhere = info.elsewhere;
     x.bytes = info.written;
     memcpy(x.digest, info.digest, sizeof x.digest);

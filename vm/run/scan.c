@@ -22,13 +22,14 @@ static Status scan(Run *r, Stages of, const Jobs *jobs, Buf *out, Err *e) {
   Status st = seen ? r->x->reduce(r->x, of, jobs, out, &info, seen, pr, e) : err_memory(e);
   for (uint32_t i = 0; seen && i < of.n; i++) {
     RunStage *s = &r->out->stage[of.v[i]];
-    s->from_cache = info.from_cache && (s->from_cache || !s->scans);
+    s->reads += !info.from_cache;
     s->scans++;
     s->rows = seen[i];
     s->bytes += i ? 0 : info.bytes;
     s->sent += i ? 0 : info.sent;
     s->answered += i ? 0 : info.answered;
     s->parts = info.parts;
+    s->held = info.held > s->held ? info.held : s->held;
   }
   mem_free(seen);
   RunData *d = data_of(r, r->p->stage[of.v[0]].from);
