@@ -99,7 +99,7 @@ TESTS += $(unit_tests)
 endif
 check_PROGRAMS += $(fuzz_replays)
 
-TESTS += tests/layers.sh tests/golden.sh tests/doc.sh tests/laws.sh tests/fuzz.sh tests/examples.sh tests/bench.sh tests/oracle.sh
+TESTS += tests/layers.sh tests/golden.sh tests/doc.sh tests/laws.sh tests/fuzz.sh tests/examples.sh tests/scans.sh tests/bench.sh tests/oracle.sh
 
 if SPARK
 TESTS += tests/spark.sh
@@ -121,7 +121,7 @@ AM_TESTS_ENVIRONMENT = \
   CML_DATA='$(abs_top_srcdir)/examples/data'; export CML_DATA; \
   $(SMALL_INPUTS)
 
-tests/golden.log tests/doc.log tests/laws.log tests/fuzz.log tests/examples.log tests/bench.log tests/oracle.log tests/spark.log: cmlc$(EXEEXT)
+tests/golden.log tests/doc.log tests/laws.log tests/fuzz.log tests/examples.log tests/scans.log tests/bench.log tests/oracle.log tests/spark.log: cmlc$(EXEEXT)
 tests/fuzz.log: $(fuzz_replays)
 
 # Make would copy oracle.sh to oracle, a folder that is older: a rule of its own, which this takes away.
@@ -131,8 +131,8 @@ tests_extra = \
   examples/airports examples/cars examples/flights examples/movies examples/penguins examples/weather \
   tests/README.md tests/bench.sh tests/catalogue.sh tests/doc tests/doc.sh tests/examples.sh tests/fuzz.sh \
   tests/fuzz/parquet.dict tests/fuzz/seeds tests/fuzz/seeds.sh tests/golden tests/golden.sh tests/laws \
-  tests/laws.sh tests/layers.sh tests/lsan.supp tests/oracle tests/oracle.sh tests/spark tests/spark.sh \
-  tests/tsan.supp tests/unit/agg_kit.h tests/unit/engine_data.h tests/unit/exec_passes.h \
+  tests/laws.sh tests/layers.sh tests/lsan.supp tests/oracle tests/oracle.sh tests/scans.sh tests/spark \
+  tests/spark.sh tests/tsan.supp tests/unit/agg_kit.h tests/unit/engine_data.h tests/unit/exec_passes.h \
   tests/unit/interp_kit.h tests/unit/linear_oracle.h tests/unit/linear_reference.h tests/unit/scan.h \
   tests/unit/site_program.h tests/unit/sites.h tests/valgrind.supp
 EXTRA_DIST += $(tests_extra) tests/unit/run
