@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lanes: every instruction set gives the bits of what a lane does, written down once more; values between two
- * others, beside a plain loop. */
+ * others and bounds, beside plain loops. */
 #include <float.h>
 #include <math.h>
 #include <stdarg.h>
@@ -120,10 +120,32 @@ static void between(void **state) {
   }
 }
 
+static void bounds(void **state) {
+  static double x[N];
+  (void)state;
+  for (int isa = 0; isa < K_ISA_COUNT; isa++) {
+    const LaneKernels *kernel = k_lanes_isa(isa);
+    for (size_t n = 1; kernel && n < 40; n++)
+      for (size_t from = 0; from < 100; from++) {
+        double least = INFINITY, most = -INFINITY, lo, hi;
+        for (size_t i = 0; i < n; i++) {
+          x[i] = value(from * 40 + i);
+          least = fmin(least, x[i]);
+          most = fmax(most, x[i]);
+        }
+        assert_true(kernel->bounds(x, n, &lo, &hi));
+        assert_true(lo == least && hi == most);
+        x[from % n] = NAN;
+        assert_false(kernel->bounds(x, n, &lo, &hi));
+      }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sums_and_moments),
       cmocka_unit_test(between),
+      cmocka_unit_test(bounds),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,9 +97,15 @@ static inline double f64_of_key(uint64_t k) {
  * added. */
 Status agg_group(const Panel *p, const int32_t *key, uint32_t nkey, Map *keys, uint64_t *bytes, Ctx *c,
                  const uint32_t **out);
+typedef struct LevelMemo { /* numbers of a dictionary's strings, from panel to panel of a block */
+  Dict *dict;     /* held, so that no other one can come to lie where it does; or NULL */
+  uint32_t *seen; /* number + 1, by code */
+  uint32_t cap;
+} LevelMemo;
+void level_memo_free(LevelMemo *m);
 /* For each selected row the number of its string, added where new. */
-Status agg_levels(const Panel *p, int32_t arg, const Sel *s, Map *levels, uint64_t *bytes, Ctx *c,
-                  const uint32_t **out);
+Status agg_levels(const Panel *p, int32_t arg, const Sel *s, Map *levels, uint64_t *bytes, LevelMemo *known,
+                  Ctx *c, const uint32_t **out);
 Status agg_too_many(Err *e);
 
 /* ---- state.c: states that merge; scalars and tables use the same ---- */
@@ -170,6 +176,7 @@ typedef struct VocabItem {
   uint32_t cap;
   char *best;        /* min.str, max.str; NULL: none yet */
   uint32_t nbest;
+  LevelMemo memo;
 } VocabItem;
 typedef struct Vocab { /* partial of pass_vocab */
   uint32_t n;

@@ -222,14 +222,44 @@ static uint32_t *memo(const Col *col, uint32_t n, Ctx *c) {
   return arena_alloc(c->scratch, (size_t)col->dict->n * sizeof(uint32_t) + 1);
 }
 
-Status agg_levels(const Panel *p, int32_t arg, const Sel *s, Map *levels, uint64_t *bytes, Ctx *c,
-                  const uint32_t **out) {
+void level_memo_free(LevelMemo *m) {
+  if (m->dict)
+    dict_drop(m->dict);
+  mem_free(m->seen);
+  *m = (LevelMemo){.dict = NULL};
+}
+
+/* The memo of the column's dictionary: that of the last panel where it is the same; NULL as above. One that a
+ * scratch arena owns cannot be held. */
+static uint32_t *memo_of(LevelMemo *m, const Col *col, uint32_t n, Ctx *c) {
+  if (!col->dict || atomic_load_explicit(&col->dict->refs, memory_order_relaxed) <= 0)
+    return memo(col, n, c);
+  if (col->constant || col->dict->n > 64 * (uint64_t)n + 256)
+    return NULL;
+  if (m->dict == col->dict)
+    return m->seen;
+  if (m->cap < col->dict->n) {
+    level_memo_free(m);
+    m->seen = mem_alloc64(col->dict->n * sizeof *m->seen);
+    m->cap = m->seen ? col->dict->n : 0;
+    if (!m->seen)
+      return NULL;
+  }
+  if (m->dict)
+    dict_drop(m->dict);
+  memset(m->seen, 0, col->dict->n * sizeof *m->seen);
+  dict_hold(m->dict = col->dict);
+  return m->seen;
+}
+
+Status agg_levels(const Panel *p, int32_t arg, const Sel *s, Map *levels, uint64_t *bytes, LevelMemo *known,
+                  Ctx *c, const uint32_t **out) {
   const Col *col = agg_col(p, arg, IR_STR, c);
   uint32_t *no = col ? scratch(c, s->n * sizeof *no) : NULL;
   if (!no)
     return c->err->code;
   *out = no;
-  uint32_t *seen = memo(col, s->n, c);
+  uint32_t *seen = memo_of(known, col, p->n, c);
   for (uint32_t k = 0; k < s->n; k++) {
     if (k && col->constant) {
       no[k] = no[0];

@@ -45,6 +45,7 @@ static void free_partial(const void *par, void *partial) {
     map_free(&v->item[i].levels);
     mem_free(v->item[i].count);
     mem_free(v->item[i].best);
+    level_memo_free(&v->item[i].memo);
   }
   mem_free(v->item);
   mem_free(v);
@@ -129,7 +130,8 @@ static Status map(const void *par, const Panel *p, void *partial, Ctx *c) {
         return c->err->code;
       continue;
     }
-    if (agg_levels(p, it->src.arg, &sel, &to->levels, &to->bytes, c, &no) || make_room(to, c->err))
+    if (agg_levels(p, it->src.arg, &sel, &to->levels, &to->bytes, &to->memo, c, &no) ||
+        make_room(to, c->err))
       return c->err->code;
     for (uint32_t k = 0; k < sel.n; k++)
       to->count[no[k]]++;

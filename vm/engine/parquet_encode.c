@@ -10,6 +10,7 @@
 
 #include "base/map.h"
 #include "vm/engine/parquet_write.h"
+#include "vm/kernel/lanes.h"
 
 enum { DICTIONARY = 4096, SLOTS = 4 * DICTIONARY, SLOT_BITS = 14 };  /* different numbers */
 enum { DICTIONARY_TEXTS = 1 << 14, DICTIONARY_BYTES = 1 << 20 };
@@ -208,15 +209,8 @@ static int64_t text_codes(Column *x) {
 static void number_bounds(Column *x, const uint64_t *bits, uint32_t n) {
   PqPut *p = x->put;
   if (x->real) {
-    const double *v = (const double *)bits;
-    double lo = v[0], hi = v[0];
-    bool nan = false;
-    for (uint32_t i = 0; i < n; i++) {
-      nan |= v[i] != v[i];
-      lo = v[i] < lo ? v[i] : lo;
-      hi = v[i] > hi ? v[i] : hi;
-    }
-    if (nan)
+    double lo, hi;
+    if (!k_bounds((const double *)bits, n, &lo, &hi))
       return;
     lo = lo == 0 ? -0.0 : lo; /* one zero may stand for both */
     hi = hi == 0 ? 0.0 : hi;

@@ -14,6 +14,7 @@
 #include "vm/kernel/math.h"
 
 typedef double V __attribute__((vector_size(8 * K_LANES)));
+typedef int64_t M __attribute__((vector_size(8 * K_LANES)));
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 4")
@@ -62,6 +63,43 @@ INLINE void var_body(const LaneVar *c, size_t columns, size_t n) {
     memcpy(c[k].squares, &squares[k], sizeof(V));
     memcpy(c[k].count, &count[k], sizeof(V));
   }
+}
+
+/* The lanes of v take the place of those of `best` where a < b. */
+INLINE void take_less(V *best, const V *v, const V *a, const V *b) {
+  M m = *a < *b, bits = ((M)*v & m) | ((M)*best & ~m);
+  *best = (V)bits;
+}
+
+INLINE bool bounds_body(const double *x, size_t n, double *least, double *most) {
+  double lane[2][K_LANES];
+  V lo, hi;
+  M bad = {0};
+  for (size_t l = 0; l < K_LANES; l++)
+    lane[0][l] = x[0];
+  memcpy(&lo, lane[0], sizeof lo);
+  hi = lo;
+  for (size_t i = 0; i < n; i += K_LANES) {
+    V v;
+    size_t at = n - i >= K_LANES ? i : n >= K_LANES ? n - K_LANES : 0; /* the last eight; some again */
+    if (n >= K_LANES)
+      memcpy(&v, x + at, sizeof v);
+    else
+      for (size_t l = 0; l < K_LANES; l++)
+        v[l] = x[l < n ? l : 0];
+    bad |= v != v;
+    take_less(&lo, &v, &v, &lo);
+    take_less(&hi, &v, &hi, &v);
+  }
+  memcpy(lane[0], &lo, sizeof lo);
+  memcpy(lane[1], &hi, sizeof hi);
+  int64_t nan = 0;
+  for (size_t l = 0; l < K_LANES; l++) {
+    nan |= bad[l];
+    *least = l && *least < lane[0][l] ? *least : lane[0][l];
+    *most = l && *most > lane[1][l] ? *most : lane[1][l];
+  }
+  return !nan;
 }
 
 INLINE size_t between_body(const double *x, const uint8_t *null, size_t n, double lo, double hi, double *out,
@@ -127,7 +165,11 @@ __attribute__((target("avx2,popcnt"))) static size_t between_avx2(const double *
       for (size_t k = 0; k < columns; k++)                                                  \
         var_body(v + k, 1, n);                                                              \
   }                                                                                         \
-  static const LaneKernels kernels_##ISA = {.sum = sum_##ISA, .var = var_##ISA, .between = BETWEEN};
+  ATTR static bool bounds_##ISA(const double *x, size_t n, double *least, double *most) {    \
+    return bounds_body(x, n, least, most);                                                  \
+  }                                                                                         \
+  static const LaneKernels kernels_##ISA = {                                                \
+      .sum = sum_##ISA, .var = var_##ISA, .between = BETWEEN, .bounds = bounds_##ISA};
 
 LANE_KERNELS(base, , between_base)
 #if defined(__x86_64__)
@@ -158,6 +200,10 @@ void k_lanes_sum(double *hi, double *lo, const double *x, size_t n) {
 
 void k_lanes_var(const LaneVar *v, size_t columns, size_t n) {
   best()->var(v, columns, n);
+}
+
+bool k_bounds(const double *x, size_t n, double *least, double *most) {
+  return best()->bounds(x, n, least, most);
 }
 
 size_t k_between(const double *x, const uint8_t *null, size_t n, double lo, double hi, double *out,

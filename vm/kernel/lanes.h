@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sums and moments that go on from call to call, in eight lanes: value i goes to lane i % 8. And the values
- * of a column that lie between two others. The same bits on every machine: what a lane does is written out,
- * no fma; wider vectors only do more lanes at once. */
+ * of a column that lie between two others, and its bounds. The same bits on every machine: what a lane does
+ * is written out, no fma; wider vectors only do more lanes at once. */
 #ifndef CML_VM_KERNEL_LANES_H
 #define CML_VM_KERNEL_LANES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,11 +29,15 @@ void k_lanes_var(const LaneVar *v, size_t columns, size_t n);
 size_t k_between(const double *x, const uint8_t *null, size_t n, double lo, double hi, double *out,
                  uint64_t *below);
 
+/* The least and the largest of n > 0 values; of zeros of both signs either. False: there is a NaN. */
+bool k_bounds(const double *x, size_t n, double *least, double *most);
+
 typedef struct LaneKernels { /* the kernels compiled for one instruction set */
   void (*sum)(double *hi, double *lo, const double *x, size_t n);
   void (*var)(const LaneVar *v, size_t columns, size_t n);
   size_t (*between)(const double *x, const uint8_t *null, size_t n, double lo, double hi, double *out,
                     uint64_t *below);
+  bool (*bounds)(const double *x, size_t n, double *least, double *most);
 } LaneKernels;
 const LaneKernels *k_lanes_isa(int isa); /* K_ISA_* of math.h; NULL where the machine has it not */
 
