@@ -53,24 +53,25 @@ static inline void join_row(float m, float n, uint32_t lane, uint32_t mask, uint
   }
 }
 
-/* V: a vector of L floats; T rows and SIDE groups at a time. */
-#define KERNELS(ISA, ATTR, V, L, T, SIDE, LOAD, STORE, SET, FMA, MIN, MAX, MARK, JOIN, W) \
-  ATTR static inline __attribute__((always_inline)) void \
-  part_##ISA(const float *f, uint32_t d, const float *h, const float *first, uint32_t g, uint32_t mask, \
-             const int sides, float *b, float *n) \
+/* Scores of T rows and SIDES groups from number g on, whose columns are h, from their first terms; V is a
+ * vector of L floats. Not to be inlined: then minima are kept in registers, and sums are not. */
+#define PART(NAME, ATTR, V, L, T, SIDES, LOAD, STORE, SET, FMA, MIN, MAX, MARK) \
+  ATTR static __attribute__((noinline)) void \
+  NAME(const float *f, uint32_t d, const float *h, const float *first, uint32_t g, uint32_t mask, float *b, \
+       float *n) \
   { \
     enum { PARTS = NEAR_LANES / L }; \
-    V s[T][SIDE * PARTS]; \
+    V s[T][SIDES * PARTS]; \
     UNROLL for (int t = 0; t < T; t++) \
-      UNROLL for (int p = 0; p < sides * PARTS; p++) \
+      UNROLL for (int p = 0; p < SIDES * PARTS; p++) \
         s[t][p] = LOAD(first + p * L); \
     for (uint32_t j = 0; j < d; j++) { \
-      V c[SIDE * PARTS]; \
-      UNROLL for (int p = 0; p < sides * PARTS; p++) \
+      V c[SIDES * PARTS]; \
+      UNROLL for (int p = 0; p < SIDES * PARTS; p++) \
         c[p] = LOAD(h + (p / PARTS * (size_t)d + j) * NEAR_LANES + p % PARTS * L); \
       UNROLL for (int t = 0; t < T; t++) { \
         V x = SET(f[(size_t)t * d + j]); \
-        UNROLL for (int p = 0; p < sides * PARTS; p++) \
+        UNROLL for (int p = 0; p < SIDES * PARTS; p++) \
           s[t][p] = FMA(x, c[p], s[t][p]); \
       } \
     } \
@@ -78,15 +79,20 @@ static inline void join_row(float m, float n, uint32_t lane, uint32_t mask, uint
       UNROLL for (int p = 0; p < PARTS; p++) { \
         V low = MARK(s[t][p], mask, g), old = LOAD(b + t * NEAR_LANES + p * L), next; \
         next = LOAD(n + t * NEAR_LANES + p * L); \
-        if (sides > 1) { \
-          V other = MARK(s[t][PARTS * (SIDE - 1) + p], mask, g + 1); \
+        if (SIDES > 1) { \
+          V other = MARK(s[t][PARTS * (SIDES - 1) + p], mask, g + 1); \
           next = MIN(next, MAX(low, other)); \
           low = MIN(low, other); \
         } \
         STORE(n + t * NEAR_LANES + p * L, MIN(next, MAX(low, old))); \
         STORE(b + t * NEAR_LANES + p * L, MIN(low, old)); \
       } \
-  } \
+  }
+
+/* T rows and SIDE groups at a time. */
+#define KERNELS(ISA, ATTR, V, L, T, SIDE, LOAD, STORE, SET, FMA, MIN, MAX, MARK, JOIN, W) \
+  PART(whole_##ISA, ATTR, V, L, T, SIDE, LOAD, STORE, SET, FMA, MIN, MAX, MARK) \
+  PART(rest_##ISA, ATTR, V, L, T, 1, LOAD, STORE, SET, FMA, MIN, MAX, MARK) \
   \
   ATTR static void tile_##ISA(const float *f, uint32_t rows, uint32_t d, const float *pack, \
                               const float *first, uint32_t groups, float *best, float *second, \
@@ -104,9 +110,9 @@ static inline void join_row(float m, float n, uint32_t lane, uint32_t mask, uint
         for (int l = 0; l < T * NEAR_LANES; l++) \
           b[l] = n[l] = INFINITY; \
         for (; g + SIDE <= many; g += SIDE) \
-          part_##ISA(rf, d, h + (size_t)g * d * NEAR_LANES, o + g * NEAR_LANES, g, mask, SIDE, b, n); \
+          whole_##ISA(rf, d, h + (size_t)g * d * NEAR_LANES, o + g * NEAR_LANES, g, mask, b, n); \
         if (g < many) \
-          part_##ISA(rf, d, h + (size_t)g * d * NEAR_LANES, o + g * NEAR_LANES, g, mask, 1, b, n); \
+          rest_##ISA(rf, d, h + (size_t)g * d * NEAR_LANES, o + g * NEAR_LANES, g, mask, b, n); \
         for (int t = 0; t < T; t++) { \
           float next; \
           uint32_t lane; \

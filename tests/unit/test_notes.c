@@ -202,7 +202,7 @@ static void chain_of(bool sparse, bool cosine) {
   for (uint32_t i = 0; i < N * D; i++)
     x[i] = scan_random(8, i) < 0.3 ? 0 : 0.3 * (i / D % K == i % D) + 0.3 * scan_random(9, i);
   for (uint32_t i = 0; i < K; i++)
-    memcpy(c + i * D, x + (7 * i + 1) * D, D * sizeof *c);
+    memcpy(c + i * D, x + (5 * i + 1) * D, D * sizeof *c);
   Matrix dense = {.n = N, .d = D, .a = x}, csr = scan_sparse(&dense, true);
   Chain h = {.x = sparse ? csr : dense, .block = mem_alloc(sizeof *h.block), .c = c, .k = K,
              .s = {.d = D, .sparse = sparse, .cosine = cosine, .scale = 1}, .moved = {.run = 5}};
