@@ -172,16 +172,17 @@ static Status explain_whole(const App *app, const Args *args, Execution x, Compi
   if (e->code == ST_OK && run)
     analyze(app, &x, c, &r, e);
   const RunResult *is = run ? &r : NULL;
+  const Limits *here = x.spark || x.loopback ? NULL : &x.limits; /* of rows that are kept in this process */
   if (e->code != ST_OK) {
     run_free(&r);
     return e->code;
   }
   if (form == FORM_JSON) {
-    explain_json(c->program, app->registry, c->report, guess, is, out);
+    explain_json(c->program, app->registry, c->report, here, guess, is, out);
   } else if (form == FORM_TEXT) {
     explain_program(c->program, app->registry, c->report, out);
     if (is || !args_get(args, "--no-data"))
-      explain_costs(c->program, x.spark || x.loopback ? NULL : &x.limits, guess, is, out);
+      explain_costs(c->program, here, guess, is, out);
     if (x.spark)
       explain_spark(c->program, guess, is, out, e);
   } else {

@@ -134,7 +134,7 @@ static Status predict(const App *app, ScoreJob *j, const char *path, JitMode jit
   meter_start(&meter, app, quiet, "predict");
   j->bundle = bundle;
   j->progress = &meter.progress;
-  Status st = jit_open(jit, &j->jit, e);
+  Status st = jit_open(jit, j->memory, &j->jit, e);
   if (st == ST_OK)
     st = score_file(j, &r, e);
   jit_close(j->jit);

@@ -227,7 +227,7 @@ Status execute(const App *app, const Execution *x, const Compiled *c, RunResult 
   meter_start(&h.meter, app, x->quiet, "start");
   RunHooks hooks = {.ctx = &h, .begin = on_begin, .bundle = on_bundle, .progress = &h.meter.progress};
   Limits limits = x->limits;
-  Status st = jit_open(x->jit, &limits.jit, e);
+  Status st = jit_open(x->jit, limits.memory, &limits.jit, e);
   if (st == ST_OK)
     st = make_executor(app, x, &exec, e);
   if (st == ST_OK)

@@ -149,8 +149,8 @@ static void costs(Json *j, const Estimate *g, const RunStage *is) {
   json_close(j, '}');
 }
 
-void explain_json(const Program *p, const Registry *r, const PassReport *report, const Estimate *guess,
-                  const RunResult *run, Buf *out) {
+void explain_json(const Program *p, const Registry *r, const PassReport *report, const Limits *l,
+                  const Estimate *guess, const RunResult *run, Buf *out) {
   Json j = {.out = out};
   json_open(&j, NULL, '{');
   json_text(&j, "program", p->name);
@@ -176,6 +176,15 @@ void explain_json(const Program *p, const Registry *r, const PassReport *report,
     json_close(&j, '}');
   }
   json_close(&j, ']');
+  if (l) {
+    json_open(&j, "memory", '{');
+    double peak = estimate_peak(p, l, guess);
+    if (peak > 0)
+      json_number(&j, "estimate", peak);
+    if (run)
+      json_whole(&j, "actual", run->peak);
+    json_close(&j, '}');
+  }
   Arena arena;
   uint32_t nremark = 0;
   arena_init(&arena, NULL);

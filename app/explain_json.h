@@ -5,7 +5,7 @@
 #include "compiler/explain.h"
 
 /* run may be NULL: what happened is left out. */
-void explain_json(const Program *p, const Registry *r, const PassReport *report, const Estimate *guess,
-                  const RunResult *run, Buf *out);
+void explain_json(const Program *p, const Registry *r, const PassReport *report, const Limits *l,
+                  const Estimate *guess, const RunResult *run, Buf *out);
 
 #endif

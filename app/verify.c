@@ -143,7 +143,7 @@ static Status score_rows(const Verification *v, const Way *w, const Bundle *b, c
   j.memory = w->run.limits.memory;
   j.threads = w->run.limits.threads;
   Err bad = {0};
-  Status st = jit_open(w->run.jit, &j.jit, e);
+  Status st = jit_open(w->run.jit, j.memory, &j.jit, e);
   if (st != ST_OK)
     return st;
   st = score_file(&j, &r, &bad);

@@ -255,6 +255,8 @@ double estimate_peak(const Program *p, const Limits *l, const Estimate *stage) {
     held = stage[i].held > held ? stage[i].held : held;
     if (!stage[i].scans)
       continue;
+    if (!stage[i].known)
+      return 0;
     const Stage *rows = &p->stage[s->from];
     double n = p->stage[rows->from].ncolumn + rows->prog.nout + s->prog.nout, all = stage[s->from].rows;
     n *= all < BLOCK ? all : BLOCK;

@@ -23,7 +23,7 @@ typedef struct Estimate { /* of a stage */
 /* out: one a stage. The files are looked at, not read; one that cannot be looked at is not known. */
 Status estimate_program(const Program *p, const Registry *r, const Limits *l, Estimate *out, Err *e);
 
-/* Bytes that the whole run takes at most: what is kept, what each thread works on, the code. */
+/* Bytes that the whole run takes at most: what is kept, what each thread works on, the code. 0: not known. */
 double estimate_peak(const Program *p, const Limits *l, const Estimate *stage);
 
 /* May stage `i` read fitted value `id`? */

@@ -54,7 +54,10 @@ static void put_total(Buf *o, const char *form, const char *name, bool exact, do
 }
 
 static void put_peak(Buf *o, const Limits *l, double guess, const RunResult *run) {
-  buf_printf(o, "memory: ~%.0f MB", guess / 1e6);
+  if (guess > 0)
+    buf_printf(o, "memory: ~%.0f MB", guess / 1e6);
+  else
+    buf_text(o, "memory: not known before");
   if (run)
     buf_printf(o, ", measured %.0f MB", (double)run->peak / 1e6);
   buf_printf(o, "; %.0f MB of rows and matrices are kept at most, the rest is made again in each scan\n",
@@ -63,7 +66,6 @@ static void put_peak(Buf *o, const Limits *l, double guess, const RunResult *run
 
 void explain_costs(const Program *p, const Limits *l, const Estimate *guess, const RunResult *run, Buf *o) {
   double seconds = 0, spent = 0;
-  bool known = true;
   buf_printf(o, "\n%-36s %13s %13s %13s %13s %13s\n", "stage", "scans", "rows", "MB", "kept MB", "seconds");
   for (uint32_t i = 0; i < p->nstage; i++) {
     const Stage *s = &p->stage[i];
@@ -71,7 +73,6 @@ void explain_costs(const Program *p, const Limits *l, const Estimate *guess, con
       continue;
     put_guess(o, s, &guess[i]);
     seconds += guess[i].known ? guess[i].seconds : 0;
-    known = known && (guess[i].known || s->kind == STAGE_BUNDLE);
     if (!run || s->kind == STAGE_SOURCE)
       continue;
     put_fact(o, &run->stage[i], l != NULL);
@@ -80,7 +81,7 @@ void explain_costs(const Program *p, const Limits *l, const Estimate *guess, con
   put_total(o, "%-36s", "total", false, seconds);
   if (run)
     put_total(o, "%36s", "measured", true, spent);
-  if (l && known)
+  if (l)
     put_peak(o, l, estimate_peak(p, l, guess), run);
   const JitStats *j = run ? &run->jit : NULL;
   if (j && j->programs)

@@ -23,11 +23,13 @@ int jit_mode_of(const char *name); /* "auto", "force", "off"; -1 */
 enum {
   JIT_PAYS = 200000000, /* rows x compiled steps */
   JIT_STEPS = 3,       /* fewer are left to the interpreter, unless forced */
+  JIT_ROOM = 192 << 20, /* bytes: the compiler takes 70 MB of them */
 };
 
 typedef struct Jit Jit;
-Status jit_open(JitMode mode, Jit **out,
-                Err *e); /* JIT_FORCE: loads the module; JIT_OFF: *out is NULL, which all functions take */
+/* JIT_FORCE: loads the module. JIT_OFF, and JIT_AUTO in a run that may take less memory than JIT_ROOM: *out
+ * is NULL, which all functions take. */
+Status jit_open(JitMode mode, uint64_t memory, Jit **out, Err *e);
 void jit_close(Jit *j);  /* behind the last Interp; waits for the thread */
 Jit *jit_in_child(
     const Jit *parent); /* after a fork: the same mode, nothing compiled; NULL: off, or no memory */

@@ -17,7 +17,7 @@ static uint32_t program;
 static int open_jit(void **state) {
   Err e = {.code = ST_OK};
   (void)state;
-  if (jit_open(JIT_FORCE, &jit, &e) != ST_OK)
+  if (jit_open(JIT_FORCE, 0, &jit, &e) != ST_OK)
     print_message("# the JIT is not there: %s\n", e.cause);
   return 0;
 }
@@ -484,7 +484,10 @@ static void test_background(void **state) {
   NEEDS_JIT();
   Jit *forced = jit;
   Err e = {.code = ST_OK};
-  assert_int_equal(jit_open(JIT_AUTO, &jit, &e), ST_OK);
+  assert_int_equal(jit_open(JIT_AUTO, JIT_ROOM - 1, &jit, &e), ST_OK);
+  assert_null(jit);
+  assert_int_equal(jit_open(JIT_AUTO, JIT_ROOM, &jit, &e), ST_OK);
+  assert_non_null(jit);
   Kit *k = kit_new();
   Rng g = {4, 0};
   uint32_t x = kit_col(k, tame_column(k, &g, IR_F64, true)), y = x;

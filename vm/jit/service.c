@@ -133,9 +133,9 @@ static Jit *new_jit(JitMode mode) {
   return j;
 }
 
-Status jit_open(JitMode mode, Jit **out, Err *e) {
+Status jit_open(JitMode mode, uint64_t memory, Jit **out, Err *e) {
   *out = NULL;
-  if (mode == JIT_OFF)
+  if (mode == JIT_OFF || (mode == JIT_AUTO && memory < JIT_ROOM))
     return ST_OK;
   Jit *j = new_jit(mode);
   if (!j)
