@@ -3,7 +3,7 @@
  *
  * Of a column first the values that are there are collected. Few different ones become a dictionary and
  * codes; whether they are few, the first rows tell early. Numbers that Snappy makes nothing of are stored as
- * they are, from where they lie. All pages are of version 1, which every reader knows.
+ * they are, from where they lie: the column lends them. All pages are of version 1, which every reader knows.
  *
  * Source: Encodings.md and parquet.thrift (apache/parquet-format). */
 #include <string.h>
@@ -65,6 +65,7 @@ void pq_group_free(PqGroup *g) {
     return;
   free_rows(g);
   buf_free(&g->bytes);
+  buf_free(&g->lent);
   buf_free(&g->body);
   buf_free(&g->packed);
   mem_free(g->put);
@@ -374,10 +375,11 @@ static void page_header(Buf *b, bool dict, size_t plain, size_t stored, uint32_t
   buf_u8(b, 0);
 }
 
-/* A page with g->body, and `more` behind it, which is not compressed. */
+/* A page with g->body, and `more` behind it, which is not compressed: lent where it lies in the column, and
+ * not in the room for those of this group. */
 static Status put_page(Column *x, bool dict, uint32_t n, int encoding, Bytes more, Err *e) {
   PqGroup *g = x->g;
-  size_t plain = g->body.n + more.n, at = g->bytes.n, head;
+  size_t plain = g->body.n + more.n, at = g->bytes.n;
   if (plain > INT32_MAX / 2)
     return err_set(e, ST_RESOURCE, "CML0501", "Write shorter texts.",
                    "a text to be written has more than 1 GB");
@@ -389,11 +391,17 @@ static Status put_page(Column *x, bool dict, uint32_t n, int encoding, Bytes mor
     page = (Bytes){g->packed.p, snappy_encode(g->body.p, plain, g->packed.p, g->table)};
   }
   page_header(&g->bytes, dict, plain, page.n + more.n, n, encoding);
-  head = g->bytes.n - at;
+  x->put->plain += g->bytes.n - at + plain;
   buf_put(&g->bytes, page.p, page.n);
-  buf_put(&g->bytes, more.p, more.n);
-  x->put->plain += head + plain;
-  return g->bytes.bad || g->body.bad ? err_memory(e) : ST_OK;
+  if (more.n && x->value == (const uint64_t *)x->c->i) {
+    PqLent lent = {.at = g->bytes.n, .b = more};
+    buf_put(&g->lent, &lent, sizeof lent);
+    g->size += more.n;
+  } else {
+    buf_put(&g->bytes, more.p, more.n);
+  }
+  g->size += g->bytes.n - at;
+  return g->bytes.bad || g->body.bad || g->lent.bad ? err_memory(e) : ST_OK;
 }
 
 static void put_text(Buf *b, Bytes t) {
@@ -523,19 +531,21 @@ static Status encode_column(Column *x, Err *e) {
   if (different < 0)
     return err_memory(e);
   x->ndict = (uint32_t)different;
-  *p = (PqPut){.from = g->bytes.n, .nulls = x->n - x->nv, .coded = x->ndict > 0};
+  *p = (PqPut){.from = g->size, .nulls = x->n - x->nv, .coded = x->ndict > 0};
   find_bounds(x);
   if (choose_codec(x, e) != ST_OK || (x->ndict && put_dictionary(x, e) != ST_OK))
     return e->code;
-  p->data = g->bytes.n;
+  p->data = g->size;
   put_pages(x, e);
-  p->end = g->bytes.n;
+  p->end = g->size;
   return e->code;
 }
 
 Status pq_group_encode(PqGroup *g, const IrColumn *col, uint32_t ncol, const Col *v, uint32_t n, Err *e) {
   g->n = n;
+  g->size = 0;
   buf_clear(&g->bytes);
+  buf_clear(&g->lent);
   if (!rows_room(g, n) || !buf_room(&g->bytes, ((size_t)n + 16) * ncol * sizeof(int64_t)))
     return err_memory(e);
   for (uint32_t k = 0; k < ncol && e->code == ST_OK; k++) {

@@ -159,9 +159,9 @@ void pq_footer_group(PqFooter *f, const IrColumn *col, uint32_t ncol, const PqGr
   thrift_put_number(b, &last, 2, THRIFT_I64, (int64_t)plain);
   thrift_put_number(b, &last, 3, THRIFT_I64, g->n);
   thrift_put_number(b, &last, 5, THRIFT_I64, (int64_t)f->at);
-  thrift_put_number(b, &last, 6, THRIFT_I64, (int64_t)g->bytes.n);
+  thrift_put_number(b, &last, 6, THRIFT_I64, (int64_t)g->size);
   put_end(b);
-  f->at += g->bytes.n;
+  f->at += g->size;
   f->rows += g->n;
   f->ngroup++;
 }

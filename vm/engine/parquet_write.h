@@ -22,9 +22,16 @@ typedef struct PqPut { /* a column of a row group */
   uint8_t lo[PQ_BOUND], hi[PQ_BOUND];
 } PqPut;
 
+typedef struct PqLent { /* bytes of a group that lie in a column */
+  size_t at;             /* in `bytes`: they go in front of these */
+  Bytes b;
+} PqLent;
+
 typedef struct PqGroup { /* a row group, and room for making the next one */
   uint32_t n;
-  Buf bytes;
+  Buf bytes;             /* its bytes without those that are */
+  Buf lent;              /* lent: PqLent, in their order */
+  uint64_t size;         /* of both */
   PqPut *put;
   struct PqGroup *next, *idle; /* lists of the Writer's */
   Buf body, packed;      /* a page, before and after compression */
@@ -41,7 +48,8 @@ typedef struct PqGroup { /* a row group, and room for making the next one */
 /* NULL: no memory. */
 PqGroup *pq_group_new(uint32_t ncol);
 void pq_group_free(PqGroup *g);
-/* The bytes depend on the values alone, not on the numbers of dictionaries. */
+/* The bytes depend on the values alone, not on the numbers of dictionaries. Columns whose values are stored
+ * as they are lend them: they stay until the group is written. */
 Status pq_group_encode(PqGroup *g, const IrColumn *col, uint32_t ncol, const Col *v, uint32_t n, Err *e);
 
 typedef struct PqFooter {

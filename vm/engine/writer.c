@@ -347,9 +347,18 @@ static PqGroup *take_group(Writer *w) {
   return g;
 }
 
+static Status put_pages(Writer *w, const PqGroup *g, Err *e) {
+  const PqLent *lent = (const PqLent *)g->lent.p;
+  size_t from = 0, n = g->lent.n / sizeof *lent;
+  for (size_t i = 0; i < n && e->code == ST_OK; from = lent[i++].at)
+    if (put_bytes(w, (Bytes){g->bytes.p + from, lent[i].at - from}, e) == ST_OK)
+      put_bytes(w, lent[i].b, e);
+  return e->code ? e->code : put_bytes(w, (Bytes){g->bytes.p + from, g->bytes.n - from}, e);
+}
+
 static Status put_group(Writer *w, PqGroup *g, Err *e) {
   pq_footer_group(&w->footer, w->col, w->ncol, g);
-  Status st = w->footer.groups.bad ? err_memory(e) : put_bytes(w, buf_bytes(&g->bytes), e);
+  Status st = w->footer.groups.bad ? err_memory(e) : put_pages(w, g, e);
   pthread_mutex_lock(&w->lock);
   g->idle = w->idle;
   w->idle = g;
