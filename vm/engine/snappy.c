@@ -26,33 +26,44 @@ static inline void copy_back(uint8_t *out, uint32_t back, uint32_t n) {
   }
 }
 
-/* What each tag says, in one word: the bytes that it stands for (7 bits), the upper bits of a distance where
- * they are in the tag (bits 8 to 10), whether it is a literal (bit 15), the bits of the distance behind the
- * tag (6), and how far the next tag is (from bit 24 on). 0: a literal whose length is behind the tag. */
-#define WORD(n, high, whole, bits, next) ((n) | (high) << 8 | (whole) << 15 | (bits) << 16 | (next) << 24)
-#define LITERAL(t) ((t) >> 2 < 60 ? WORD(((t) >> 2) + 1, 0, 1, 0, ((t) >> 2) + 2) : 0)
-#define NEAR(t) WORD(((t) >> 2 & 7) + 4, (t) >> 5, 0, 8, 2)
-#define FAR(t, bytes) WORD(((t) >> 2) + 1, 0, 0, 8 * (bytes), (bytes) + 1)
-#define FOUR(t) LITERAL(t), NEAR((t) + 1), FAR((t) + 2, 2), FAR((t) + 3, 4)
+/* What each tag says, in one word: the bytes that it stands for (7 bits), the upper bits of a distance
+ * where they are in the tag (bits 8 to 10), whether it is a literal (bit 15), how many bits of a distance
+ * are behind it (from bit 16 on). 0: what is rare, a literal whose length is behind the tag, 32 bits of a
+ * distance. */
+#define WORD(n, high, whole, bits) ((n) | (high) << 8 | (whole) << 15 | (bits) << 16)
+#define LITERAL(t) ((t) >> 2 < 60 ? WORD(((t) >> 2) + 1, 0, 1, 0) : 0)
+#define NEAR(t) WORD(((t) >> 2 & 7) + 4, (t) >> 5, 0, 8)
+#define FAR(t) WORD(((t) >> 2) + 1, 0, 0, 16)
+#define FOUR(t) LITERAL(t), NEAR((t) + 1), FAR((t) + 2), 0
 #define TAGS_16(t) FOUR(t), FOUR((t) + 4), FOUR((t) + 8), FOUR((t) + 12)
 #define TAGS_64(t) TAGS_16(t), TAGS_16((t) + 16), TAGS_16((t) + 32), TAGS_16((t) + 48)
 static const uint32_t says[256] = {TAGS_64(0), TAGS_64(64), TAGS_64(128), TAGS_64(192)};
 
 enum { AHEAD = 128 }; /* more bytes than a tag takes, or a copy that goes too far */
 
+/* a where the bits of `which` are 1, b where they are 0: no jump that would be guessed wrong. */
+static inline uintptr_t either(uintptr_t which, uintptr_t a, uintptr_t b) {
+  return (a & which) | (b & ~which);
+}
+
 /* Tags at *in, as long as AHEAD bytes are left on either side. Literals and copies are the same steps: which
- * of them comes next cannot be foreseen. Stops at what is rare, or wrong. */
+ * of them comes next cannot be foreseen. The time goes by from one tag to the next: it is fetched from where
+ * it lies behind a literal and behind a copy. Stops at what is rare, or wrong. */
 static void decode_most(const uint8_t **in, const uint8_t *end, const uint8_t *out, uint8_t **to,
                         const uint8_t *oend) {
   const uint8_t *p = *in;
   uint8_t *o = *to;
+  uintptr_t tag = *p;
   while (end - p > AHEAD && oend - o > AHEAD) {
-    uint32_t t = says[*p], len = t & 127, literal = t >> 15 & 1, word;
-    memcpy(&word, p + 1, 4);
-    uint32_t back = (word & (uint32_t)((UINT64_C(1) << (t >> 16 & 63)) - 1)) + (t & 0x700);
-    uintptr_t whole = (uintptr_t)0 - literal;
-    const uint8_t *from = (const uint8_t *)((((uintptr_t)o - back) & ~whole) | ((uintptr_t)(p + 1) & whole));
-    if ((!t) | ((!literal) & ((back < 16) | (back > (size_t)(o - out)))))
+    uintptr_t copy = tag & 3, literal = copy - 1, n = (tag >> 2) + 1;
+    literal = (uintptr_t)((intptr_t)literal >> (8 * sizeof literal - 1)); /* all bits, where copy is 0 */
+    uintptr_t next = either(literal, p[n + 1], p[copy + 1]);
+    uint32_t t = says[tag], len = t & 127;
+    uint16_t word;
+    memcpy(&word, p + 1, 2);
+    uint32_t back = (word & ((1u << (t >> 16)) - 1)) + (t & 0x700);
+    const uint8_t *from = (const uint8_t *)either(literal, (uintptr_t)(p + 1), (uintptr_t)o - back);
+    if ((!t) | ((copy != 0) & ((back < 16) | (back > (size_t)(o - out)))))
       break;
     memcpy(o, from, 16);
     if (len > 16) {
@@ -61,7 +72,8 @@ static void decode_most(const uint8_t **in, const uint8_t *end, const uint8_t *o
       memcpy(o + 48, from + 48, 16);
     }
     o += len;
-    p += t >> 24;
+    p += 1 + either(literal, n, copy);
+    tag = next;
   }
   *in = p;
   *to = o;
