@@ -185,6 +185,15 @@ static bool gives_slots(const Stage *s) {
   return false;
 }
 
+/* Words, keys and entries of as many texts stay in the second-level cache; no result depends on it. */
+static uint32_t panel_most(const RowProg *p) {
+  const uint32_t texts = 256;
+  bool lists = false;
+  for (uint32_t i = 0; i < p->nval; i++)
+    lists = lists || p->val[i].type == IR_STRS;
+  return lists && texts < PANEL_ROWS ? texts : PANEL_ROWS;
+}
+
 Status prepared_make(Worker *w, const Stage *s, Prepared *q, int64_t code, Err *e) {
   Status st = prepare_inputs(q, w->p, s, e);
   if (!st)
@@ -205,6 +214,7 @@ Status prepared_make(Worker *w, const Stage *s, Prepared *q, int64_t code, Err *
   }
   q->wanted = ir_parts(w->p, s);
   q->trained = ir_trained(w->p, s);
+  q->most = panel_most(&s->prog);
   if (st)
     prepared_free(q);
   else
@@ -267,10 +277,10 @@ bool panel_next(Worker *w, Prepared *q, Cursor *c, Packed *k, Status *st, Err *e
   uint32_t n = 0, r = c->r;
   uint64_t wanted = b->part || q->wanted & 1 ? q->wanted : 0; /* without parts all rows are part 0 */
   if (wanted == UINT64_MAX || !b->part) {
-    for (; wanted && r < c->end && n < PANEL_ROWS; r++)
+    for (; wanted && r < c->end && n < q->most; r++)
       w->row[n++] = r;
   } else {
-    for (; r < c->end && n < PANEL_ROWS; r++) {
+    for (; r < c->end && n < q->most; r++) {
       w->row[n] = r;
       n += wanted >> (b->part[r] & 63) & 1;
     }

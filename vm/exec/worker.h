@@ -21,6 +21,7 @@ typedef struct Prepared { /* a stage as this worker runs it; made at first use *
   uint8_t *keep;         /* NULL: removes nothing */
   uint64_t wanted;       /* parts that the stage reads, a bit each */
   uint64_t trained;      /* parts whose rows read what was fitted without their fold */
+  uint32_t most;         /* rows of a panel */
   Slots slots;           /* train; evaluate where it gives slots */
   MatrixBuilder *matrix;
   bool parts;            /* slots are not put together before the matrix is */
