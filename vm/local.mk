@@ -20,20 +20,20 @@ libvm_a_SOURCES = \
   vm/engine/zones.c vm/estimator.h vm/exec.h vm/exec/answer.c vm/exec/answer.h vm/exec/channel.c \
   vm/exec/channel.h vm/exec/cols.c vm/exec/cols.h vm/exec/cut.c vm/exec/cut.h vm/exec/exec.c \
   vm/exec/home.c vm/exec/home.h vm/exec/home_files.c vm/exec/jobset.c vm/exec/jobset.h vm/exec/kept.c \
-  vm/exec/local.c vm/exec/loopback.c vm/exec/mirror.c vm/exec/shelf.c vm/exec/shelf.h vm/exec/site.c \
-  vm/exec/spark.c vm/exec/spark_parts.h vm/exec/spark_source.c vm/exec/store.c vm/exec/store.h \
-  vm/exec/task.c vm/exec/task.h vm/exec/tree.c vm/exec/tree.h vm/exec/worker.c vm/exec/worker.h \
-  vm/exec/written.c vm/fitted.c vm/fitted.h vm/interp.h vm/interp/calendar.h vm/interp/form.c \
-  vm/interp/hash_8.h vm/interp/interp.c vm/interp/layout.c vm/interp/matrix.c vm/interp/op.h \
-  vm/interp/op_check.c vm/interp/op_cmp.c vm/interp/op_const.c vm/interp/op_curve.c vm/interp/op_dict.c \
-  vm/interp/op_key.c vm/interp/op_num.c vm/interp/op_sparse.c vm/interp/op_str.c vm/interp/op_text.c \
-  vm/interp/op_time.c vm/interp/op_vec.c vm/interp/op_vector.c vm/interp/parts.h vm/interp/shape.c \
-  vm/interp/step.c vm/interp/words.c vm/interp/words.h vm/interp/words_512.c vm/ir.h vm/ir/kept.c \
-  vm/ir/names.h vm/ir/ops.c vm/ir/print.c vm/ir/read.c vm/ir/same.c vm/ir/verify.c vm/ir/zone.c vm/jit.h \
-  vm/jit/code.h vm/jit/divide.h vm/jit/nodes.c vm/jit/parts.h vm/jit/plan.c vm/jit/run.c vm/jit/service.c \
-  vm/notes.c vm/notes.h vm/ops.def vm/ops.h vm/paired.h vm/run.h vm/run/digest.c vm/run/eval.c \
-  vm/run/paired.c vm/run/parts.h vm/run/run.c vm/run/scan.c vm/run/score.c vm/run/train.c vm/score.h \
-  vm/shape.h vm/site.h vm/spark.h vm/written.h
+  vm/exec/local.c vm/exec/local.h vm/exec/local_plan.c vm/exec/loopback.c vm/exec/mirror.c vm/exec/shelf.c \
+  vm/exec/shelf.h vm/exec/site.c vm/exec/spark.c vm/exec/spark_parts.h vm/exec/spark_source.c \
+  vm/exec/store.c vm/exec/store.h vm/exec/task.c vm/exec/task.h vm/exec/tree.c vm/exec/tree.h \
+  vm/exec/worker.c vm/exec/worker.h vm/exec/written.c vm/fitted.c vm/fitted.h vm/interp.h \
+  vm/interp/calendar.h vm/interp/form.c vm/interp/hash_8.h vm/interp/interp.c vm/interp/layout.c \
+  vm/interp/matrix.c vm/interp/op.h vm/interp/op_check.c vm/interp/op_cmp.c vm/interp/op_const.c \
+  vm/interp/op_curve.c vm/interp/op_dict.c vm/interp/op_key.c vm/interp/op_num.c vm/interp/op_sparse.c \
+  vm/interp/op_str.c vm/interp/op_text.c vm/interp/op_time.c vm/interp/op_vec.c vm/interp/op_vector.c \
+  vm/interp/parts.h vm/interp/shape.c vm/interp/step.c vm/interp/words.c vm/interp/words.h \
+  vm/interp/words_512.c vm/ir.h vm/ir/kept.c vm/ir/names.h vm/ir/ops.c vm/ir/print.c vm/ir/read.c \
+  vm/ir/same.c vm/ir/verify.c vm/ir/zone.c vm/jit.h vm/jit/code.h vm/jit/divide.h vm/jit/nodes.c \
+  vm/jit/parts.h vm/jit/plan.c vm/jit/run.c vm/jit/service.c vm/notes.c vm/notes.h vm/ops.def vm/ops.h \
+  vm/paired.h vm/run.h vm/run/digest.c vm/run/eval.c vm/run/paired.c vm/run/parts.h vm/run/run.c \
+  vm/run/scan.c vm/run/score.c vm/run/train.c vm/score.h vm/shape.h vm/site.h vm/spark.h vm/written.h
 libkernel_a_SOURCES = \
   vm/kernel/chance.c vm/kernel/chance.h vm/kernel/dot.c vm/kernel/dot.h vm/kernel/lanes.c \
   vm/kernel/lanes.h vm/kernel/math.c vm/kernel/math.h vm/kernel/math_inline.h vm/kernel/math_trig.h \

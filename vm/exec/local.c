@@ -10,70 +10,12 @@
  * single-threaded.
  *
  * Read local_reduce, then work, then take and process. */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
-#include "vm/exec/answer.h"
-#include "vm/exec/home.h"
-#include "vm/exec/store.h"
+#include "vm/exec/local.h"
 #include "vm/jit.h"
-
-typedef struct Local {
-  Executor x; /* first: an Executor * is a Local * */
-  Home home;
-  Store store;
-  NoteRoom room; /* of what passes note of rows in the store */
-  Worker **worker; /* threads of them, made when first needed */
-  bool opened;
-} Local;
-
-typedef enum { FROM_READER, FROM_ROWS, FROM_UNITS } From;
-
-typedef struct Open { /* a block that was read */
-  uint32_t seq, u0, left; /* u0: what nobody has taken yet begins; left: pieces that are not done */
-  Block *rows;
-} Open;
-
-typedef struct Scan {
-  Local *l;
-  Stages of;
-  uint32_t rows_stage;
-  const Jobs *jobs;       /* NULL: writing */
-  DataSet *rows;
-  uint32_t nmatrix;       /* matrices that the stages learn from: */
-  uint32_t *maker;        /*   the stage that makes each */
-  uint32_t nkept;         /* steps that are kept, in programs that will run: */
-  uint32_t *kept;         /*   their numbers */
-  FillTrain *train;       /* data sets of matrices, then of these steps */
-  int32_t *uses;          /*   by stage: which one, or -1 */
-  uint64_t *seen;         /* by stage */
-  From from;
-  uint32_t pieces;        /* tasks of a block: 1, or up to 4 where no leaf is larger */
-  uint32_t ntask;         /* when known: not FROM_READER */
-  uint32_t workers;
-  Reader *reader;
-  Writer *writer;
-  Progress *pr;
-  uint64_t total;         /* positions, 0: unknown */
-  atomic_bool stop;       /* something failed, or a bad row was found and nothing else is looked for */
-  atomic_bool bad;        /* a bad row was found: only bad rows are looked for */
-  pthread_mutex_t lock;   /* everything below */
-  uint32_t next;          /* task; FROM_READER: blocks read */
-  pthread_cond_t turned;
-  uint32_t turn;          /* block whose rows are written next */
-  Open *open;             /* with those being read one a worker at most */
-  uint32_t nopen, reading; /* reading: workers who may yet open one */
-  bool ended;             /* there is no more to read */
-  pthread_cond_t opened;
-  Tree *tree;             /* by job */
-  Fill fill;
-  RowErrors errors;
-  ScanInfo info;
-  Err err;
-  uint32_t err_seq;       /* its block: that of the first one counts, however fast the threads are */
-} Scan;
 
 typedef struct Hand { /* a worker in a scan */
   Scan *s;
@@ -406,170 +348,6 @@ static void *work(void *arg) {
 
 /* ---- A scan ---- */
 
-/* Workers that there is memory for: each holds a block as it was read, as it was prepared, what is made of
- * it, and partials. */
-static uint32_t worker_count(const Local *l, const Scan *s, size_t partials) {
-  const Program *p = l->home.p;
-  uint32_t n = l->home.lim.threads;
-  uint64_t free_bytes = home_memory(&l->home.lim) / 2; /* the other half: blocks and matrices that are kept */
-  const Stage *rows = &p->stage[s->rows_stage];
-  uint64_t cols = p->stage[rows->from].ncolumn + rows->prog.nout;
-  for (uint32_t i = 0; i < s->of.n; i++)
-    cols += p->stage[s->of.v[i]].prog.nout;
-  uint64_t each = partials + cols * BLOCK * 9;
-  while (n > 1 && n * each > free_bytes)
-    n--;
-  if (s->from != FROM_READER && n > s->ntask)
-    n = s->ntask ? s->ntask : 1;
-  return n;
-}
-
-/* Will another scan run a program that has this step? That of a later stage, or of this one again. */
-static bool kept_again(const Scan *s, uint32_t number) {
-  const Program *p = s->l->home.p;
-  uint32_t last = 0;
-  for (uint32_t i = 0; i < s->of.n; i++) {
-    bool off = s->uses[i] >= 0 && s->train[s->uses[i]].set->state == CACHE_OFF;
-    if (off && ir_kept_step(&p->stage[s->of.v[i]].prog, number) >= 0)
-      return true;
-    last = s->of.v[i] > last ? s->of.v[i] : last;
-  }
-  for (uint32_t i = last + 1; i < p->nstage; i++)
-    if (ir_kept_step(&p->stage[i].prog, number) >= 0)
-      return true;
-  return false;
-}
-
-/* The steps that are kept and that programs of this scan have; train stages whose matrix is there run
- * none. */
-static void find_kept(Local *l, Scan *s) {
-  for (uint32_t number = 1; number <= l->store.n - l->store.nstage; number++) {
-    bool runs = false;
-    for (uint32_t i = 0; i < s->of.n && !runs; i++)
-      runs = (s->uses[i] < 0 || s->train[s->uses[i]].set->state != CACHE_FULL) &&
-             ir_kept_step(&l->home.p->stage[s->of.v[i]].prog, number) >= 0;
-    if (!runs || !s->jobs)
-      continue;
-    FillTrain *f = &s->train[s->nmatrix + s->nkept];
-    f->set = store_kept(&l->store, number);
-    f->on = f->set->state == CACHE_NONE && kept_again(s, number);
-    s->kept[s->nkept++] = number;
-  }
-}
-
-/* What no later scan will read. */
-static void drop_kept(Scan *s) {
-  for (uint32_t k = 0; k < s->nkept; k++)
-    if (!kept_again(s, s->kept[k]))
-      store_drop(&s->l->store, s->l->store.nstage + s->kept[k] - 1);
-}
-
-/* The matrices of the scan: are they there, are they to be kept? */
-static Status find_matrices(Local *l, Scan *s, Err *e) {
-  s->maker = mem_alloc((s->of.n + 1) * sizeof *s->maker);
-  s->uses = mem_alloc((s->of.n + 1) * sizeof *s->uses);
-  s->train = mem_alloc((s->of.n + IR_KEPT_MOST + 1) * sizeof *s->train);
-  s->kept = mem_alloc((IR_KEPT_MOST + 1) * sizeof *s->kept);
-  s->seen = mem_alloc((s->of.n + 1) * sizeof *s->seen);
-  if (!s->maker || !s->uses || !s->train || !s->kept || !s->seen)
-    return err_memory(e);
-  worker_matrices(l->home.p, s->of, s->maker, s->uses, &s->nmatrix);
-  for (uint32_t k = 0; k < s->nmatrix; k++) {
-    s->train[k].set = &l->store.set[s->maker[k]];
-    s->train[k].on = s->train[k].set->state == CACHE_NONE && !(s->jobs && ask_once(s->jobs));
-  }
-  find_kept(l, s);
-  s->fill.train = s->train;
-  s->fill.nmatrix = s->nmatrix;
-  s->fill.ntrain = s->nmatrix + s->nkept;
-  return ST_OK;
-}
-
-/* Does the scan read nothing but matrices that are there? */
-static bool only_units(const Scan *s) {
-  bool only = s->nmatrix > 0;
-  for (uint32_t i = 0; i < s->of.n; i++)
-    only = only && s->uses[i] >= 0 && s->train[s->uses[i]].set->state == CACHE_FULL;
-  return only;
-}
-
-/* Tells the JIT how many rows will come to each program: at most, of filters and parts it is told nothing. */
-static void expect_rows(const Scan *s) {
-  Jit *jit = s->l->home.lim.jit;
-  if (s->from == FROM_READER)
-    jit_expect(jit, s->rows_stage, s->total);
-  for (uint32_t i = 0; i < s->of.n; i++)
-    jit_expect(jit, s->of.v[i], s->total);
-  for (uint32_t i = 0; i < s->of.n; i++) { /* and those that are several programs in one: worker.c */
-    int32_t with = s->l->home.p->stage[s->of.v[i]].program;
-    if (with >= 0)
-      jit_expect(jit, s->l->home.p->nstage + (uint32_t)with, s->total);
-  }
-}
-
-/* Will the blocks of the rows stage be read another time? Not where all that is left to do goes over matrices
- * that are there, or are being collected. */
-static bool rows_again(const Scan *s) {
-  const Program *p = s->l->home.p;
-  uint32_t last = 0;
-  for (uint32_t i = 0; i < s->of.n; i++) {
-    if (s->uses[i] < 0 || s->train[s->uses[i]].set->state == CACHE_OFF)
-      return true;
-    last = s->of.v[i] > last ? s->of.v[i] : last;
-  }
-  for (uint32_t i = last + 1; i < p->nstage; i++)
-    if (p->stage[i].from == (int32_t)s->rows_stage)
-      return true;
-  return false;
-}
-
-static Status scan_begin(Local *l, Scan *s, Stages of, const Jobs *jobs, Progress *pr, Err *e) {
-  memset(s, 0, sizeof *s);
-  s->l = l;
-  s->of = of;
-  s->jobs = jobs;
-  s->pr = pr;
-  pthread_mutex_init(&s->lock, NULL);
-  pthread_cond_init(&s->turned, NULL);
-  pthread_cond_init(&s->opened, NULL);
-  s->workers = 1;
-  if (!l->opened)
-    return err_set(e, ST_FAULT, "CML0606", NULL, "the executor was not opened");
-  Status st = home_rows_stage(&l->home, of, &s->rows_stage, e);
-  if (st)
-    return st;
-  s->rows = &l->store.set[s->rows_stage];
-  s->fill = (Fill){.store = &l->store, .rows = s->rows, .pieces = 1};
-  s->total = s->rows->read;
-  s->pieces = 1;
-  l->store.most = l->store.used;
-  st = find_matrices(l, s, e);
-  if (st)
-    return st;
-  if (only_units(s)) {
-    s->from = FROM_UNITS;
-    s->ntask = s->train[0].set->n;
-    return ST_OK;
-  }
-  if (s->rows->state == CACHE_FULL) {
-    s->from = FROM_ROWS;
-    s->ntask = s->rows->n;
-    expect_rows(s);
-    return ST_OK;
-  }
-  s->from = FROM_READER;
-  s->fill.fill_rows = s->rows->state == CACHE_NONE && rows_again(s);
-  st = home_reader(&l->home, s->rows_stage, &s->reader, e);
-  if (st)
-    return st;
-  uint32_t n = 0;
-  const char *const *file = reader_files(s->reader, &n);
-  if (!s->total)
-    s->total = reader_total(s->reader);
-  expect_rows(s);
-  return store_files(s->rows, file, n, e);
-}
-
 /* Runs the workers to the end. */
 static Status scan_run(Scan *s, Hand *hand, uint32_t n) {
   uint32_t started = 1;
@@ -700,7 +478,7 @@ static Status local_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, S
                            Progress *pr, Err *e) {
   Local *l = (Local *)x;
   Scan s;
-  Status st = scan_begin(l, &s, of, jobs, pr, e);
+  Status st = local_begin(l, &s, of, jobs, pr, e);
   uint32_t most = l->home.lim.threads ? l->home.lim.threads : 1, n = 1;
   Hand *hand = mem_alloc(most * sizeof *hand);
   s.tree = mem_alloc((jobs->n + 1) * sizeof *s.tree);
@@ -710,7 +488,7 @@ static Status local_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, S
     st = hands_new(l, &s, 1, hand, e);
   if (!st) {
     cut_blocks(&s, jobset_units(hand[0].jobs), most);
-    n = worker_count(l, &s, jobset_bytes(hand[0].jobs));
+    n = local_workers(l, &s, jobset_bytes(hand[0].jobs));
     st = hands_new(l, &s, n, hand, e);
   }
   for (uint32_t i = 0; i < jobs->n && !st; i++)
@@ -730,7 +508,7 @@ static Status local_reduce(Executor *x, Stages of, const Jobs *jobs, Buf *out, S
       seen[i] = s.seen[i];
   }
   if (!st)
-    drop_kept(&s);
+    local_drop_kept(&s);
   if (info)
     *info = s.info;
   hands_free(hand, most);
@@ -743,8 +521,8 @@ static Status local_write(Executor *x, uint32_t stage, const char *path, ScanInf
                           Err *e) {
   Local *l = (Local *)x;
   Scan s;
-  Status st = scan_begin(l, &s, (Stages){.v = &stage, .n = 1}, NULL, pr, e);
-  uint32_t n = st ? 1 : worker_count(l, &s, 0);
+  Status st = local_begin(l, &s, (Stages){.v = &stage, .n = 1}, NULL, pr, e);
+  uint32_t n = st ? 1 : local_workers(l, &s, 0);
   Hand *hand = mem_alloc(n * sizeof *hand);
   if (!st && !hand)
     st = err_memory(e);
