@@ -226,10 +226,12 @@ static bool rows_again(const Program *p, uint32_t i, uint32_t scans) {
 
 /* As the local executor does (vm/exec/store.h): rows are kept from their first scan to their last, a matrix
  * while its models learn from it; what does not fit is made again. */
-static void keep(const Program *p, const Limits *l, Estimate *v) {
+static Status keep(const Program *p, const Limits *l, Estimate *v, Err *e) {
   double most = (double)exec_keeps(l), rows = 0, matrices = 0;
-  int32_t of = -1; /* the rows that are kept */
   uint32_t group = UINT32_MAX;
+  bool *kept = mem_alloc(p->nstage + 1); /* by rows stage */
+  if (!kept)
+    return err_memory(e);
   for (uint32_t i = 0; i < p->nstage; i++) {
     const Stage *s = &p->stage[i];
     if (!v[i].scans)
@@ -238,14 +240,17 @@ static void keep(const Program *p, const Limits *l, Estimate *v) {
       matrices = 0;
     group = ir_group(p, i);
     bool again = rows_again(p, i, v[i].scans);
-    if (s->from != of && again)
-      rows = v[s->from].bytes;
-    of = s->from;
+    if (again && !kept[s->from])
+      rows += v[s->from].bytes;
     if (s->kind == STAGE_TRAIN && s->matrix < 0 && v[i].scans > 1)
       matrices += v[i].bytes;
     v[i].held = rows + matrices < most ? rows + matrices : most;
-    rows = again ? rows : 0;
+    if (!again && kept[s->from])
+      rows -= v[s->from].bytes;
+    kept[s->from] = again;
   }
+  mem_free(kept);
+  return ST_OK;
 }
 
 double estimate_peak(const Program *p, const Limits *l, const Estimate *stage) {
@@ -284,7 +289,6 @@ Status estimate_program(const Program *p, const Registry *r, const Limits *l, Es
       scanned[s->from] = true;
     }
   }
-  keep(p, l, out);
   mem_free(scanned);
-  return ST_OK;
+  return keep(p, l, out, e);
 }

@@ -46,9 +46,9 @@ static void put_fact(Buf *o, const RunStage *is, bool here) {
   buf_text(o, "\n");
 }
 
-static void put_total(Buf *o, const char *form, const char *name, bool exact, double seconds) {
-  buf_printf(o, form, name);
-  buf_printf(o, " %13s %13s %13s %13s", "", "", "", "");
+/* width: of the name, negative to have it on the left */
+static void put_total(Buf *o, int width, const char *name, bool exact, double seconds) {
+  buf_printf(o, "%*s %13s %13s %13s %13s", width, name, "", "", "", "");
   put_cell(o, true, exact, seconds, "%.3f");
   buf_text(o, "\n");
 }
@@ -78,9 +78,9 @@ void explain_costs(const Program *p, const Limits *l, const Estimate *guess, con
     put_fact(o, &run->stage[i], l != NULL);
     spent += run->stage[i].seconds;
   }
-  put_total(o, "%-36s", "total", false, seconds);
+  put_total(o, -36, "total", false, seconds);
   if (run)
-    put_total(o, "%36s", "measured", true, spent);
+    put_total(o, 36, "measured", true, spent);
   if (l)
     put_peak(o, l, estimate_peak(p, l, guess), run);
   const JitStats *j = run ? &run->jit : NULL;

@@ -5,7 +5,7 @@
 # Of every examples/*/*.cml: the bytes that the system calls of an analyzed run got from its data file, less those of an
 # `explain` that only looks at it, are the file once for each scan that is reported, and once for the digest where a
 # bundle wants one. One thread: two may take the same page of a Parquet file apart. The flights once more with so
-# little memory that no rows are kept: what the process takes is within it.
+# little memory that no rows are kept: what the process takes is within it. And what is kept where all fits is what was guessed.
 set -u
 
 root=${CML_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
@@ -70,6 +70,16 @@ peak=$(awk '/"memory":/ { m = 1 } m && /"actual":/ { printf "%d", $2; exit }' "$
 if grep -q -a __asan_init "$CMLC"; then echo "ok $n - flights.cml in 64 MB # SKIP the sanitizers take memory"
 elif [ "${peak:-0}" -gt 0 ] && [ "$peak" -le $((64 << 20)) ]; then echo "ok $n - flights.cml in 64 MB"; else
   echo "not ok $n - flights.cml took ${peak:-?} bytes with --memory 64M"
+  failed=$((failed + 1))
+fi
+# What is kept in memory is guessed within a factor of two: of flights, whose rows and matrix all fit.
+n=$((n + 1))
+"$CMLC" explain --analyze --format json flights.cml >"$work/out" 2>"$work/err"
+if awk '/"estimate": {/ { guess = 1 } /"actual": {/ { guess = 0 }
+  /"held_bytes":/ { if (guess) g = $2 + 0; else if ($2 + 0) { n++; bad += $2 > 2 * g || g > 2 * $2 } } END { exit !(n >= 4 && !bad) }' "$work/out"
+then echo "ok $n - flights.cml: what is kept, guessed and measured"; else
+  echo "not ok $n - flights.cml: what is kept is not what was guessed"
+  grep held_bytes "$work/out" | sed 's/^/# /'
   failed=$((failed + 1))
 fi
 echo "1..$n"

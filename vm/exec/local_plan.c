@@ -12,7 +12,7 @@
 uint32_t local_workers(const Local *l, const Scan *s, size_t partials) {
   const Program *p = l->home.p;
   uint32_t n = l->home.lim.threads;
-  uint64_t free_bytes = home_memory(&l->home.lim) / 2; /* the other half: blocks and matrices that are kept */
+  uint64_t all = home_memory(&l->home.lim), free_bytes = all - exec_keeps(&l->home.lim) - all / NOTES_SHARE;
   const Stage *rows = &p->stage[s->rows_stage];
   uint64_t cols = p->stage[rows->from].ncolumn + rows->prog.nout;
   for (uint32_t i = 0; i < s->of.n; i++)
